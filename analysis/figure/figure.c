@@ -1,0 +1,255 @@
+/* The figure as data: building it up and writing its numbers. */
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analysis/figure/internal.h"
+
+sx_status sx_fig_new(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style, int rows, int cols)
+{
+	assert(rows > 0 && cols > 0);
+	sx_fig *f = sx_calloc(1, sizeof *f);
+	if (!f) return sx_fail(ctx, SX_ENOMEM, "out of memory for a figure");
+	f->style = style;
+	f->rows = rows;
+	f->cols = cols;
+	*out = f;
+	return SX_OK;
+}
+
+static void panel_free(sx_fig_panel_data *p)
+{
+	for (int i = 0; i < p->n_mark; i++) {
+		sx_fig_mark *m = &p->mark[i];
+		free(m->x);
+		free(m->y);
+		free(m->high);
+		free(m->label);
+		free(m->markup);
+	}
+	free(p->mark);
+	free(p->title);
+	free(p->x_label);
+	free(p->y_label);
+	free(p->x_full);
+	free(p->y_full);
+}
+
+void sx_fig_free(sx_fig *f)
+{
+	if (!f) return;
+	for (int i = 0; i < f->n_panel; i++) panel_free(&f->panel[i]);
+	for (int i = 0; i < f->n_series; i++) {
+		free(f->series[i].label);
+		free(f->series[i].markup);
+	}
+	free(f->panel);
+	free(f->series);
+	free(f->title);
+	free(f->alt);
+	free(f);
+}
+
+/* Every allocation while building goes through here: the first failure is kept. */
+static void *kept(sx_fig *f, void *p)
+{
+	if (!p && f->st == SX_OK) f->st = SX_ENOMEM;
+	return p;
+}
+
+/* The list with room for one more element, zeroed; NULL and the list untouched if there is none. */
+static void *one_more(sx_fig *f, void *list, int n, size_t size)
+{
+	char *grown = kept(f, sx_grow(list, (size_t)n + 1, size));
+	if (grown) memset(grown + (size_t)n * size, 0, size);
+	return grown;
+}
+
+static char *valid_utf8(const char *s)
+{
+	char *valid = g_utf8_make_valid(s, -1);
+	char *own = sx_strdup(valid);
+	g_free(valid);
+	return own;
+}
+
+void sx_fig_about(sx_fig *f, const char *title, const char *alt)
+{
+	free(f->title);
+	free(f->alt);
+	/* Both may hold labels of the user's, and the formats take nothing but UTF-8. */
+	f->title = kept(f, valid_utf8(title));
+	f->alt = kept(f, valid_utf8(alt));
+}
+
+const char *sx_fig_alt(const sx_fig *f)
+{
+	return f->alt ? f->alt : "";
+}
+
+int sx_fig_series(sx_fig *f, const char *label, sx_fig_look look)
+{
+	sx_fig_series_data *list = one_more(f, f->series, f->n_series, sizeof *list);
+	if (!list) return -1;
+	f->series = list;
+	sx_fig_series_data *s = &list[f->n_series];
+	s->label = kept(f, sx_strdup(label));
+	s->markup = kept(f, sx_text_markup(label));
+	s->look = look;
+	return f->n_series++;
+}
+
+int sx_fig_panel(sx_fig *f, int row, int col, const char *title, sx_fig_axis x, sx_fig_axis y)
+{
+	assert(row >= 0 && row < f->rows && col >= 0 && col < f->cols);
+	sx_fig_panel_data *list = one_more(f, f->panel, f->n_panel, sizeof *list);
+	if (!list) return -1;
+	f->panel = list;
+	sx_fig_panel_data *p = &list[f->n_panel];
+	p->row = row;
+	p->col = col;
+	p->x = x;
+	p->y = y;
+	/* The labels live as markup; the caller's strings may go. */
+	p->x.label = p->y.label = NULL;
+	p->x_label = kept(f, sx_text_markup(x.label));
+	p->y_label = kept(f, sx_text_markup(y.label));
+	char *text = kept(f, sx_text_markup(title));
+	const char *shown = text ? text : "";
+	if (f->rows * f->cols > 1)
+		p->title = kept(f, sx_format("<b>(%c)</b> %s", 'a' + f->n_panel % 26, shown));
+	else
+		p->title = kept(f, sx_strdup(shown));
+	free(text);
+	return f->n_panel++;
+}
+
+static double *copied(sx_fig *f, const double *v, int64_t n)
+{
+	double *c = kept(f, sx_calloc(n > 0 ? (size_t)n : 1, sizeof *c));
+	if (c && n > 0) memcpy(c, v, (size_t)n * sizeof *c);
+	return c;
+}
+
+static sx_fig_mark *add_mark(sx_fig *f, int panel, mark_kind kind, int series, const double *x,
+			     const double *y, int64_t n)
+{
+	if (panel < 0) return NULL; /* the panel itself had no memory */
+	assert(panel < f->n_panel && series < f->n_series);
+	sx_fig_panel_data *p = &f->panel[panel];
+	sx_fig_mark *list = one_more(f, p->mark, p->n_mark, sizeof *list);
+	if (!list) return NULL;
+	p->mark = list;
+	sx_fig_mark *m = &list[p->n_mark++];
+	m->kind = kind;
+	m->series = series;
+	m->x = copied(f, x, n);
+	m->y = copied(f, y, n);
+	m->n = m->x && m->y ? n : 0;
+	return m;
+}
+
+void sx_fig_line(sx_fig *f, int panel, int series, const double *x, const double *y, int64_t n)
+{
+	add_mark(f, panel, MARK_LINE, series, x, y, n);
+}
+
+void sx_fig_pale(sx_fig *f, int panel, int series, const double *x, const double *y, int64_t n)
+{
+	add_mark(f, panel, MARK_PALE, series, x, y, n);
+}
+
+void sx_fig_band(sx_fig *f, int panel, int series, const double *x, const double *lo,
+		 const double *hi, int64_t n)
+{
+	sx_fig_mark *m = add_mark(f, panel, MARK_BAND, series, x, lo, n);
+	if (m && !(m->high = copied(f, hi, n))) m->n = 0;
+}
+
+void sx_fig_points(sx_fig *f, int panel, int series, const double *x, const double *y, int64_t n)
+{
+	add_mark(f, panel, MARK_POINTS, series, x, y, n);
+}
+
+static void add_text(sx_fig *f, int panel, mark_kind kind, double x, double y, const char *text)
+{
+	sx_fig_mark *m = add_mark(f, panel, kind, -1, &x, &y, 1);
+	if (!m) return;
+	m->label = kept(f, sx_strdup(text));
+	m->markup = kept(f, sx_text_markup(text));
+}
+
+void sx_fig_vline(sx_fig *f, int panel, double x, const char *label)
+{
+	add_text(f, panel, MARK_VLINE, x, (double)NAN, label);
+}
+
+void sx_fig_note(sx_fig *f, int panel, double x, double y, const char *text)
+{
+	add_text(f, panel, MARK_NOTE, x, y, text);
+}
+
+/* ---- the numbers ---- */
+
+static void put_quoted(FILE *out, const char *s)
+{
+	fputc('"', out);
+	for (; *s; s++) {
+		if (*s == '"') fputc('"', out);
+		fputc(*s, out);
+	}
+	fputc('"', out);
+}
+
+/* NaN is an empty field. */
+static void put_number(FILE *out, double v)
+{
+	if (isnan(v))
+		fputc(',', out);
+	else
+		fprintf(out, ",%.10g", v);
+}
+
+static void put_marks(FILE *out, const sx_fig *f, int panel)
+{
+	static const char *const names[] = {"vline", "band", "raw", "line", "points", "note"};
+	const sx_fig_panel_data *p = &f->panel[panel];
+	for (int k = 0; k < p->n_mark; k++) {
+		const sx_fig_mark *m = &p->mark[k];
+		const char *name = m->label        ? m->label
+				   : m->series < 0 ? ""
+						   : f->series[m->series].label;
+		bool band = m->kind == MARK_BAND;
+		for (int64_t i = 0; i < m->n; i++) {
+			fprintf(out, "%c,%s,", 'a' + panel % 26, names[m->kind]);
+			put_quoted(out, name);
+			put_number(out, m->x[i]);
+			put_number(out, band ? (double)NAN : m->y[i]);
+			put_number(out, band ? m->y[i] : (double)NAN);
+			put_number(out, band ? m->high[i] : (double)NAN);
+			fputc('\n', out);
+		}
+	}
+}
+
+sx_status sx_fig_save_data(const sx_fig *f, sx_ctx *ctx, const char *path)
+{
+	if (f->st != SX_OK) return sx_fail(ctx, f->st, "out of memory while building the figure");
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+	if (!out) return sx_fail(ctx, SX_ENOMEM, "out of memory for the numbers of the figure");
+
+	fputs("panel,mark,series,x,y,low,high\n", out);
+	for (int i = 0; i < f->n_panel; i++) put_marks(out, f, i);
+	bool bad = ferror(out) != 0;
+	sx_status st;
+	if (fclose(out) != 0 || bad)
+		st = sx_fail(ctx, SX_ENOMEM, "out of memory for the numbers of the figure");
+	else
+		st = sx_write_file(ctx, path, text, size);
+	free(text);
+	return st;
+}

@@ -1,0 +1,89 @@
+/* What a configuration or a trace costs before it is run: FLOPs, bytes of memory, bytes of files,
+ * and how often a run measures. Pure functions, shared by `sextant plan` and `sextant bench`.
+ *
+ * FLOPs. A multiply-add is two. Products alone are counted; norms, softmax, activations and the
+ * optimiser are not, nor what the engine computes a second time (scores and logits, in backward).
+ * Of one sequence of T tokens, with N_mm = numbers in the matrices that multiply every token (output
+ * matrix included, embedding not) and P = visible (query, key) pairs, T (T + 1) / 2 without window:
+ *
+ *	linear     forward 2 N_mm T; forward and backward (dX, dW) 6 N_mm T
+ *	attention  forward 4 L H D P; forward and backward 12 L H D P
+ *	observers  A_c with gradients, per head and family: dq~, dk~ 4 D P; dW_Q, dW_K 4 D C T; dh
+ *	           4 D C T, with full-width QK-norm 2 (H + Hkv) D C T. Frequencies: 2 D P per head.
+ *	           Prefix spread: 3 C P per layer
+ *
+ * A training step without window is then 6 N_mm + 6 L H D (T + 1) FLOPs per token. */
+#ifndef SX_CLI_COST_H
+#define SX_CLI_COST_H
+
+#include "cli/config.h"
+#include "engine/spec.h"
+#include "probes/measures.h"
+#include "probes/runfile.h"
+
+/* ---- FLOPs ---- */
+
+typedef struct {
+	double linear, attention;
+} sx_flops;
+
+/* Visible (query, key) pairs of T tokens; window 0 = all earlier keys. */
+int64_t sx_cost_pairs(int64_t T, int64_t window);
+/* N_mm. */
+int64_t sx_cost_matrices(const sx_spec *s);
+/* Numbers in the embedding and, where it is another matrix, the output matrix. */
+int64_t sx_cost_embeddings(const sx_spec *s);
+/* Forward pass of one sequence; without logits the output matrix is not used. */
+sx_flops sx_cost_forward(const sx_spec *s, int64_t T, bool logits);
+/* Forward and backward of one sequence. */
+sx_flops sx_cost_train(const sx_spec *s, int64_t T);
+/* What observers of n_c families add to the forward pass of one sequence. */
+double sx_cost_observers(const sx_spec *s, int64_t T, const sx_measure_opts *o, int64_t n_c);
+
+/* ---- a training run ---- */
+
+int64_t sx_run_updates(const sx_config *cfg); /* recalibration included */
+/* What comes after `step` updates. The statistics are measured once more at the drop, on the same
+ * weights; maps come only with statistics; the initial weights are saved, too. */
+typedef struct {
+	bool probe, maps, eval, checkpoint;
+} sx_run_due;
+sx_run_due sx_run_due_at(const sx_config *cfg, int64_t step);
+/* How often each comes in a whole run. */
+typedef struct {
+	int64_t probes, maps, evals, checkpoints;
+} sx_run_counts;
+sx_run_counts sx_cost_counts(const sx_config *cfg);
+
+/* The probe batch: sequences, their length, what is measured (without maps). */
+int64_t sx_cost_probe_sequences(const sx_config *cfg);
+int64_t sx_cost_probe_length(const sx_config *cfg, const sx_spec *s);
+sx_measure_opts sx_cost_measures(const sx_config *cfg);
+/* Kinds of needle problem that are asked; 0 = none. */
+int sx_cost_needle_kinds(const sx_config *cfg);
+/* FLOPs of one evaluation: windows of the loss and needle problems at all lengths. */
+double sx_cost_evaluation(const sx_config *cfg, const sx_spec *s);
+
+/* ---- bytes of memory, float engine ---- */
+
+/* Observers and what they fill, for S sequences of T tokens; at most (a window needs less). */
+int64_t sx_cost_probe_bytes(const sx_spec *s, const sx_measure_opts *o, int64_t S, int64_t T,
+			    int64_t n_c, int threads);
+/* The largest batch of an evaluation. */
+int64_t sx_cost_evaluation_bytes(const sx_config *cfg, const sx_spec *s, int threads);
+/* A checkpoint folder: weights and AdamW's two moments; headers not counted. */
+int64_t sx_cost_checkpoint_bytes(const sx_spec *s);
+
+/* ---- bytes of a run file, before compression ---- */
+
+/* Lengths of the axes; a dataset with an axis of length 0 is absent. */
+typedef struct {
+	int64_t sequence, layer, head, offset_bin, c, wrt, freq, map, query, vocab, context_length,
+		kind, distance;
+	bool maps_f32, losses; /* losses: /eval has nll */
+} sx_file_axes;
+/* What a run or a trace stores in a group ("/stats"): *record for each record of its growing axis,
+ * *fixed once. Texts count as if they had their greatest length. */
+void sx_cost_group(const char *group, const sx_file_axes *a, int64_t *record, int64_t *fixed);
+
+#endif

@@ -1,0 +1,58 @@
+#include "cli/trace_pass.h"
+
+#include "engine/model.h"
+#include "engine/weights.h"
+#include "probes/observe.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static sx_status open_model(sx_model **out, sx_ctx *ctx, const sx_trace_input *in)
+{
+	if (in->tensors) return sx_model_load(out, ctx, in->tensors, in->spec);
+	sx_status st = sx_model_new(out, ctx, in->spec);
+	if (st == SX_OK) sx_model_init(*out, in->seed, (sx_init)in->init);
+	return st;
+}
+
+/* Logits of one sequence, some rows at a time. */
+static sx_status copy_logits(sx_ctx *ctx, const sx_model *m, const sx_work *w, float *out)
+{
+	enum { ROWS = 256 };
+	int64_t V = m->spec.V;
+	sx_real *rows = sx_calloc((size_t)(ROWS * V), sizeof *rows);
+	if (!rows) return sx_fail(ctx, SX_ENOMEM, "no memory for logits");
+	for (int64_t t = 0; t < w->T; t += ROWS) {
+		int64_t n = w->T - t < ROWS ? w->T - t : ROWS;
+		sx_logits(m, w, t, n, rows);
+		for (int64_t i = 0; i < n * V; i++) out[t * V + i] = (float)rows[i];
+	}
+	free(rows);
+	return SX_OK;
+}
+
+sx_status sx_trace(sx_ctx *ctx, const sx_trace_input *in, sx_measures *into, double *nll,
+		   float *logits)
+{
+	sx_status st = SX_OK;
+	sx_model *m = NULL;
+	sx_work *w = NULL;
+	sx_observers *o = NULL;
+	SX_TRY(open_model(&m, ctx, in));
+	SX_TRY(sx_work_new(&w, ctx, m, 1, in->T, SX_WORK_FORWARD));
+	SX_TRY(sx_observers_new(&o, ctx, &m->spec, in->measure, in->family, in->threads, into));
+	for (int64_t s = 0; s < in->S; s++) {
+		int n_probe = 0;
+		const sx_probe *probe = sx_observers_probes(o, &n_probe);
+		sx_observers_place(o, s);
+		SX_TRY(sx_forward(ctx, m, w, in->tokens + s * in->T, in->target + s * in->T, 1,
+				  probe, n_probe, NULL));
+		memcpy(nll + s * in->T, w->nll, (size_t)in->T * sizeof *nll);
+		if (logits) SX_TRY(copy_logits(ctx, m, w, logits + s * in->T * m->spec.V));
+	}
+out:
+	sx_observers_free(o);
+	sx_work_free(w);
+	sx_model_free(m);
+	return st;
+}

@@ -1,0 +1,39 @@
+/* What a model is, before any number of it is known: its shape, and how position enters it. No
+ * precision in here, so that files, plans and reports can speak of a model without an engine. */
+#ifndef SX_ENGINE_SPEC_H
+#define SX_ENGINE_SPEC_H
+
+#include "engine/base.h"
+#include "engine/pos.h"
+
+typedef enum {
+	SX_QK_NORM_NONE,
+	SX_QK_NORM_FULL, /* one RMSNorm over all heads concatenated (OLMo 2, DroPE)            */
+	SX_QK_NORM_HEAD  /* RMSNorm per head, the gain shared by the heads (Qwen3)             */
+} sx_qk_norm;
+const char *sx_qk_norm_name(sx_qk_norm n); /* "none", "full", "head" */
+bool sx_qk_norm_parse(const char *s, sx_qk_norm *n);
+
+/* A Llama-family decoder. Letters as everywhere in the engine: V vocabulary, C width, L layers,
+ * H query heads, Hkv key/value heads (H % Hkv == 0), D head dimension, F feed-forward width. */
+typedef struct {
+	int V, C, L, H, Hkv, D, F;
+	int64_t T;     /* trained context length, tokens                             */
+	double eps;    /* of every RMSNorm                                           */
+	bool tied;     /* output matrix = embedding                                  */
+	bool qkv_bias; /* biases on q, k and v (not on the output projection)        */
+	sx_qk_norm qk_norm;
+	sx_pos_opts pos;  /* how position enters                                        */
+	int bos, eos;     /* token ids, -1 = none                                       */
+	bool interleaved; /* the source paired channels (2m, 2m+1); inside it is always
+	                        (m, m + D/2), rows were permuted on loading                */
+} sx_spec;
+
+/* A small sane model: what every key of a configuration defaults to. */
+sx_spec sx_spec_default(void);
+/* SX_ECONFIG with the first thing that cannot be. */
+sx_status sx_spec_check(const sx_spec *s, sx_ctx *ctx) SX_NODISCARD;
+/* Number of parameters (the tied output matrix counted once). */
+int64_t sx_spec_params(const sx_spec *s);
+
+#endif

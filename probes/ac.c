@@ -1,0 +1,137 @@
+/* A_c of every head for every family of c, its gradients, and what the bounds are made of. */
+#include "engine/functional.h"
+#include "engine/vector.h"
+#include "probes/observe.h"
+
+#include <stdlib.h>
+
+typedef struct {
+	sx_functional *f;  /* one per family                              */
+	sx_real *store;    /* their arrays, one after the other           */
+	double *c;         /* (tile rows, ld) a tile of weights            */
+	sx_real *g;        /* (tile rows, ld) scratch of the functional   */
+	int64_t tile_size; /* of c and g                                  */
+	double osc, l1;    /* sums over rows                              */
+} accumulator;
+
+typedef struct {
+	sx_observer_base base;
+	accumulator *acc;
+	int64_t reals; /* of one family's arrays */
+} ac;
+
+/* Rows of a tile are known from the first tile only: the engine chooses its height. */
+static sx_status make_room(accumulator *a, int64_t size)
+{
+	if (size <= a->tile_size) return SX_OK;
+	free(a->c);
+	free(a->g);
+	a->c = sx_calloc((size_t)size, sizeof *a->c);
+	a->g = sx_calloc((size_t)size, sizeof *a->g);
+	a->tile_size = a->c && a->g ? size : 0;
+	return a->tile_size ? SX_OK : SX_ENOMEM;
+}
+
+/* osc(s_i) and ||alpha_i - u_i||_1, u_i uniform on the visible keys. */
+static void row_parts(accumulator *a, const sx_real *s, const sx_real *p, int64_t n)
+{
+	double lo = (double)s[0], hi = lo, l1 = 0, u = 1 / (double)n;
+	for (int64_t j = 0; j < n; j++) {
+		lo = fmin(lo, (double)s[j]);
+		hi = fmax(hi, (double)s[j]);
+		l1 += fabs((double)p[j] - u);
+	}
+	a->osc += hi - lo;
+	a->l1 += l1;
+}
+
+static sx_status on_tile(void *self, const sx_tile *t)
+{
+	ac *o = self;
+	const sx_head *h = t->head;
+	accumulator *a = &o->acc[h->thread];
+	int64_t n_c = o->base.into->n_c, window = h->plan->window;
+	if (make_room(a, t->nrow * t->ld) != SX_OK) return SX_ENOMEM;
+	if (t->row0 == 0) {
+		a->osc = a->l1 = 0;
+		for (int64_t k = 0; k < n_c; k++)
+			sx_functional_start(&a->f[k], h->spec, h->T, o->base.gradients,
+					    a->store + k * o->reals);
+	}
+	for (int64_t r = 0; r < t->nrow; r++) {
+		int64_t i = t->row0 + r, first = sx_first_key(i, window),
+			at = r * t->ld + first - t->key0;
+		row_parts(a, t->s + at, t->p + at, i - first + 1);
+	}
+	for (int64_t k = 0; k < n_c; k++) {
+		memset(a->c, 0, (size_t)(t->nrow * t->ld) * sizeof *a->c);
+		for (int64_t r = 0; r < t->nrow; r++) {
+			int64_t i = t->row0 + r, first = sx_first_key(i, window);
+			int64_t at = r * t->ld + first - t->key0;
+			sx_family_row(&o->base.family[k], i, first, t->p + at, a->c + at);
+		}
+		sx_functional_tile(&a->f[k], t, a->c, t->ld, a->g);
+	}
+	return SX_OK;
+}
+
+static sx_status on_head(void *self, const sx_head *h)
+{
+	ac *o = self;
+	accumulator *a = &o->acc[h->thread];
+	sx_measures *m = o->base.into;
+	int64_t at = sx_measure_at(&o->base, h), n_c = m->n_c;
+	m->logit_osc[at] = a->osc / (double)h->T;
+	m->uniform_l1[at] = a->l1 / (double)h->T;
+	for (int64_t k = 0; k < n_c; k++) {
+		sx_functional_finish(&a->f[k], h);
+		m->ac_value[at * n_c + k] = a->f[k].value;
+		memcpy(m->ac_grad + (at * n_c + k) * m->n_wrt, a->f[k].norm,
+		       (size_t)m->n_wrt * sizeof *m->ac_grad);
+	}
+	return SX_OK;
+}
+
+static void stop(void *self)
+{
+	ac *o = self;
+	if (!o) return;
+	for (int i = 0; o->acc && i < o->base.threads; i++) {
+		free(o->acc[i].f);
+		free(o->acc[i].store);
+		free(o->acc[i].c);
+		free(o->acc[i].g);
+	}
+	free(o->acc);
+	free(o);
+}
+
+static void start(sx_probe *probe, const sx_observer_base *base)
+{
+	int64_t n_c = base->into->n_c;
+	ac *o = sx_calloc(1, sizeof *o);
+	bool ok = o != NULL;
+	if (ok) {
+		o->base = *base;
+		o->reals = base->gradients ? sx_functional_reals(base->spec, base->into->T) : 0;
+		o->acc = sx_calloc((size_t)base->threads, sizeof *o->acc);
+		ok = o->acc != NULL;
+	}
+	for (int i = 0; ok && i < base->threads; i++) {
+		o->acc[i].f = sx_calloc((size_t)n_c, sizeof *o->acc[i].f);
+		o->acc[i].store = sx_calloc((size_t)(n_c * o->reals), sizeof *o->acc[i].store);
+		ok = o->acc[i].f && o->acc[i].store;
+	}
+	if (!ok) {
+		stop(o);
+		return;
+	}
+	*probe = (sx_probe){.self = o, .tile = on_tile, .head_end = on_head};
+}
+
+static bool wanted(const sx_measure_opts *opts)
+{
+	return opts->ac;
+}
+
+const sx_observer_kind sx_observe_ac = {"ac", wanted, start, stop};

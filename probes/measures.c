@@ -1,0 +1,262 @@
+#include "probes/measures.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int sx_offset_bin(int64_t offset)
+{
+	if (offset < SX_OFFSET_EXACT) return (int)offset;
+	int bin = SX_OFFSET_EXACT;
+	while (bin < SX_OFFSET_BINS - 1 && offset >= sx_offset_bin_edge(bin + 1)) bin++;
+	return bin;
+}
+
+int64_t sx_offset_bin_edge(int bin)
+{
+	if (bin < SX_OFFSET_EXACT) return bin;
+	return (int64_t)SX_OFFSET_EXACT << (bin - SX_OFFSET_EXACT);
+}
+
+/* *a = n NaN, unless *ok is false already. */
+static void make(double **a, bool want, int64_t n, double value, bool *ok)
+{
+	if (!want || !*ok) return;
+	*a = sx_calloc((size_t)n, sizeof **a);
+	*ok = *a != NULL;
+	for (int64_t i = 0; *a && i < n; i++) (*a)[i] = value;
+}
+
+sx_status sx_measures_new(sx_measures **out, sx_ctx *ctx, const sx_measure_opts *o, int64_t S,
+			  int64_t L, int64_t H, int64_t T, int64_t n_freq, int64_t n_c)
+{
+	sx_measures *m = sx_calloc(1, sizeof *m);
+	if (!m) return sx_fail(ctx, SX_ENOMEM, "no memory for measurements");
+	*m = (sx_measures){.S = S,
+			   .L = L,
+			   .H = H,
+			   .T = T,
+			   .n_freq = n_freq,
+			   .n_c = n_c,
+			   .n_map = o->n_map,
+			   .n_wrt = 5};
+	const double nan = (double)NAN;
+	int64_t heads = S * L * H;
+	bool ok = true;
+	for (int s = 0; s < SX_STAT_COUNT; s++) make(&m->stat[s], o->stats, heads, nan, &ok);
+	make(&m->offset_profile, o->stats, heads * SX_OFFSET_BINS, nan, &ok);
+	make(&m->rope_q, o->rope, heads * n_freq, nan, &ok);
+	make(&m->rope_k, o->rope, heads * n_freq, nan, &ok);
+	make(&m->rope_share, o->rope, heads * n_freq, nan, &ok);
+	make(&m->rope_var, o->rope, heads * n_freq, nan, &ok);
+	make(&m->rope_rest, o->rope, heads, nan, &ok);
+	make(&m->ac_value, o->ac, heads * n_c, nan, &ok);
+	make(&m->ac_grad, o->ac, heads * n_c * m->n_wrt, nan, &ok);
+	make(&m->logit_osc, o->ac, heads, nan, &ok);
+	make(&m->uniform_l1, o->ac, heads, nan, &ok);
+	make(&m->prefix_spread, o->spread, S * L, nan, &ok);
+	make(&m->map, o->n_map > 0, S * o->n_map * T * T, 0, &ok);
+	if (!ok) {
+		sx_measures_free(m);
+		return sx_fail(ctx, SX_ENOMEM,
+			       "no memory for the measurements of %lld sequences of %lld tokens",
+			       (long long)S, (long long)T);
+	}
+	*out = m;
+	return SX_OK;
+}
+
+void sx_measures_free(sx_measures *m)
+{
+	if (!m) return;
+	for (int s = 0; s < SX_STAT_COUNT; s++) free(m->stat[s]);
+	double *const all[] = {m->offset_profile, m->rope_q,     m->rope_k,        m->rope_share,
+			       m->rope_var,       m->rope_rest,  m->ac_value,      m->ac_grad,
+			       m->logit_osc,      m->uniform_l1, m->prefix_spread, m->map};
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
+	free(m);
+}
+
+/* "*", "3" or "2-4" after a letter, below n. */
+static bool read_range(const char **s, char letter, int n, int *lo, int *hi)
+{
+	if (*(*s)++ != letter) return false;
+	if (**s == '*') {
+		(*s)++;
+		*lo = 0, *hi = n - 1;
+		return true;
+	}
+	char *end;
+	long a = strtol(*s, &end, 10), b = a;
+	if (end == *s || a < 0) return false;
+	if (*end == '-') {
+		const char *from = end + 1;
+		b = strtol(from, &end, 10);
+		if (end == from) return false;
+	}
+	*s = end;
+	*lo = (int)a, *hi = (int)b;
+	return a <= b && b < n;
+}
+
+sx_status sx_select_heads(sx_map_choice **out, int64_t *n, sx_ctx *ctx, const char *text, int L,
+			  int H)
+{
+	bool *chosen = sx_calloc((size_t)(L * H), sizeof *chosen);
+	sx_map_choice *list = sx_calloc((size_t)(L * H), sizeof *list);
+	sx_status st = SX_OK;
+	const char *s = text;
+	if (!chosen || !list) st = sx_fail(ctx, SX_ENOMEM, "no memory for a selection");
+	while (st == SX_OK) {
+		int l0, l1, h0, h1;
+		if (!read_range(&s, 'L', L, &l0, &l1) || *s++ != '/' ||
+		    !read_range(&s, 'H', H, &h0, &h1) || (*s != '\0' && *s != ',')) {
+			st = sx_fail(ctx, SX_EUSAGE,
+				     "heads %s: want L2-4/H* with layers below %d and heads below "
+				     "%d, several separated by commas",
+				     text, L, H);
+			break;
+		}
+		for (int l = l0; l <= l1; l++)
+			for (int h = h0; h <= h1; h++) chosen[l * H + h] = true;
+		if (*s++ == '\0') break;
+	}
+	if (st == SX_OK) {
+		*n = 0;
+		for (int i = 0; i < L * H; i++)
+			if (chosen[i]) list[(*n)++] = (sx_map_choice){i / H, i % H};
+		*out = list;
+		list = NULL;
+	}
+	free(chosen);
+	free(list);
+	return st;
+}
+
+/* ---- the additive split ---- */
+
+/* Least squares of s_ij ~ r_i + c_j + g_{i-j} on a banded triangle, with r and any of c, g: the
+ * normal equations N x = b solved by conjugate gradients. Products with N need prefix sums of the
+ * effects only. N is singular (constants and, with all three, a linear trend can move between the
+ * effects); b lies in its range and b.x, which is all that is used, is the same for every solution. */
+typedef struct {
+	int64_t T, W; /* W: keys a row sees at most */
+	bool use_c, use_g;
+	double *prefix; /* (T + 1) */
+} split_problem;
+
+static double range_sum(const double *prefix, int64_t a, int64_t b)
+{
+	return prefix[b] - prefix[a];
+}
+
+static void prefix_sums(double *prefix, const double *x, int64_t n)
+{
+	prefix[0] = 0;
+	for (int64_t i = 0; i < n; i++) prefix[i + 1] = prefix[i] + x[i];
+}
+
+static int64_t row_first(const split_problem *p, int64_t i)
+{
+	return i >= p->W ? i - p->W + 1 : 0;
+}
+
+static int64_t key_end(const split_problem *p, int64_t j)
+{
+	return j + p->W < p->T ? j + p->W : p->T;
+}
+
+static int64_t pairs_of_row(const split_problem *p, int64_t i)
+{
+	return i - row_first(p, i) + 1;
+}
+
+/* y = N x, x and y of (r, c, g), T each. */
+static void normal_product(const split_problem *p, double *y, const double *x)
+{
+	int64_t T = p->T;
+	const double *r = x, *c = x + T, *g = x + 2 * T;
+	double *yr = y, *yc = y + T, *yg = y + 2 * T, *P = p->prefix;
+	memset(y, 0, 3 * (size_t)T * sizeof *y);
+	prefix_sums(P, r, T);
+	for (int64_t i = 0; i < T; i++) yr[i] = (double)pairs_of_row(p, i) * r[i];
+	for (int64_t j = 0; p->use_c && j < T; j++) yc[j] = range_sum(P, j, key_end(p, j));
+	for (int64_t d = 0; p->use_g && d < p->W && d < T; d++) yg[d] = range_sum(P, d, T);
+	if (p->use_c) {
+		prefix_sums(P, c, T);
+		for (int64_t i = 0; i < T; i++) yr[i] += range_sum(P, row_first(p, i), i + 1);
+		for (int64_t j = 0; j < T; j++) yc[j] += (double)(key_end(p, j) - j) * c[j];
+		for (int64_t d = 0; p->use_g && d < p->W && d < T; d++)
+			yg[d] += range_sum(P, 0, T - d);
+	}
+	if (p->use_g) {
+		prefix_sums(P, g, T);
+		for (int64_t i = 0; i < T; i++) yr[i] += range_sum(P, 0, pairs_of_row(p, i));
+		for (int64_t j = 0; p->use_c && j < T; j++)
+			yc[j] += range_sum(P, 0, key_end(p, j) - j);
+		for (int64_t d = 0; d < p->W && d < T; d++) yg[d] += (double)(T - d) * g[d];
+	}
+}
+
+static double dot3(const double *a, const double *b, int64_t n)
+{
+	double s = 0;
+	for (int64_t i = 0; i < n; i++) s += a[i] * b[i];
+	return s;
+}
+
+/* The diagonal of N as preconditioner. */
+static void precondition(const split_problem *p, double *z, const double *r)
+{
+	int64_t T = p->T;
+	for (int64_t i = 0; i < T; i++) {
+		z[i] = r[i] / (double)pairs_of_row(p, i);
+		z[T + i] = p->use_c ? r[T + i] / (double)(key_end(p, i) - i) : 0;
+		z[2 * T + i] = p->use_g && i < p->W ? r[2 * T + i] / (double)(T - i) : 0;
+	}
+}
+
+/* Sum of squares explained, b.x. work: 9 T doubles. */
+static double explained(const split_problem *p, const double *key, const double *offset,
+			double *work)
+{
+	int64_t T = p->T, n = 3 * T;
+	double *res = work, *dir = res + n, *prod = dir + n;
+	double gain = 0, rho = 0, first = 0;
+	memset(res, 0, (size_t)n * sizeof *res);
+	if (p->use_c) memcpy(res + T, key, (size_t)T * sizeof *res);
+	if (p->use_g) memcpy(res + 2 * T, offset, (size_t)(p->W < T ? p->W : T) * sizeof *res);
+	precondition(p, dir, res);
+	rho = first = dot3(res, dir, n);
+	/* Starting from x = 0, the functional b.x grows by alpha rho in each step. */
+	for (int it = 0; it < 2000 && rho > 1e-24 * first && rho > 0; it++) {
+		normal_product(p, prod, dir);
+		double curvature = dot3(dir, prod, n);
+		if (!(curvature > 0)) break;
+		double alpha = rho / curvature, old = rho;
+		gain += alpha * rho;
+		for (int64_t i = 0; i < n; i++) res[i] -= alpha * prod[i];
+		precondition(p, prod, res);
+		rho = dot3(res, prod, n);
+		for (int64_t i = 0; i < n; i++) dir[i] = prod[i] + rho / old * dir[i];
+	}
+	return gain;
+}
+
+void sx_additive_split(double split[4], const double *key, const double *offset, double ss_within,
+		       int64_t T, int64_t window, double *scratch)
+{
+	split_problem p = {.T = T, .W = window > 0 && window < T ? window : T, .prefix = scratch};
+	double *work = scratch + T + 1;
+	p.use_c = true, p.use_g = false;
+	double rss_rc = fmax(0, ss_within - explained(&p, key, offset, work));
+	p.use_c = false, p.use_g = true;
+	double rss_rg = fmax(0, ss_within - explained(&p, key, offset, work));
+	p.use_c = true;
+	double rss_rcg = fmax(0, ss_within - explained(&p, key, offset, work));
+	split[0] = fmax(0, rss_rc - rss_rcg);
+	split[1] = fmax(0, rss_rg - rss_rcg);
+	split[2] = rss_rcg;
+	split[3] = ss_within > 0 ? 1 - rss_rg / ss_within : (double)NAN;
+}

@@ -1,0 +1,57 @@
+#include "probes/observe.h"
+
+#include <stdlib.h>
+
+static const sx_observer_kind *const kinds[] = {&sx_observe_stats, &sx_observe_rope, &sx_observe_ac,
+						&sx_observe_maps, &sx_observe_spread};
+enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
+
+struct sx_observers {
+	sx_probe probe[N_KINDS];
+	const sx_observer_kind *kind[N_KINDS];
+	int n;
+};
+
+sx_status sx_observers_new(sx_observers **out, sx_ctx *ctx, const sx_spec *spec,
+			   const sx_measure_opts *opts, const sx_family *family, int threads,
+			   sx_measures *into)
+{
+	sx_observers *o = sx_calloc(1, sizeof *o);
+	sx_observer_base base = {.spec = spec,
+				 .into = into,
+				 .family = family,
+				 .map = opts->map,
+				 .gradients = opts->ac_gradients,
+				 .threads = threads};
+	if (!o) return sx_fail(ctx, SX_ENOMEM, "no memory for observers");
+	for (int k = 0; k < N_KINDS; k++) {
+		if (!kinds[k]->wanted(opts)) continue;
+		kinds[k]->start(&o->probe[o->n], &base);
+		if (!o->probe[o->n].self) {
+			sx_observers_free(o);
+			return sx_fail(ctx, SX_ENOMEM, "no memory for the observer of %s",
+				       kinds[k]->name);
+		}
+		o->kind[o->n++] = kinds[k];
+	}
+	*out = o;
+	return SX_OK;
+}
+
+void sx_observers_free(sx_observers *o)
+{
+	for (int i = 0; o && i < o->n; i++) o->kind[i]->free(o->probe[i].self);
+	free(o);
+}
+
+void sx_observers_place(sx_observers *o, int64_t seq0)
+{
+	/* every observer's state begins with its base */
+	for (int i = 0; i < o->n; i++) ((sx_observer_base *)o->probe[i].self)->seq0 = seq0;
+}
+
+const sx_probe *sx_observers_probes(const sx_observers *o, int *n)
+{
+	*n = o->n;
+	return o->probe;
+}

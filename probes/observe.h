@@ -1,0 +1,50 @@
+/* The observers: small probes that fill sx_measures during a pass of either precision. To add one: a
+ * file with its accumulators, a row in observe.c, its arrays in measures.h. */
+#ifndef SX_PROBES_OBSERVE_H
+#define SX_PROBES_OBSERVE_H
+
+#include "engine/probe.h"
+#include "probes/families.h"
+#include "probes/measures.h"
+
+typedef struct sx_observers sx_observers;
+
+/* Observers of what `o` asks for, for passes of up to B sequences of into->T tokens, with the
+ * families (n_c = into->n_c). into and spec must outlive them. */
+sx_status sx_observers_new(sx_observers **out, sx_ctx *ctx, const sx_spec *spec,
+			   const sx_measure_opts *o, const sx_family *family, int threads,
+			   sx_measures *into) SX_NODISCARD;
+void sx_observers_free(sx_observers *o);
+/* Sequence b of the next pass is sequence seq0 + b of the measures. */
+void sx_observers_place(sx_observers *o, int64_t seq0);
+const sx_probe *sx_observers_probes(const sx_observers *o, int *n);
+
+/* ---- one per file; state is allocated by _new and freed by _free ---- */
+
+typedef struct {
+	const sx_spec *spec;
+	sx_measures *into;
+	const sx_family *family;
+	const sx_map_choice *map;
+	bool gradients;
+	int threads;
+	int64_t seq0;
+} sx_observer_base;
+
+typedef struct {
+	const char *name;
+	bool (*wanted)(const sx_measure_opts *o);
+	/* Fills probe; its self is freed by `free`. NULL self = out of memory. */
+	void (*start)(sx_probe *probe, const sx_observer_base *base);
+	void (*free)(void *self);
+} sx_observer_kind;
+extern const sx_observer_kind sx_observe_stats, sx_observe_rope, sx_observe_ac, sx_observe_maps,
+	sx_observe_spread;
+
+/* Place of (sequence, layer, head) in an array of (S,L,H). */
+static inline int64_t sx_measure_at(const sx_observer_base *b, const sx_head *h)
+{
+	return ((b->seq0 + h->seq) * b->into->L + h->layer) * b->into->H + h->head;
+}
+
+#endif

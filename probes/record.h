@@ -1,0 +1,44 @@
+/* Measurements into run files: the axes and datasets of /stats, /rope, /ac, /attn and /ac_train, and
+ * one record of each. */
+#ifndef SX_PROBES_RECORD_H
+#define SX_PROBES_RECORD_H
+
+#include "engine/spec.h"
+#include "probes/families.h"
+#include "probes/measures.h"
+#include "probes/runfile.h"
+
+/* What the axes are made of. */
+typedef struct {
+	const sx_spec *spec;
+	int64_t S, T;
+	const uint8_t *kind;   /* (S) sequence_kind: text, repeated, retrieval, constant;
+	                                 NULL where sequences are all text                    */
+	const int32_t *tokens; /* (S,T)                                                */
+	const sx_measure_opts *measure;
+	const sx_family *family; /* (n_c)                                                */
+	int64_t n_c;
+	bool maps_f32;
+	int64_t records, samples; /* expected: of the statistics, of the maps             */
+} sx_record_axes;
+
+/* Before sx_run_start. */
+sx_status sx_record_define(sx_run *run, const sx_record_axes *a) SX_NODISCARD;
+/* /ac_train; n_c families. */
+sx_status sx_record_define_ac_train(sx_run *run, const sx_spec *spec, const sx_family *family,
+				    int64_t n_c, int64_t rows) SX_NODISCARD;
+
+/* One record of what m holds (maps where with_maps), flushed. spec: of the model that was measured
+ * (its gamma). */
+sx_status sx_record_put(sx_run *run, sx_ctx *ctx, const sx_record_axes *a, const sx_measures *m,
+			const sx_spec *spec, int64_t step, int phase, bool with_maps) SX_NODISCARD;
+/* Means over the batch's sequences; m holds A_c alone. Not flushed. */
+sx_status sx_record_put_ac_train(sx_run *run, sx_ctx *ctx, const sx_measures *m, int64_t step,
+				 int phase) SX_NODISCARD;
+
+/* How many rows of x (T) have an earlier equal token in sight, and a key whose predecessor is equal:
+ * over how many rows duplicate and induction masses are means. */
+void sx_rows_with_copies(int64_t *duplicate, int64_t *induction, const int32_t *x, int64_t T,
+			 int64_t window);
+
+#endif

@@ -1,0 +1,172 @@
+/* What a run file may hold: one row per dataset and per axis. The enum of runfile.h, the writer, the
+ * reader, the seal and the documentation page are made from this table. One of the five X-macro
+ * tables (docs/house.md). Nothing here is code.
+ *
+ * X(id, path, type, dims, units, long_name, flags)
+ *
+ * type   what is on disk: F16 F32 F64 I32 I64, FLAGS (u8, with `flags` as its words, 0 the first),
+ *        STR (UTF-8, of variable length in a sealed file, of fixed length in a live one, where
+ *        the other kind is not safe).
+ * dims   names of the axes. An axis is the row of the same name in the same group, and its own dim:
+ *        it becomes the dimension scale. The axes step, sample and ckpt grow, the others are fixed.
+ *        A dataset whose only axis grows is written by blocks of rows.
+ * units  UDUNITS style; "1" = a pure number; "nat" and "token" as they stand.
+ * Missing values: NaN, -1 in integers, 255 in flags.
+ *
+ * Every group with a step has a phase, since two records share the step of the drop. Quantities and
+ * their formulas: the definitions in docs/runfile.md. Attributes a writer adds: `n_rows` (one number
+ * per sequence, or one) on statistics over fewer than T rows, `bin_edges` on offset_bin and distance,
+ * `pairing` on /rope. */
+#ifndef SX_PROBES_SCHEMA_H
+#define SX_PROBES_SCHEMA_H
+
+/* clang-format off */
+#define SX_PHASES     "pretrain recalibration"
+#define SX_STEP_NAME  "updates applied"
+#define SX_PHASE_NAME "phase of the run; at the drop two records share a step"
+#define SX_SEQ_NAME   "sequence of the probe batch"
+#define SX_SLH        "step,sequence,layer,head"
+
+#define SX_RUN_SCHEMA(X) \
+/* ---- /train: record k is update k ---- */ \
+X(TRAIN_STEP,         "/train/step",         I64,   "step", "1",         SX_STEP_NAME, NULL) \
+X(TRAIN_PHASE,        "/train/phase",        FLAGS, "step", "1",         SX_PHASE_NAME, SX_PHASES) \
+X(TRAIN_LOSS,         "/train/loss",         F32,   "step", "nat",       "mean loss of the batch the update used", NULL) \
+X(TRAIN_LR,           "/train/lr",           F32,   "step", "1",         "learning rate the update used", NULL) \
+X(TRAIN_GRAD_NORM,    "/train/grad_norm",    F32,   "step", "1",         "norm of the gradient before clipping", NULL) \
+X(TRAIN_TOKENS_PER_S, "/train/tokens_per_s", F32,   "step", "token s-1", "training speed", NULL) \
+X(TRAIN_TOKENS_SEEN,  "/train/tokens_seen",  I64,   "step", "token",     "tokens trained on so far", NULL) \
+X(TRAIN_WALL_TIME,    "/train/wall_time",    F64,   "step", "seconds since 1970-01-01T00:00:00Z", "time at the end of the update", NULL) \
+/* ---- /eval ---- */ \
+X(EVAL_STEP,           "/eval/step",           I64, "step",           "1",     SX_STEP_NAME, NULL) \
+X(EVAL_PHASE,          "/eval/phase",          FLAGS, "step",         "1",     SX_PHASE_NAME, SX_PHASES) \
+X(EVAL_CONTEXT_LENGTH, "/eval/context_length", I64, "context_length", "token", "length of the evaluated context", NULL) \
+X(EVAL_KIND,           "/eval/kind",           STR, "kind",           "1",     "kind of needle problem", NULL) \
+X(EVAL_DISTANCE,       "/eval/distance",       I64, "distance",       "token", "from the fact's last to the query's first token: lower edge of the bin", NULL) \
+X(EVAL_NLL,            "/eval/nll",            F64, "step,context_length", "nat", "negative log-likelihood per token, mean over the context", NULL) \
+X(EVAL_NLL_LAST,       "/eval/nll_last",       F64, "step,context_length", "nat", "negative log-likelihood per token, mean over the last half of the context", NULL) \
+X(EVAL_NIAH_HITS,      "/eval/niah_hits",      I64, "step,context_length,kind,distance", "1", "needles retrieved", NULL) \
+X(EVAL_NIAH_TRIALS,    "/eval/niah_trials",    I64, "step,context_length,kind,distance", "1", "needles asked for", NULL) \
+/* ---- /stats: means over the rows that qualify, one value per sequence ---- */ \
+X(STATS_STEP,           "/stats/step",           I64,   "step",     "1", SX_STEP_NAME, NULL) \
+X(STATS_PHASE,          "/stats/phase",          FLAGS, "step",     "1", SX_PHASE_NAME, SX_PHASES) \
+X(STATS_SEQUENCE,       "/stats/sequence",       I32,   "sequence", "1", SX_SEQ_NAME, NULL) \
+X(STATS_SEQUENCE_KIND,  "/stats/sequence_kind",  FLAGS, "sequence", "1", "what the sequence is made of", "text repeated retrieval constant") \
+X(STATS_LAYER,          "/stats/layer",          I32,   "layer",    "1", "layer", NULL) \
+X(STATS_HEAD,           "/stats/head",           I32,   "head",     "1", "query head", NULL) \
+X(STATS_OFFSET_BIN,     "/stats/offset_bin",     I32,   "offset_bin", "token", "distance from query to key: lower edge of the bin", NULL) \
+X(STATS_ENTROPY,        "/stats/entropy",        F32, SX_SLH, "nat",   "entropy of an attention row", NULL) \
+X(STATS_MAX_PROB,       "/stats/max_prob",       F32, SX_SLH, "1",     "largest weight of an attention row", NULL) \
+X(STATS_MEAN_DISTANCE,  "/stats/mean_distance",  F32, SX_SLH, "token", "attention-weighted distance from query to key", NULL) \
+X(STATS_DIAG_MASS,      "/stats/diag_mass",      F32, SX_SLH, "1",     "weight on the token itself", NULL) \
+X(STATS_PREV_MASS,      "/stats/prev_mass",      F32, SX_SLH, "1",     "weight on the previous token", NULL) \
+X(STATS_FIRST_MASS,     "/stats/first_mass",     F32, SX_SLH, "1",     "weight on the first token", NULL) \
+X(STATS_SINK_MASS,      "/stats/sink_mass",      F32, SX_SLH, "1",     "weight on the first four tokens", NULL) \
+X(STATS_DUPLICATE_MASS, "/stats/duplicate_mass", F32, SX_SLH, "1",     "weight on earlier copies of the token", NULL) \
+X(STATS_INDUCTION_MASS, "/stats/induction_mass", F32, SX_SLH, "1",     "weight on tokens that followed an earlier copy of the token", NULL) \
+X(STATS_LOGIT_STD,      "/stats/logit_std",      F32, SX_SLH, "nat",   "root mean over rows of the scores' variance within a row", NULL) \
+X(STATS_Q_NORM,         "/stats/q_norm",         F32, SX_SLH, "1",     "mean norm of the queries as they enter the product", NULL) \
+X(STATS_K_NORM,         "/stats/k_norm",         F32, SX_SLH, "1",     "mean norm of the keys as they enter the product", NULL) \
+X(STATS_SS_WITHIN,      "/stats/ss_within",      F64, SX_SLH, "nat2",  "squares of the scores about their row means", NULL) \
+X(STATS_SS_OFFSET,      "/stats/ss_offset",      F64, SX_SLH, "nat2",  "squares that the offset explains beyond row and key", NULL) \
+X(STATS_SS_KEY,         "/stats/ss_key",         F64, SX_SLH, "nat2",  "squares that the key explains beyond row and offset", NULL) \
+X(STATS_SS_INTERACTION, "/stats/ss_interaction", F64, SX_SLH, "nat2",  "squares left by row, key and offset together", NULL) \
+X(STATS_R2_OFFSET,      "/stats/r2_offset",      F64, SX_SLH, "1",     "share of ss_within that the offset alone explains", NULL) \
+X(STATS_OFFSET_PROFILE, "/stats/offset_profile", F32, SX_SLH ",offset_bin", "1", "weight at this distance per row that has it", NULL) \
+/* ---- /attn: chosen attention maps ---- */ \
+X(ATTN_SAMPLE,          "/attn/sample",          I32,   "sample", "1",     "number of the sample", NULL) \
+X(ATTN_MAP,             "/attn/map",             I32,   "map",    "1",     "number of the chosen head", NULL) \
+X(ATTN_QUERY,           "/attn/query",           I32,   "query",  "token", "position of the query", NULL) \
+X(ATTN_KEY,             "/attn/key",             I32,   "key",    "token", "position of the key", NULL) \
+X(ATTN_LAYER,           "/attn/layer",           I32,   "map",    "1",     "layer of the map", NULL) \
+X(ATTN_HEAD,            "/attn/head",            I32,   "map",    "1",     "query head of the map", NULL) \
+X(ATTN_SAMPLE_STEP,     "/attn/sample_step",     I32,   "sample", "1",     SX_STEP_NAME, NULL) \
+X(ATTN_SAMPLE_PHASE,    "/attn/sample_phase",    FLAGS, "sample", "1",     SX_PHASE_NAME, SX_PHASES) \
+X(ATTN_SAMPLE_SEQUENCE, "/attn/sample_sequence", I32,   "sample", "1",     SX_SEQ_NAME, NULL) \
+X(ATTN_TOKENS,          "/attn/tokens",          I32,   "sample,query", "1", "token ids", NULL) \
+X(ATTN_PROB,            "/attn/prob",            F16,   "sample,map,query,key", "1", "attention weights", NULL) \
+/* ---- /out: what the model says ---- */ \
+X(OUT_SEQUENCE, "/out/sequence", I32, "sequence", "1",     SX_SEQ_NAME, NULL) \
+X(OUT_QUERY,    "/out/query",    I32, "query",    "token", "position of the token that predicts", NULL) \
+X(OUT_VOCAB,    "/out/vocab",    I32, "vocab",    "1",     "token id", NULL) \
+X(OUT_LOGITS,   "/out/logits",   F32, "sequence,query,vocab", "nat", "scores of the next token", NULL) \
+X(OUT_NLL,      "/out/nll",      F32, "sequence,query", "nat", "negative log-likelihood of the next token", NULL) \
+/* ---- /ac: the bias A_c of every head ---- */ \
+X(AC_STEP,              "/ac/step",              I64,   "step",     "1", SX_STEP_NAME, NULL) \
+X(AC_PHASE,             "/ac/phase",             FLAGS, "step",     "1", SX_PHASE_NAME, SX_PHASES) \
+X(AC_SEQUENCE,          "/ac/sequence",          I32,   "sequence", "1", SX_SEQ_NAME, NULL) \
+X(AC_LAYER,             "/ac/layer",             I32,   "layer",    "1", "layer", NULL) \
+X(AC_HEAD,              "/ac/head",              I32,   "head",     "1", "query head", NULL) \
+X(AC_C,                 "/ac/c",                 STR,   "c",        "1", "family of the weights c_ij", NULL) \
+X(AC_WRT,               "/ac/wrt",               STR,   "wrt",      "1", "what the gradient is taken by", NULL) \
+X(AC_VALUE,             "/ac/value",             F64, SX_SLH ",c",     "1", "A_c", NULL) \
+X(AC_GRAD_NORM,         "/ac/grad_norm",         F64, SX_SLH ",c,wrt", "1", "Frobenius norm of the gradient of A_c", NULL) \
+X(AC_VALUE_BOUND,       "/ac/value_bound",       F64, SX_SLH ",c",     "1", "right side of I9: at least |A_c|", NULL) \
+X(AC_GRAD_BOUND,        "/ac/grad_bound",        F64, SX_SLH ",c,wrt", "1", "right side of I10 (wq) and I11 (wk): at least the gradient's norm", NULL) \
+X(AC_VALUE_BOUND_PAPER, "/ac/value_bound_paper", F64, SX_SLH ",c",     "1", "bound of |A_c| in the paper's form", NULL) \
+X(AC_GRAD_BOUND_PAPER,  "/ac/grad_bound_paper",  F64, SX_SLH ",c,wrt", "1", "bound of the gradient's norm in the paper's form", NULL) \
+X(AC_PREFIX_SPREAD,     "/ac/prefix_spread",     F64, "step,sequence,layer", "1", "prefix spread of h: largest distance of a token from the mean of a prefix holding it", NULL) \
+X(AC_MEAN_LOGIT_OSC,    "/ac/mean_logit_osc",    F64, SX_SLH, "nat", "oscillation (largest - smallest) of the scores of a row, mean over rows", NULL) \
+X(AC_MEAN_UNIFORM_L1,   "/ac/mean_uniform_l1",   F64, SX_SLH, "1",   "L1 distance of a row from uniform attention, mean over rows", NULL) \
+X(AC_OSC_SPREAD_H,      "/ac/osc_spread_h",      F64, SX_SLH, "1",   "oscillation times prefix spread times norm of h, mean over rows (I10)", NULL) \
+X(AC_WQ_NORM,           "/ac/wq_norm",           F64, "step,layer,head", "1", "spectral norm of the head's query matrix", NULL) \
+X(AC_WK_NORM,           "/ac/wk_norm",           F64, "step,layer,head", "1", "spectral norm of the head's key matrix", NULL) \
+/* ---- /ac_train: the same on the training batch, mean over its sequences ---- */ \
+X(AC_TRAIN_STEP,      "/ac_train/step",      I64,   "step",  "1", SX_STEP_NAME, NULL) \
+X(AC_TRAIN_PHASE,     "/ac_train/phase",     FLAGS, "step",  "1", SX_PHASE_NAME, SX_PHASES) \
+X(AC_TRAIN_LAYER,     "/ac_train/layer",     I32,   "layer", "1", "layer", NULL) \
+X(AC_TRAIN_HEAD,      "/ac_train/head",      I32,   "head",  "1", "query head", NULL) \
+X(AC_TRAIN_C,         "/ac_train/c",         STR,   "c",     "1", "family of the weights c_ij", NULL) \
+X(AC_TRAIN_WRT,       "/ac_train/wrt",       STR,   "wrt",   "1", "what the gradient is taken by", NULL) \
+X(AC_TRAIN_VALUE,     "/ac_train/value",     F64, "step,layer,head,c",     "1", "A_c, mean over the training batch", NULL) \
+X(AC_TRAIN_GRAD_NORM, "/ac_train/grad_norm", F64, "step,layer,head,c,wrt", "1", "Frobenius norm of the gradient of A_c, mean over the training batch", NULL) \
+/* ---- /grad: the loss's gradients ---- */ \
+X(GRAD_STEP,     "/grad/step",     I64,   "step",     "1", SX_STEP_NAME, NULL) \
+X(GRAD_PHASE,    "/grad/phase",    FLAGS, "step",     "1", SX_PHASE_NAME, SX_PHASES) \
+X(GRAD_SEQUENCE, "/grad/sequence", I32,   "sequence", "1", SX_SEQ_NAME, NULL) \
+X(GRAD_LAYER,    "/grad/layer",    I32,   "layer",    "1", "layer", NULL) \
+X(GRAD_HEAD,     "/grad/head",     I32,   "head",     "1", "query head", NULL) \
+X(GRAD_DS,       "/grad/ds",       F64, SX_SLH, "1",   "norm of the loss's gradient by the scores", NULL) \
+X(GRAD_DQ,       "/grad/dq",       F64, SX_SLH, "nat", "norm of the loss's gradient by the queries", NULL) \
+X(GRAD_DK,       "/grad/dk",       F64, SX_SLH, "nat", "norm of the loss's gradient by the keys", NULL) \
+X(GRAD_DWQ,      "/grad/dwq",      F64, SX_SLH, "nat", "norm of the loss's gradient by the query matrix", NULL) \
+X(GRAD_DWK,      "/grad/dwk",      F64, SX_SLH, "nat", "norm of the loss's gradient by the key matrix", NULL) \
+/* ---- /rope: frequencies ---- */ \
+X(ROPE_STEP,        "/rope/step",        I64,   "step",     "1", SX_STEP_NAME, NULL) \
+X(ROPE_PHASE,       "/rope/phase",       FLAGS, "step",     "1", SX_PHASE_NAME, SX_PHASES) \
+X(ROPE_SEQUENCE,    "/rope/sequence",    I32,   "sequence", "1", SX_SEQ_NAME, NULL) \
+X(ROPE_LAYER,       "/rope/layer",       I32,   "layer",    "1", "layer", NULL) \
+X(ROPE_HEAD,        "/rope/head",        I32,   "head",     "1", "query head", NULL) \
+X(ROPE_FREQ,        "/rope/freq",        I32,   "freq",     "1", "rotated pair of channels, fastest first", NULL) \
+X(ROPE_INV_FREQ,    "/rope/inv_freq",    F64, "layer,freq",      "rad token-1", "angle per token of plain rotation", NULL) \
+X(ROPE_GAMMA,       "/rope/gamma",       F64, "step,layer,freq", "1", "angle in use over that of plain rotation; 0 = not turned", NULL) \
+X(ROPE_Q_NORM,      "/rope/q_norm",      F32, SX_SLH ",freq", "1", "mean norm of the pair in the queries", NULL) \
+X(ROPE_K_NORM,      "/rope/k_norm",      F32, SX_SLH ",freq", "1", "mean norm of the pair in the keys", NULL) \
+X(ROPE_LOGIT_SHARE, "/rope/logit_share", F32, SX_SLH ",freq", "1", "pair's share of the scores' absolute parts", NULL) \
+X(ROPE_LOGIT_VAR,   "/rope/logit_var",   F32, SX_SLH ",freq", "1", "pair's share of the scores' variance within rows; adds to 1 with logit_rest", NULL) \
+X(ROPE_LOGIT_REST,  "/rope/logit_rest",  F32, SX_SLH, "1", "share of that variance in channels that are not rotated", NULL) \
+/* ---- /bounds ---- */ \
+X(BOUNDS_STEP,       "/bounds/step",       I64,   "step",     "1", SX_STEP_NAME, NULL) \
+X(BOUNDS_PHASE,      "/bounds/phase",      FLAGS, "step",     "1", SX_PHASE_NAME, SX_PHASES) \
+X(BOUNDS_SEQUENCE,   "/bounds/sequence",   I32,   "sequence", "1", SX_SEQ_NAME, NULL) \
+X(BOUNDS_LAYER,      "/bounds/layer",      I32,   "layer",    "1", "layer", NULL) \
+X(BOUNDS_HEAD,       "/bounds/head",       I32,   "head",     "1", "query head", NULL) \
+X(BOUNDS_INEQUALITY, "/bounds/inequality", STR,   "inequality", "1", "inequality or identity of the theory", NULL) \
+X(BOUNDS_LHS,        "/bounds/lhs",        F64, SX_SLH ",inequality", "1", "left side, in the worst row", NULL) \
+X(BOUNDS_RHS,        "/bounds/rhs",        F64, SX_SLH ",inequality", "1", "right side, in the worst row", NULL) \
+X(BOUNDS_RHS_PAPER,  "/bounds/rhs_paper",  F64, SX_SLH ",inequality", "1", "right side in the paper's form", NULL) \
+X(BOUNDS_VERDICT,    "/bounds/verdict",    FLAGS, SX_SLH ",inequality", "1", "does it hold", "holds violated not-applicable") \
+/* ---- /checkpoints: the weights themselves stay in safetensors ---- */ \
+X(CHECKPOINTS_CKPT,   "/checkpoints/ckpt",   I32, "ckpt", "1", "number of the checkpoint", NULL) \
+X(CHECKPOINTS_STEP,   "/checkpoints/step",   I64, "ckpt", "1", SX_STEP_NAME, NULL) \
+X(CHECKPOINTS_PATH,   "/checkpoints/path",   STR, "ckpt", "1", "folder, relative to the run's", NULL) \
+X(CHECKPOINTS_XXH128, "/checkpoints/xxh128", STR, "ckpt", "1", "XXH128 of the weights, hexadecimal", NULL) \
+/* ---- /meta: whole documents ---- */ \
+X(META_ENTRY,            "/meta/entry",            I32, "entry", "1", "number of the document", NULL) \
+X(META_CONFIG_YAML,      "/meta/config_yaml",      STR, "entry", "1", "resolved configuration, YAML", NULL) \
+X(META_MODEL_JSON,       "/meta/model_json",       STR, "entry", "1", "shape of the model, JSON", NULL) \
+X(META_DATA_JSON,        "/meta/data_json",        STR, "entry", "1", "what the data are made of, JSON", NULL) \
+X(META_ENVIRONMENT_JSON, "/meta/environment_json", STR, "entry", "1", "machine, libraries, threads, JSON", NULL)
+/* clang-format on */
+
+#endif

@@ -1,0 +1,144 @@
+#!/bin/bash
+# The program as a user meets it: a tiny run, killed and resumed; a trace; exit codes and sentences for
+# bad input; nothing half-written left as if whole.
+set -u
+sextant=$(realpath "$1")
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+passed=0 failed=0
+
+ok() { passed=$((passed + 1)); }
+no() { failed=$((failed + 1)); echo "FAILED: $*"; }
+# wanted exit code, text wanted on stderr (a regular expression), command
+want() {
+	local code=$1 text=$2 got
+	shift 2
+	"$@" >out.txt 2>err.txt
+	got=$?
+	if [ $got = "$code" ] && { [ -z "$text" ] || grep -qE -- "$text" err.txt; }; then
+		ok
+	else
+		no "$* : exit $got, wanted $code and \"$text\"; said: $(cat err.txt)"
+	fi
+}
+same() { if cmp -s "$1" "$2"; then ok; else no "$1 and $2 differ"; fi; }
+gone() { if [ -e "$1" ]; then no "$1 is left behind"; else ok; fi; }
+
+for i in $(seq 400); do echo "The quick brown fox $i jumps over $((i * 7919 % 1000)) lazy dogs."; done >text.txt
+cat >tiny.yaml <<'Y'
+data: {text: [text.txt]}
+model: {layers: 2, width: 16, heads: 2, ffn: 32, context: 32}
+train: {steps: 24, batch: 4, warmup: 2, checkpoint_every: 6, drop_at: 15, drop: {steps: 10, warmup: 2}}
+probe: {every: 4, around_drop: {within: 2, every: 1}, maps: {every: 8}}
+eval: {every: 0}
+Y
+
+# ---- a run, the same run killed and resumed ----
+want 0 '' "$sextant" train tiny.yaml -o whole -q
+if [ -s whole/run.h5 ]; then ok; else no "no run.h5"; fi
+want 0 '' "$sextant" train tiny.yaml -o again -q --threads 1
+same whole/checkpoints/step-00000025/model.safetensors again/checkpoints/step-00000025/model.safetensors
+same whole/checkpoints/step-00000025/optimizer.safetensors again/checkpoints/step-00000025/optimizer.safetensors
+for at in 3 8 14 16 21; do
+	rm -rf killed
+	"$sextant" train tiny.yaml -o killed -q &
+	pid=$!
+	while kill -0 $pid 2>/dev/null; do
+		[ "$(grep -c '"event":"step"' killed/log.jsonl 2>/dev/null || true)" -ge "$at" ] 2>/dev/null && break
+	done
+	kill -9 $pid 2>/dev/null
+	wait $pid 2>/dev/null
+	want 0 '' "$sextant" info killed
+	want 0 '' "$sextant" ls killed
+	want 0 '' "$sextant" train tiny.yaml -o killed -q --resume
+	same whole/checkpoints/step-00000025/model.safetensors killed/checkpoints/step-00000025/model.safetensors
+	same whole/checkpoints/step-00000025/optimizer.safetensors killed/checkpoints/step-00000025/optimizer.safetensors
+	for d in /train/loss /train/step /ac/value /stats/entropy /rope/gamma /attn/sample_step /checkpoints/step; do
+		"$sextant" ls whole $d >a.txt 2>>err.txt && "$sextant" ls killed $d >b.txt 2>>err.txt
+		if cmp -s a.txt b.txt; then ok; else no "resumed after update $at: $d differs"; fi
+	done
+done
+want 73 'holds a run already' "$sextant" train tiny.yaml -o whole -q
+want 78 'train.lr' "$sextant" train tiny.yaml -o whole -q --resume train.lr=0.002
+want 66 'no run to resume' "$sextant" train tiny.yaml -o nothing -q --resume
+want 0 '' "$sextant" train tiny.yaml -o branch -q --branch whole@15
+same whole/checkpoints/step-00000025/model.safetensors branch/checkpoints/step-00000025/model.safetensors
+want 0 '' "$sextant" train tiny.yaml -o kept -q --branch whole@15 train.drop.to=keep
+want 78 'model.width' "$sextant" train tiny.yaml -o bad -q --branch whole@15 model.width=32
+# SIGTERM: a checkpoint, exit 75, and it goes on
+"$sextant" train tiny.yaml -o stopped -q train.steps=4000 train.drop_at=none &
+pid=$!
+while ! grep -q '"step":12,' stopped/log.jsonl 2>/dev/null; do kill -0 $pid || break; done
+kill -TERM $pid
+wait $pid
+code=$?; if [ $code = 75 ]; then ok; else no "SIGTERM gives $code, not 75"; fi
+want 0 'interrupted' sh -c "\"$sextant\" info stopped >&2"
+
+# ---- recalibrating a checkpoint, and using runs ----
+want 0 '' "$sextant" train tiny.yaml -o recal -q init=whole@6 train.drop_at=0 train.drop.qk_norm=full
+want 0 '' "$sextant" generate whole --prompt 'The quick' -n 20 --temperature 0
+want 0 '' "$sextant" trace whole --text text.txt --length 32 --sequences 2 --maps 'L0/H*' --logits -o t.h5 -q
+want 0 '' "$sextant" trace whole --text text.txt --length 32 --sequences 2 --precision f64 -o t64.h5 -q
+want 0 '' "$sextant" trace tiny.yaml --prompt 'hello there' -o random.h5 -q pos.method=yarn pos.factor=2
+want 0 '' "$sextant" eval ppl whole --lengths 32,64 --windows 4
+want 0 '' "$sextant" eval niah whole --lengths 32 --trials 8 --kinds single
+want 0 '' "$sextant" figure loss whole branch -o loss.pdf
+want 0 '' "$sextant" figure loss whole branch -o loss.svg --data loss.csv
+want 0 '' "$sextant" plan tiny.yaml
+want 0 '' "$sextant" config show tiny.yaml train.lr=1e-3
+want 0 '' "$sextant" tokenize text.txt
+
+# ---- bad input: one sentence, the documented code, nothing half-written ----
+cp -r whole/checkpoints/step-00000025 hf && rm hf/state.json hf/optimizer.safetensors
+t() { want "$1" "$2" "$sextant" trace "$3" --tokenizer bytes --prompt hello -o bad.h5 -q "${@:4}"; gone bad.h5; gone bad.h5.tmp; }
+want 0 '' "$sextant" trace hf --tokenizer bytes --prompt hello -o good.h5 -q
+head -c 5000 hf/model.safetensors >cut.bin
+cp cut.bin hf/model.safetensors
+t 65 'model.safetensors' hf
+head -c 4 cut.bin >hf/model.safetensors
+t 65 'model.safetensors' hf
+cp whole/checkpoints/step-00000025/model.safetensors hf/
+sed -i 's/"model_type": *"[^"]*"/"model_type": "mamba"/' hf/config.json
+t 65 'mamba' hf
+cp whole/checkpoints/step-00000006/config.json hf/config.json
+sed -i 's/"hidden_size": *16/"hidden_size": 17/' hf/config.json
+t 65 'hf' hf
+cp "$here"/fixtures/yarn/config.json hf/config.json && sed -i 's/"yarn"/"longrope"/g' hf/config.json
+t 65 'longrope' hf
+t 66 'no model' nowhere
+t 64 'pos' whole model.width=32
+t 78 'pos.method' whole pos.method=ropee
+t 78 'did you mean' whole pos.facter=2
+want 65 'vocabulary' "$sextant" trace whole --tokens <(echo 1 2 300) -o bad.h5 -q
+gone bad.h5
+printf '\005\000\000\000' >tok.bin
+want 65 'tok.bin' "$sextant" trace whole --tokenizer tok.bin --prompt x -o bad.h5 -q
+want 66 '' "$sextant" trace whole --text nothing.txt -o bad.h5 -q
+want 73 'cannot create|No such file' "$sextant" trace whole --prompt hello -o no/such/folder/t.h5 -q
+want 64 'maps|heads' "$sextant" trace whole --prompt hello --maps L9/H0 -o bad.h5 -q
+want 78 'diag' "$sextant" trace whole --prompt hello --ac diag -o bad.h5 -q
+gone bad.h5
+want 78 'did you mean' "$sextant" train tiny.yaml -o bad -q train.stepz=3
+want 78 'heads' "$sextant" train tiny.yaml -o bad -q model.heads=3 model.kv_heads=2
+want 78 '' "$sextant" train tiny.yaml -o bad -q model.width=-4
+mkdir empty
+want 66 'text|corpus' "$sextant" train tiny.yaml -o bad -q 'data.text=[empty]'
+gone bad
+want 64 'unknown|no verb|did you mean' "$sextant" trian
+want 64 'heads' "$sextant" heads whole
+want 65 '' "$sextant" ls text.txt
+if [ "$(id -u)" != 0 ]; then
+	mkdir locked && chmod 555 locked
+	want 73 '' "$sextant" train tiny.yaml -o locked/run -q
+fi
+# a full disk, by a limit on the size of a file: 64 blocks of 1 KiB
+want 74 'writing|written|write' bash -c "ulimit -f 16; exec \"$sextant\" train tiny.yaml -o full -q"
+gone full/run.h5
+want 74 'writ' bash -c "ulimit -f 16; exec \"$sextant\" trace whole --text text.txt --length 32 --maps 'L*/H*' -o full.h5 -q"
+gone full.h5
+gone full.h5.tmp
+
+echo "check_cli: $passed passed, $failed failed"
+[ $failed = 0 ]

@@ -1,0 +1,434 @@
+/* config.json: what transformers' files say, what must be refused by name, and every kind of spec
+ * there and back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/hf_config.h"
+
+static char dir[] = "/tmp/sextant-config-XXXXXX";
+static char file[64];
+
+static int make_dir(void **state)
+{
+	(void)state;
+	if (!mkdtemp(dir)) return -1;
+	snprintf(file, sizeof file, "%s/config.json", dir);
+	return 0;
+}
+
+static int remove_dir(void **state)
+{
+	(void)state;
+	unlink(file);
+	return rmdir(dir);
+}
+
+/* What every configuration below has; `more` comes on top and wins. */
+static const char common[] =
+	"{'vocab_size': 100, 'hidden_size': 64, 'intermediate_size': 172, 'num_hidden_layers': 5,"
+	" 'num_attention_heads': 8, 'num_key_value_heads': 4, 'max_position_embeddings': 512,"
+	" 'rms_norm_eps': 1e-05, 'model_type': 'llama'}";
+
+static json_t *parse(const char *single_quoted)
+{
+	char text[2048];
+	assert_true(strlen(single_quoted) < sizeof text);
+	strcpy(text, single_quoted);
+	for (char *c = text; *c; c++)
+		if (*c == '\'') *c = '"';
+	json_error_t err;
+	json_t *v = json_loads(text, 0, &err);
+	if (!v) fail_msg("%s in %s", err.text, text);
+	return v;
+}
+
+static void put_config(const char *more)
+{
+	json_t *root = parse(common), *top = parse(more);
+	json_object_update(root, top);
+	assert_int_equal(json_dump_file(root, file, 0), 0);
+	json_decref(root);
+	json_decref(top);
+}
+
+static sx_spec read_config(const char *more)
+{
+	sx_ctx ctx;
+	sx_spec s;
+	sx_ctx_init(&ctx);
+	put_config(more);
+	if (sx_hf_config_read(&s, &ctx, file) != SX_OK) fail_msg("%s: %s", more, ctx.message);
+	return s;
+}
+
+static void expect_failure(const char *words)
+{
+	sx_ctx ctx;
+	sx_spec s;
+	sx_ctx_init(&ctx);
+	sx_status st = sx_hf_config_read(&s, &ctx, file);
+	if (st != SX_EDATA || !strstr(ctx.message, words))
+		fail_msg("status %d, '%s'; wanted '%s'", st, ctx.message, words);
+}
+
+/* ---- reading ---- */
+
+static void test_defaults(void **state)
+{
+	(void)state;
+	sx_spec s = read_config("{}");
+	assert_true(s.V == 100 && s.C == 64 && s.F == 172 && s.L == 5 && s.H == 8 && s.Hkv == 4);
+	assert_true(s.D == 8 && s.T == 512 && s.eps == 1e-5 && !s.tied && !s.qkv_bias);
+	assert_true(s.bos == 1 && s.eos == 2 && !s.interleaved && s.qk_norm == SX_QK_NORM_NONE);
+	assert_string_equal(s.pos.method, "rope");
+	assert_true(s.pos.theta == 1e4 && s.pos.beta == 1 && s.pos.window == 0);
+	s = read_config("{'num_key_value_heads': null, 'head_dim': 16, 'tie_word_embeddings': true,"
+			" 'bos_token_id': null, 'eos_token_id': [7, 8], 'hidden_act': 'silu',"
+			" 'rope_theta': 500000, 'rope_scaling': null, 'sliding_window': null}");
+	assert_true(s.Hkv == 8 && s.D == 16 && s.tied && s.bos == -1 && s.eos == 7);
+	assert_true(s.pos.theta == 5e5);
+}
+
+static void test_rope_keys(void **state)
+{
+	(void)state;
+	sx_spec s = read_config("{'rope_parameters': {'rope_type': 'default', 'rope_theta': 2e6}}");
+	assert_string_equal(s.pos.method, "rope");
+	assert_true(s.pos.theta == 2e6);
+	s = read_config("{'rope_theta': 1e5, 'rope_scaling': {'type': 'linear', 'factor': 2}}");
+	assert_string_equal(s.pos.method, "pi");
+	assert_true(s.pos.factor == 2 && s.pos.theta == 1e5);
+	/* gpt-oss's own numbers */
+	s = read_config(
+		"{'max_position_embeddings': 131072, 'rope_theta': 150000, 'rope_scaling':"
+		" {'rope_type': 'yarn', 'factor': 32.0, 'beta_fast': 32.0, 'beta_slow': 1.0,"
+		" 'truncate': false, 'original_max_position_embeddings': 4096}}");
+	assert_string_equal(s.pos.method, "yarn");
+	assert_true(s.pos.factor == 32 && s.pos.train_length == 4096 && s.T == 131072);
+	assert_true(!s.pos.truncate && isnan(s.pos.attention_factor));
+	/* both forms at once, 0 for "not set", factor left to the ratio of the lengths */
+	s = read_config(
+		"{'rope_parameters': {'rope_type': 'yarn', 'factor': null, 'beta_fast': 0,"
+		" 'rope_theta': 1e6, 'original_max_position_embeddings': 128},"
+		" 'rope_scaling': {'type': 'yarn', 'original_max_position_embeddings': 128},"
+		" 'rope_theta': 1000000}");
+	assert_true(s.pos.factor == 4 && s.pos.beta_fast == 32 && s.pos.theta == 1e6);
+	/* the golden file's attention factor for mscale 1, mscale_all_dim 0.707, s = 4 */
+	s = read_config("{'rope_scaling': {'type': 'yarn', 'factor': 4, 'mscale': 1.0,"
+			" 'mscale_all_dim': 0.707}}");
+	assert_true(fabs(s.pos.attention_factor - 1.036992729910394) < 1e-15);
+	s = read_config("{'rope_scaling': {'type': 'yarn', 'factor': 4, 'attention_factor': 1.5}}");
+	assert_true(s.pos.attention_factor == 1.5 && s.pos.train_length == 0);
+}
+
+static void test_drope(void **state)
+{
+	(void)state;
+	sx_spec s = read_config("{'model_type': 'llama_drope', 'attention_type': 'nope',"
+				" 'rope_theta': 5e5}");
+	assert_string_equal(s.pos.method, "nope");
+	assert_true(s.qk_norm == SX_QK_NORM_NONE && s.pos.beta == 1 && s.pos.theta == 5e5);
+	/* the dictionary of the model's past plays no role any more */
+	s = read_config(
+		"{'model_type': 'llama_drope', 'attention_type': 'qk_norm_nope',"
+		" 'softmax_scale': 0.5, 'head_dim': 16, 'rope_scaling': {'type': 'dynamic'}}");
+	assert_true(s.qk_norm == SX_QK_NORM_FULL && s.pos.beta == 2);
+}
+
+static void test_refusals(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *more, *words;
+	} cases[] = {
+		{"{'model_type': 'qwen3'}", "model_type qwen3"},
+		{"{'model_type': null}", "model_type is missing"},
+		{"{'attention_bias': true}", "attention_bias"},
+		{"{'mlp_bias': true}", "mlp_bias"},
+		{"{'rope_interleaved': true}", "rope_interleaved"},
+		{"{'hidden_act': 'gelu'}", "hidden_act = gelu"},
+		{"{'partial_rotary_factor': 0.25}", "partial_rotary_factor"},
+		{"{'rope_parameters': {'partial_rotary_factor': 0.5}}", "partial_rotary_factor"},
+		{"{'quantization_config': {'bits': 4}}", "quantization_config"},
+		{"{'rope_scaling': {'type': 'dynamic', 'factor': 2}}", "rope_type dynamic"},
+		{"{'rope_scaling': {'rope_type': 'longrope'}}", "rope_type longrope"},
+		{"{'rope_parameters': {'rope_type': 'llama3', 'factor': 8}}", "rope_type llama3"},
+		{"{'rope_parameters': {'full_attention': {}}}", "rope_parameters.full_attention"},
+		{"{'rope_scaling': {'type': 'linear'}}", "factor of linear"},
+		{"{'rope_scaling': {'type': 'yarn'}}", "factor of yarn"},
+		{"{'rope_scaling': {'type': 'linear', 'factor': '2'}}", "factor must be a number"},
+		{"{'rope_scaling': {'type': 'linear', 'factor': 0.5}}", "pos.factor = 0.5"},
+		{"{'rope_scaling': 'yarn'}", "rope_scaling must be an object"},
+		{"{'rope_theta': 1, 'rope_parameters': {'rope_theta': 2}}", "given twice"},
+		{"{'rope_parameters': {}, 'rope_scaling': {'type': 'linear', 'factor': 2}}",
+		 "different things"},
+		{"{'vocab_size': null}", "vocab_size is missing"},
+		{"{'num_hidden_layers': null}", "num_hidden_layers is missing"},
+		{"{'rms_norm_eps': null}", "rms_norm_eps is missing"},
+		{"{'max_position_embeddings': null}", "max_position_embeddings is missing"},
+		{"{'hidden_size': 64.0}", "hidden_size must be a whole number"},
+		{"{'hidden_size': 4294967297}", "hidden_size must be a positive size"},
+		{"{'num_attention_heads': 0}", "num_attention_heads must be"},
+		{"{'num_attention_heads': 7, 'num_key_value_heads': 7}", "head_dim is missing"},
+		{"{'num_key_value_heads': 3}", "kv_heads"},
+		{"{'tie_word_embeddings': 1}", "true or false"},
+		{"{'eos_token_id': 'x'}", "eos_token_id must be"},
+		{"{'eos_token_id': -2}", "eos_token_id must be"},
+		{"{'model_type': 'llama_drope'}", "attention_type is missing"},
+		{"{'model_type': 'llama_drope', 'attention_type': 'q_norm_nope'}", "q_norm_nope"},
+		{"{'model_type': 'llama_drope', 'attention_type': 'k_norm_nope'}", "k_norm_nope"},
+		{"{'model_type': 'llama_drope', 'attention_type': 'nope', 'softmax_scale': 0}",
+		 "pos.beta"},
+		{"{'model_type': 'sextant'}", "sextant is missing"},
+		{"{'model_type': 'sextant', 'sextant': {}}", "sextant.pos is missing"},
+		{"{'model_type': 'sextant', 'sextant': {'pos': {}}}", "pos.method is missing"},
+		{"{'model_type': 'sextant', 'sextant': {'pos': {'method': 'alibi'}}}", "alibi"},
+		{"{'model_type': 'sextant', 'sextant': {'pos': {'method': 'rope', 'bands': 2}}}",
+		 "sextant.pos.bands"},
+		{"{'model_type': 'sextant', 'sextant': {'sinks': 1, 'pos': {'method': 'rope'}}}",
+		 "sextant.sinks"},
+		{"{'model_type': 'sextant', 'sextant': {'qk_norm': 'l2', 'pos': {'method':"
+		 " 'rope'}}}",
+		 "sextant.qk_norm"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		put_config(cases[i].more);
+		expect_failure(cases[i].words);
+	}
+	static const char *const broken[] = {"", "[]", "{\"a\": 1, \"a\": 2}", "{\"a\"", "\xff"};
+	for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
+		FILE *f = fopen(file, "w");
+		assert_non_null(f);
+		fputs(broken[i], f);
+		fclose(f);
+		expect_failure("not a JSON object");
+	}
+	sx_ctx ctx;
+	sx_spec s;
+	sx_ctx_init(&ctx);
+	unlink(file);
+	assert_int_equal(sx_hf_config_read(&s, &ctx, file), SX_ENOINPUT);
+}
+
+static void test_smollm2(void **state)
+{
+	(void)state;
+	char path[1024];
+	const char *root = getenv("SEXTANT_SHARED");
+	snprintf(path, sizeof path, "%s/data/configs/hf/SmolLM2-135M.config.json",
+		 root ? root : SX_SOURCE_DIR "/../shared");
+	if (!sx_path_exists(path)) {
+		print_message("skipped: no shared data\n");
+		skip();
+	}
+	sx_ctx ctx;
+	sx_spec s;
+	sx_ctx_init(&ctx);
+	assert_int_equal(sx_hf_config_read(&s, &ctx, path), SX_OK);
+	assert_true(s.V == 49152 && s.C == 576 && s.L == 30 && s.H == 9 && s.Hkv == 3);
+	assert_true(s.D == 64 && s.F == 1536 && s.T == 8192 && s.tied && s.pos.theta == 1e5);
+	assert_true(s.bos == 0 && s.eos == 0 && s.eps == 1e-5);
+	assert_int_equal(sx_spec_params(&s), 134515008); /* as published */
+}
+
+/* ---- there and back ---- */
+
+static void expect_same(const sx_spec *a, const sx_spec *b, const char *what)
+{
+	const sx_pos_opts *p = &a->pos, *q = &b->pos;
+	bool shape = a->V == b->V && a->C == b->C && a->L == b->L && a->H == b->H &&
+		     a->Hkv == b->Hkv && a->D == b->D && a->F == b->F && a->T == b->T &&
+		     a->eps == b->eps && a->tied == b->tied && a->qkv_bias == b->qkv_bias &&
+		     a->qk_norm == b->qk_norm && a->bos == b->bos && a->eos == b->eos;
+	bool pos = strcmp(p->method, q->method) == 0 && p->theta == q->theta &&
+		   p->beta == q->beta && p->window == q->window;
+	if (!shape || !pos) fail_msg("%s changed", what);
+	/* every method-specific field goes into the plan */
+	sx_pos_plan x, y;
+	assert_int_equal(sx_pos_plan_make(&x, NULL, p, a->D, a->T, 0, a->T), SX_OK);
+	assert_int_equal(sx_pos_plan_make(&y, NULL, q, b->D, b->T, 0, b->T), SX_OK);
+	assert_int_equal(x.n_freq, y.n_freq);
+	for (int m = 0; m < x.n_freq; m++)
+		if (x.inv_freq[m] != y.inv_freq[m]) fail_msg("%s: frequency %d", what, m);
+	if (x.attention_factor != y.attention_factor) fail_msg("%s: attention factor", what);
+	sx_pos_plan_free(&x);
+	sx_pos_plan_free(&y);
+}
+
+static json_t *written(void)
+{
+	json_error_t err;
+	json_t *v = json_load_file(file, JSON_REJECT_DUPLICATES, &err);
+	assert_non_null(v);
+	return v;
+}
+
+/* All combinations of method, norm, bias, window, beta and attention factor. */
+static void test_round_trip(void **state)
+{
+	(void)state;
+	static const double betas[] = {1, 1.285714}, factors[] = {(double)NAN, 1, 1.25};
+	static const int64_t windows[] = {0, 5}, lengths[] = {0, 32, 64, 48};
+	int counts[3] = {0};
+	sx_ctx ctx;
+	sx_ctx_init(&ctx);
+	for (int i = 0; i < 6 * 3 * 2 * 2 * 2 * 3 * 4; i++) {
+		sx_spec s = sx_spec_default(), r;
+		int n = i;
+		snprintf(s.pos.method, sizeof s.pos.method, "%s", sx_pos_methods[n % 6].name);
+		s.qk_norm = (sx_qk_norm)((n /= 6) % 3);
+		s.qkv_bias = (n /= 3) % 2;
+		s.pos.window = windows[(n /= 2) % 2];
+		s.pos.beta = betas[(n /= 2) % 2];
+		s.pos.attention_factor = factors[(n /= 2) % 3];
+		s.pos.train_length = lengths[(n /= 3) % 4];
+		s.T = 128, s.D = 24, s.tied = i % 2, s.eos = i % 3 - 1, s.bos = 3;
+		s.pos.factor = 4, s.pos.keep = 0.3, s.pos.theta = 12345.678, s.eps = 1.0 / 3e5;
+		s.pos.beta_fast = 9.5, s.pos.beta_slow = 0.1, s.pos.truncate = i % 5 > 0;
+		const char *form = sx_hf_config_form(&s);
+		counts[0] += strcmp(form, "llama") == 0;
+		counts[1] += strcmp(form, "llama_drope") == 0;
+		counts[2] += strcmp(form, "sextant") == 0;
+		assert_int_equal(sx_hf_config_write(&ctx, file, &s), SX_OK);
+		if (sx_hf_config_read(&r, &ctx, file) != SX_OK) fail_msg("%s", ctx.message);
+		expect_same(&s, &r, form);
+	}
+	/* llama: rope and pi at 2 neutral attention factors and 4 lengths, yarn at 3 factors and
+	 * the lengths 0 and 32 (128 = 4 * 32); drope: 2 norms, 2 betas, 2 factors, 4 lengths */
+	assert_int_equal(counts[0], 2 * 2 * 4 + 3 * 2);
+	assert_int_equal(counts[1], 2 * 2 * 2 * 4);
+	assert_int_equal(counts[0] + counts[1] + counts[2], 1728);
+}
+
+/* Resuming needs every bit of beta; an edited scale wins. */
+static void test_beta_to_the_bit(void **state)
+{
+	(void)state;
+	sx_ctx ctx;
+	sx_ctx_init(&ctx);
+	int helped = 0;
+	for (uint64_t i = 0; i < 200; i++) {
+		sx_spec s = sx_spec_default(), r;
+		strcpy(s.pos.method, "nope");
+		s.D = 2 + 2 * (int)(i % 50);
+		s.pos.beta = 0.5 + sx_uniform(3, SX_STREAM_TEST, i);
+		assert_int_equal(sx_hf_config_write(&ctx, file, &s), SX_OK);
+		assert_int_equal(sx_hf_config_read(&r, &ctx, file), SX_OK);
+		assert_true(r.pos.beta == s.pos.beta);
+		json_t *v = written();
+		helped += json_object_get(v, "sextant_beta") != NULL;
+		json_object_set_new(v, "softmax_scale", json_real(0.25));
+		assert_int_equal(json_dump_file(v, file, 0), 0);
+		json_decref(v);
+		assert_int_equal(sx_hf_config_read(&r, &ctx, file), SX_OK);
+		assert_true(r.pos.beta == 0.25 * sqrt(s.D));
+	}
+	assert_in_range(helped, 1, 199);
+}
+
+/* The keys other programs look at. */
+static void test_written_keys(void **state)
+{
+	(void)state;
+	sx_ctx ctx;
+	sx_ctx_init(&ctx);
+	sx_spec s = sx_spec_default();
+	assert_int_equal(sx_hf_config_write(&ctx, file, &s), SX_OK);
+	json_t *v = written();
+	assert_string_equal(json_string_value(json_object_get(v, "model_type")), "llama");
+	assert_int_equal(json_integer_value(json_object_get(v, "head_dim")), 32);
+	assert_true(json_number_value(json_object_get(v, "rope_theta")) == 1e4);
+	json_t *rope = json_object_get(v, "rope_parameters");
+	assert_string_equal(json_string_value(json_object_get(rope, "rope_type")), "default");
+	assert_null(json_object_get(v, "rope_scaling"));
+	json_decref(v);
+
+	strcpy(s.pos.method, "nope");
+	assert_int_equal(sx_hf_config_write(&ctx, file, &s), SX_OK);
+	v = written();
+	assert_null(json_object_get(v, "softmax_scale")); /* not even as null */
+	json_t *arch = json_array_get(json_object_get(v, "architectures"), 0);
+	assert_string_equal(json_string_value(arch), "DroPELlamaForCausalLM");
+	json_decref(v);
+	s.pos.beta = 1.5;
+	assert_int_equal(sx_hf_config_write(&ctx, file, &s), SX_OK);
+	v = written();
+	double scale = json_real_value(json_object_get(v, "softmax_scale"));
+	assert_true(fabs(scale - 1.5 / sqrt(32)) < 1e-16);
+	json_decref(v);
+
+	/* a class of transformers that is forced on it meets a rope_type that it does not know */
+	s.pos.window = 7;
+	assert_int_equal(sx_hf_config_write(&ctx, file, &s), SX_OK);
+	v = written();
+	rope = json_object_get(v, "rope_scaling");
+	assert_string_equal(json_string_value(json_object_get(v, "model_type")), "sextant");
+	assert_string_equal(json_string_value(json_object_get(rope, "rope_type")), "sextant");
+	json_decref(v);
+
+	s.pos.beta_fast = (double)INFINITY; /* JSON has no such number */
+	assert_int_equal(sx_hf_config_write(&ctx, file, &s), SX_EINTERNAL);
+	s.H = 0;
+	assert_int_equal(sx_hf_config_write(&ctx, file, &s), SX_ECONFIG);
+}
+
+/* The fixtures' files come from a script in Python: read and written again, each is the same. */
+static void test_fixtures(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name, *form;
+	} fixtures[] = {
+		{"mha", "llama"},
+		{"gqa_tied", "llama"},
+		{"qkv_bias", "sextant"},
+		{"qk_norm_full", "sextant"},
+		{"qk_norm_head", "sextant"},
+		{"window", "sextant"},
+		{"nope", "llama_drope"},
+		{"pi", "llama"},
+		{"ntk", "sextant"},
+		{"yarn", "llama"},
+		{"p_rope", "sextant"},
+		{"beta", "sextant"},
+		{"combined", "sextant"},
+	};
+	for (size_t i = 0; i < sizeof fixtures / sizeof fixtures[0]; i++) {
+		sx_ctx ctx;
+		sx_spec s;
+		sx_ctx_init(&ctx);
+		char path[1024];
+		snprintf(path, sizeof path, "%s/tests/fixtures/%s/config.json", SX_SOURCE_DIR,
+			 fixtures[i].name);
+		if (sx_hf_config_read(&s, &ctx, path) != SX_OK) fail_msg("%s", ctx.message);
+		assert_string_equal(sx_hf_config_form(&s), fixtures[i].form);
+		assert_int_equal(sx_hf_config_write(&ctx, file, &s), SX_OK);
+		json_error_t err;
+		json_t *a = json_load_file(path, 0, &err), *b = written();
+		if (!json_equal(a, b)) fail_msg("%s is written in another way", path);
+		json_decref(a);
+		json_decref(b);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),        cmocka_unit_test(test_rope_keys),
+		cmocka_unit_test(test_drope),           cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_smollm2),         cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_beta_to_the_bit), cmocka_unit_test(test_written_keys),
+		cmocka_unit_test(test_fixtures),
+	};
+	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
