@@ -191,8 +191,22 @@ static void close_stdout(void)
 	}
 }
 
+/* Threads of the OpenMP runtime spin while they wait for each other. Where other processes want the
+ * cores too, a training step then takes many times as long; told to sleep soon, it takes what one
+ * would expect. The runtime reads its settings before main begins: unless the user has set one, start
+ * again with it. */
+static void wait_patiently(char **argv)
+{
+	if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || getenv("KMP_BLOCKTIME"))
+		return;
+	setenv("GOMP_SPINCOUNT", "1000", 1); /* gcc's runtime */
+	setenv("KMP_BLOCKTIME", "0", 1);     /* clang's       */
+	execv("/proc/self/exe", argv);
+}
+
 int main(int argc, char **argv)
 {
+	wait_patiently(argv);
 	sx_ctx ctx;
 	struct sink sink;
 	sx_status st = SX_OK;

@@ -1,5 +1,7 @@
 #include "cli/train_log.h"
 
+#include "engine/blas.h"
+
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -51,12 +53,13 @@ sx_status sx_train_log_start(sx_train_log *l, sx_ctx *ctx, const sx_config *cfg,
 {
 	bool drops = cfg->train.drop_at >= 0;
 	return write_line(l, ctx,
-			  json_pack("{s:s, s:I, s:s, s:s?, s:I, s:I, s:i, s:I, s:s?}", "event",
+			  json_pack("{s:s, s:I, s:s, s:s?, s:I, s:I, s:i, s:I, s:s?, s:s}", "event",
 				    "start", "step", (json_int_t)step, "method", cfg->pos.method,
 				    "drop_to", drops ? cfg->train.drop.to : NULL, "seed",
 				    (json_int_t)cfg->seed, "parameters", (json_int_t)parameters,
 				    "batch", cfg->train.batch, "context",
-				    (json_int_t)cfg->model.context, "branch", branch));
+				    (json_int_t)cfg->model.context, "branch", branch,
+				    "openblas_core", sx_blas_core()));
 }
 
 sx_status sx_train_log_step(sx_train_log *l, sx_ctx *ctx, int64_t step, const char *phase,

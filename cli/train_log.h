@@ -8,7 +8,8 @@ typedef struct sx_train_log sx_train_log;
 
 /* SX_ECREATE; later calls SX_EIO. */
 sx_status sx_train_log_open(sx_train_log **out, sx_ctx *ctx, const char *dir) SX_NODISCARD;
-/* {"event": "start", "step", "method", "drop_to", "seed", "parameters", "batch", "context", "branch"} */
+/* {"event": "start", "step", "method", "drop_to", "seed", "parameters", "batch", "context", "branch",
+ * "openblas_core"} */
 sx_status sx_train_log_start(sx_train_log *l, sx_ctx *ctx, const sx_config *cfg, int64_t step,
 			     int64_t parameters, const char *branch) SX_NODISCARD;
 /* {"event": "step", "step", "phase", "loss", "lr", "grad_norm", "tokens_seen", "tokens_per_s"} */

@@ -643,6 +643,9 @@ static sx_status start(session *s)
 		st = sx_fail(s->ctx, SX_ENOMEM, "no memory for a batch");
 		goto out;
 	}
+	sx_log(s->ctx, SX_LOG_INFO, "%lld parameters; OpenBLAS core %s (%s build), %d threads",
+	       (long long)sx_spec_params(&s->spec), sx_blas_core(), sx_blas_build(),
+	       sx_blas_threads());
 	SX_TRY(watch_model(s));
 	SX_TRY(open_segment(s, yaml));
 	if (r->resume) SX_TRY(record_checkpoint(s, s->first));

@@ -4,6 +4,7 @@
 #include "engine/ops.h"
 
 #include <math.h>
+#include <omp.h>
 #include <string.h>
 
 /* One layer's weights. */
@@ -200,6 +201,9 @@ sx_status sx_forward(sx_ctx *ctx, const sx_model *m, sx_work *w, const int32_t *
 	if (B > w->B)
 		return sx_fail(ctx, SX_EINTERNAL, "a batch of %lld in memory for %lld",
 			       (long long)B, (long long)w->B);
+	if (omp_get_max_threads() > w->threads)
+		return sx_fail(ctx, SX_EINTERNAL, "%d threads in memory made for %d",
+			       omp_get_max_threads(), w->threads);
 	SX_TRY(check_tokens(ctx, tokens, N, s->V, false));
 	if (target) SX_TRY(check_tokens(ctx, target, N, s->V, true));
 	w->used_B = B;

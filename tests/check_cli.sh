@@ -81,6 +81,11 @@ want 0 '' "$sextant" train tiny.yaml -o recal -q init=whole@6 train.drop_at=0 tr
 want 0 '' "$sextant" generate whole --prompt 'The quick' -n 20 --temperature 0
 want 0 '' "$sextant" trace whole --text text.txt --length 32 --sequences 2 --maps 'L0/H*' --logits -o t.h5 -q
 want 0 '' "$sextant" trace whole --text text.txt --length 32 --sequences 2 --precision f64 -o t64.h5 -q
+"$sextant" ls t.h5 /out/nll >a.txt
+"$sextant" ls t64.h5 /out/nll >b.txt
+worst=$(paste a.txt b.txt | awk 'NR > 1 && $3 != "nan" { d = $3 - $6; d = d < 0 ? -d : d; if (d > w) w = d; n++ }
+	END { print (n > 0 && w < 1e-5) ? "fine" : w }')
+if [ "$worst" = fine ]; then ok; else no "float and double differ by $worst nats"; fi
 want 0 '' "$sextant" trace tiny.yaml --prompt 'hello there' -o random.h5 -q pos.method=yarn pos.factor=2
 want 0 '' "$sextant" eval ppl whole --lengths 32,64 --windows 4
 want 0 '' "$sextant" eval niah whole --lengths 32 --trials 8 --kinds single
