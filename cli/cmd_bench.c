@@ -434,12 +434,20 @@ static sx_status print_json(const series *s, sx_ctx *ctx, const arguments *a)
 static sx_status bench_step(sx_ctx *ctx, arguments *a)
 {
 	sx_status st = SX_OK;
+	const int64_t most = 1 << 24;
 	sx_spec *p = &a->spec;
 	sx_bench *b = NULL;
-	series s = {.tokens = (double)(a->batch * p->T)};
+	series s = {.tokens = (double)a->batch * (double)p->T};
 	if (p->C % p->H)
 		return sx_fail(ctx, SX_EUSAGE, "--width %d is no multiple of --heads %d", p->C,
 			       p->H);
+	if (p->T > most || a->batch > most / p->T || a->rounds > most)
+		return sx_fail(
+			ctx, SX_EUSAGE,
+			"--batch %lld, --context %lld, --rounds %lld: want at most %lld tokens "
+			"and rounds",
+			(long long)a->batch, (long long)p->T, (long long)a->rounds,
+			(long long)most);
 	p->D = p->C / p->H, p->Hkv = p->H;
 	SX_TRY(sx_spec_check(p, ctx));
 	s.sample = sx_calloc((size_t)(3 * a->rounds), sizeof *s.sample);

@@ -197,6 +197,17 @@ static void add_measured(plan *p, const sx_file_axes *axes, const sx_measure_opt
 	if (o->n_map) add_file(p, "/attn", axes, samples);
 }
 
+/* Beyond this no window can be made (language.h), and byte counts would not fit their type. */
+static sx_status check_tokens(sx_ctx *ctx, const char *what, int64_t sequences, int64_t T)
+{
+	const int64_t longest = 1 << 20, most = (int64_t)1 << 31;
+	if (T <= longest && sequences <= most / T) return SX_OK;
+	return sx_fail(ctx, SX_ECONFIG,
+		       "%s: %lld sequences of %lld tokens; want at most %lld tokens, of %lld each",
+		       what, (long long)sequences, (long long)T, (long long)most,
+		       (long long)longest);
+}
+
 /* ---- of a training run ---- */
 
 /* The spec train would make; init's model is not loaded, only looked at. */
@@ -298,6 +309,11 @@ static sx_status plan_run(plan *p, sx_ctx *ctx, sx_config *cfg)
 	sx_status st = SX_OK;
 	sx_map_choice *map = NULL;
 	SX_TRY(spec_of(&p->spec, ctx, cfg));
+	SX_TRY(check_tokens(ctx, "train.batch, model.context", cfg->train.batch, p->spec.T));
+	SX_TRY(check_tokens(ctx, "probe.sequences, probe.length", sx_cost_probe_sequences(cfg),
+			    sx_cost_probe_length(cfg, &p->spec)));
+	for (size_t i = 0; i < cfg->eval.lengths.n; i++)
+		SX_TRY(check_tokens(ctx, "eval.lengths", 1, cfg->eval.lengths.at[i]));
 	sx_measure_opts o = sx_cost_measures(cfg);
 	sx_run_counts n = sx_cost_counts(cfg);
 	if (sx_cost_probe_sequences(cfg) == 0) n.probes = n.maps = 0;
@@ -351,6 +367,7 @@ static sx_status plan_trace(plan *p, sx_ctx *ctx, const arguments *a)
 	p->spec = src.spec;
 	if (a->maps) SX_TRY(sx_select_heads(&map, &o.n_map, ctx, a->maps, s->L, s->H));
 	int64_t S = a->sequences ? a->sequences : 1, T = a->length ? a->length : s->T;
+	SX_TRY(check_tokens(ctx, "--sequences, --length", S, T));
 	sx_flops forward = sx_cost_forward(s, T, true);
 	p->per_token = per_token(forward, T);
 	add_work(p, "forward", "sequence", S, sum_of(forward));

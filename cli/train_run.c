@@ -1,5 +1,6 @@
 #include "cli/train_run.h"
 
+#include "cli/cost.h"
 #include "cli/evaluate.h"
 #include "cli/out.h"
 #include "cli/provenance.h"
@@ -93,39 +94,6 @@ static sx_train_opts train_opts(const sx_config *c)
 								: SX_SCHEDULE_CONSTANT;
 	sx_qk_norm_parse(c->train.drop.qk_norm, &o.drop_qk_norm);
 	return o;
-}
-
-/* Whether something that comes every so often, never where every = 0, is due after `step`. */
-static bool every(int64_t step, int64_t period)
-{
-	return period > 0 && step % period == 0;
-}
-
-static bool probe_due(const session *s, int64_t step)
-{
-	const sx_config *c = s->cfg;
-	int64_t last = sx_train_updates(&s->trainer->opts);
-	if (c->probe.every <= 0) return false;
-	if (step == last || every(step, c->probe.every)) return true;
-	return c->train.drop_at >= 0 &&
-	       llabs(step - c->train.drop_at) <= c->probe.around_drop.within &&
-	       every(step - c->train.drop_at, c->probe.around_drop.every);
-}
-
-static bool maps_due(const session *s, int64_t step)
-{
-	int64_t last = sx_train_updates(&s->trainer->opts);
-	return s->probe.opts.n_map > 0 && (every(step, s->cfg->probe.maps.every) || step == last ||
-					   step == s->cfg->train.drop_at);
-}
-
-static bool checkpoint_due(const session *s, int64_t step)
-{
-	const sx_config *c = s->cfg;
-	for (size_t i = 0; i < c->train.checkpoint_at.n; i++)
-		if (c->train.checkpoint_at.at[i] == step) return true;
-	return every(step, c->train.checkpoint_every) || step == c->train.drop_at ||
-	       step == sx_train_updates(&s->trainer->opts);
 }
 
 /* ---- the probe batch ---- */
@@ -242,7 +210,7 @@ static sx_status probe_now(session *s)
 	const sx_probe *probe = sx_observers_probes(p->observers, &n);
 	SX_TRY(sx_forward(s->ctx, t->model, p->work, p->tokens, NULL, p->S, probe, n, NULL));
 	SX_TRY(sx_record_put(s->run, s->ctx, &p->axes, p->found, &t->model->spec, t->step,
-			     (int)t->phase, maps_due(s, t->step)));
+			     (int)t->phase, sx_run_due_at(s->cfg, t->step).maps));
 out:
 	return st;
 }
@@ -448,7 +416,7 @@ static sx_status train(session *s)
 	sx_step_result r = {0};
 	bool resumed = s->request->resume;
 	/* what an earlier attempt had written before its checkpoint stands in its segment */
-	if (!resumed && probe_due(s, t->step)) SX_TRY(probe_now(s));
+	if (!resumed && sx_run_due_at(s->cfg, t->step).probe) SX_TRY(probe_now(s));
 	if (!resumed && !s->request->branch && t->step == 0) SX_TRY(checkpoint(s));
 	sx_progress_begin(&progress, s->ctx, "train", t->step, last);
 	while (!stop_asked) {
@@ -456,11 +424,10 @@ static sx_status train(session *s)
 		if (t->step >= last) break;
 		SX_TRY(one_update(s, &r));
 		sx_progress_step(&progress, t->step, r.loss, s->cfg->train.batch * s->spec.T);
-		if (probe_due(s, t->step)) SX_TRY(probe_now(s));
-		if (every(t->step, s->cfg->eval.every) ||
-		    (s->cfg->eval.every > 0 && t->step == last))
-			SX_TRY(evaluate(s));
-		if (checkpoint_due(s, t->step)) SX_TRY(checkpoint(s));
+		sx_run_due due = sx_run_due_at(s->cfg, t->step);
+		if (due.probe) SX_TRY(probe_now(s));
+		if (due.eval) SX_TRY(evaluate(s));
+		if (due.checkpoint) SX_TRY(checkpoint(s));
 	}
 	sx_progress_end(&progress);
 	if (t->step < last || sx_trainer_drop_due(t)) {

@@ -66,3 +66,4 @@
 #define sx_observe_spread    sx_observe_spread_f64
 #define sx_generate          sx_generate_f64
 #define sx_generate_padded   sx_generate_padded_f64
+#define sx_tensor_reals      sx_tensor_reals_f64

@@ -231,15 +231,6 @@ static sx_status save_moments(sx_ctx *ctx, const sx_trainer *t, const char *path
 	return sx_safetensors_write(ctx, path, list, 2, NULL, 0);
 }
 
-static sx_status read_reals(sx_ctx *ctx, const sx_tensor *x, sx_real *dst)
-{
-#ifdef SX_F64
-	return sx_tensor_read_f64(ctx, x, dst);
-#else
-	return sx_tensor_read_f32(ctx, x, dst);
-#endif
-}
-
 static sx_status load_moments(sx_ctx *ctx, sx_trainer *t, const char *path)
 {
 	sx_status st = SX_OK;
@@ -248,8 +239,8 @@ static sx_status load_moments(sx_ctx *ctx, sx_trainer *t, const char *path)
 	SX_TRY(sx_safetensors_open(&file, ctx, path));
 	SX_TRY(sx_tensors_need(&m, ctx, file, "exp_avg", t->adam->count, 0));
 	SX_TRY(sx_tensors_need(&v, ctx, file, "exp_avg_sq", t->adam->count, 0));
-	SX_TRY(read_reals(ctx, m, t->adam->m));
-	SX_TRY(read_reals(ctx, v, t->adam->v));
+	SX_TRY(sx_tensor_reals(ctx, m, t->adam->m));
+	SX_TRY(sx_tensor_reals(ctx, v, t->adam->v));
 out:
 	sx_tensors_free(file);
 	return st;

@@ -16,7 +16,7 @@ static void tensor_name(char out[NAME], const sx_param_info *p, int64_t copy)
 			 hole + 2);
 }
 
-static sx_status read_tensor(sx_ctx *ctx, const sx_tensor *t, sx_real *dst)
+sx_status sx_tensor_reals(sx_ctx *ctx, const sx_tensor *t, sx_real *dst)
 {
 #ifdef SX_F64
 	return sx_tensor_read_f64(ctx, t, dst);
@@ -40,8 +40,8 @@ sx_status sx_model_fill(sx_ctx *ctx, const sx_tensors *t, const sx_spec *spec, s
 				sx_tensors_need(&found, ctx, t, name, vector ? p->cols : p->rows,
 						vector ? 0 : p->cols);
 			if (st == SX_OK)
-				st = read_tensor(ctx, found,
-						 base + p->offset + c * p->rows * p->cols);
+				st = sx_tensor_reals(ctx, found,
+						     base + p->offset + c * p->rows * p->cols);
 			if (st != SX_OK) return st;
 		}
 	return SX_OK;

@@ -20,4 +20,7 @@ sx_status sx_model_save(sx_ctx *ctx, const char *path, const sx_spec *spec,
 sx_status sx_model_fill(sx_ctx *ctx, const sx_tensors *t, const sx_spec *spec,
 			sx_real *base) SX_NODISCARD;
 
+/* The elements of one tensor in the engine's precision. SX_EDATA on a type that holds none. */
+sx_status sx_tensor_reals(sx_ctx *ctx, const sx_tensor *t, sx_real *dst) SX_NODISCARD;
+
 #endif

@@ -77,11 +77,9 @@ one() {
 	: >rope.done
 	grid rope $scaled
 	train control train.drop_at=$drop train.drop.to=keep train.drop.steps=$after --branch rope@$drop
-	: >control.done
 }
 two() {
 	train nope pos.method=nope train.steps=$total
-	: >nope.done
 	while [ ! -e rope.done ]; do sleep 0.5; done
 	train drope train.drop_at=$drop train.drop.steps=$after --branch rope@$drop
 	grid nope nope
@@ -91,10 +89,17 @@ say "training RoPE, then its control; beside it NoPE, then DroPE (logs in $out/*
 one & job1=$!
 two & job2=$!
 fail() { kill $job1 $job2 2>/dev/null || true; for l in ./*.log; do echo "== $l"; tail -3 "$l"; done >&2; exit 1; }
+# one line a minute and model while it trains, and one at its end
 while kill -0 $job1 2>/dev/null || kill -0 $job2 2>/dev/null; do
-	sleep 15
-	for l in rope control nope drope; do [ -s $l.log ] && [ ! -e $l.said ] && tail -1 $l.log | sed "s/^train:/           $l:/"; done
-	for l in rope control nope; do [ -e $l.done ] && : >$l.said; done
+	for l in rope control nope drope; do
+		[ -e $l.said ] || [ ! -s $l.log ] && continue
+		tail -1 $l.log | grep '^train:' | sed "s/^train:/          $l:/" || true
+		if [ -e $l/run.h5 ]; then : >$l.said; fi
+	done
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do
+		kill -0 $job1 2>/dev/null || kill -0 $job2 2>/dev/null || break
+		sleep 5
+	done
 done
 wait $job1 || fail
 wait $job2 || fail
