@@ -10,7 +10,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__linux__) && !defined(SX_NO_CLONES)
+/* Not in the double build, which is not about speed. clang gives the resolver of a static function a
+ * global name: names of SX_VECTOR functions must differ throughout the program. */
+#if defined(__x86_64__) && defined(__linux__) && !defined(SX_NO_CLONES) && !defined(SX_F64)
 #	define SX_VECTOR __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #	define SX_VECTOR

@@ -15,18 +15,20 @@ if have clang-format; then
 fi
 if have codespell; then
 	git ls-files -co --exclude-standard | grep -vE '^(LICENSE|tests/golden/|tests/fixtures/.*\.safetensors)' |
-		xargs codespell -L ans,ot,nd,fo,te,hist,ba,numer,parms,sur,iff,afile,clen,inout -q 3 || bad=1
+		xargs codespell -L ans,ot,nd,fo,te,hist,ba,numer,parms,sur,iff,afile,clen,inout,heros,recal,trian -q 3 || bad=1
 fi
 if have shellcheck; then shellcheck scripts/*.sh tests/*.sh .ci/run || bad=1; fi
 if have cppcheck; then
 	cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr -I . \
-		--suppress=missingIncludeSystem --suppress=uninitvar --suppress=normalCheckLevelMaxBranches \
+		--suppress=missingIncludeSystem --suppress=uninitvar --suppress=unknownMacro --suppress=internalAstError \
 		engine probes analysis cli || bad=1
 fi
+flags=$(pkg-config --cflags pangocairo hdf5 2>/dev/null)
+# shellcheck disable=SC2086 # flags
 for h in $(git ls-files -co --exclude-standard -- '*.h'); do
 	case $h in engine/names_f64.h) continue ;; esac
 	printf '#include "%s"\n' "$h" |
-		gcc -std=c17 -D_POSIX_C_SOURCE=200809L -fsyntax-only -I . -Wall -Wno-unused -x c - 2>/dev/null ||
+		gcc $flags -std=c17 -D_POSIX_C_SOURCE=200809L -fsyntax-only -I . -Wall -Wno-unused -x c - 2>/dev/null ||
 		{ echo "lint: $h does not stand alone"; bad=1; }
 done
 for f in $sources; do
