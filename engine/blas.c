@@ -42,22 +42,20 @@ bool sx_blas_wastes_avx512(void)
 
 void sx_blas_library_threads(int threads)
 {
+	int ours = omp_get_max_threads();
 	openblas_set_num_threads(threads);
+	omp_set_num_threads(ours); /* which the OpenMP build has just set, too */
 }
 
 void sx_blas_start(sx_ctx *ctx, int threads)
 {
 	omp_set_dynamic(0);
 	if (threads <= 0) threads = omp_get_max_threads();
-	/* A build without threads shares its buffers between callers and takes no lock: two products
-	 * at a time give wrong numbers. */
-	if (threads > 1 && openblas_get_parallel() == OPENBLAS_SEQUENTIAL) {
+	if (threads > 1 && openblas_get_parallel() == OPENBLAS_SEQUENTIAL)
 		sx_log(ctx, SX_LOG_WARN,
-		       "the serial build of OpenBLAS cannot be called by several threads: working "
-		       "with one instead of %d; load its pthread or OpenMP build",
-		       threads);
-		threads = 1;
-	}
+		       "the serial build of OpenBLAS does one product at a time, whatever the "
+		       "number "
+		       "of threads; its pthread and OpenMP builds do not");
 	/* The OpenMP build overrides this at its next call, but stays at one thread inside a
 	 * parallel region; gemm.h asks its callers to be in one. There it also sets OpenMP's own
 	 * number of threads, so ours comes after. */

@@ -5,9 +5,8 @@
 #include "engine/base.h"
 
 /* To be called once, before any product: sets the number of threads of our own regions (0 = all
- * cores; 1 and a warning where OpenBLAS is a serial build, which several threads must not call),
- * holds OpenBLAS to one thread whichever build the system loads (pthread, OpenMP, serial),
- * logs its version, build and chosen core, and warns when the CPU has AVX-512 and the core does not
+ * cores), holds OpenBLAS to one thread whichever build the system loads (pthread, OpenMP, serial),
+ * logs its version, build and chosen core, and warns when it is the serial build or the CPU has AVX-512 and the core does not
  * use it (OPENBLAS_CORETYPE is read before main, so it cannot be mended from here). */
 void sx_blas_start(sx_ctx *ctx, int threads);
 int sx_blas_threads(void);        /* of our own regions                              */

@@ -3,7 +3,7 @@
  * One call is one thread's work: parallelism is in the callers, over fixed tiles, because a threaded
  * BLAS changes the bits of a product with the number of threads. Call it from inside a parallel
  * region of the whole team only: that is what keeps an OpenBLAS built with OpenMP to one thread
- * (blas.h holds the others). */
+ * (blas.h holds the pthread build). The serial build is called by one thread at a time. */
 #ifndef SX_ENGINE_GEMM_H
 #define SX_ENGINE_GEMM_H
 
