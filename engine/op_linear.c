@@ -4,7 +4,7 @@
 #include "engine/gemm.h"
 #include "engine/ops.h"
 
-enum { ROWS = 128, COLS = 512, CHUNK = 512, WANTED_TILES = 8 };
+enum { ROWS = 128, ROWS_MOST = 512, COLS = 512, CHUNK = 512, WANTED_TILES = 8 };
 
 static int64_t tiles(int64_t n, int64_t size)
 {
@@ -14,6 +14,13 @@ static int64_t tiles(int64_t n, int64_t size)
 static int64_t least(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
+}
+
+/* Rows of a tile of N: long tiles spend less on packing W, but there should be enough of them. */
+static int64_t tile_rows(int64_t N)
+{
+	int64_t rows = N / WANTED_TILES / ROWS * ROWS;
+	return rows < ROWS ? ROWS : least(rows, ROWS_MOST);
 }
 
 /* Rows of y before the product: bias plus residual. False if there is neither. */
@@ -30,11 +37,11 @@ static bool start_rows(sx_real *y, const sx_real *b, const sx_real *res, int64_t
 void sx_linear_fwd(sx_real *y, const sx_real *x, const sx_real *W, const sx_real *b,
 		   const sx_real *res, int64_t N, int64_t Cin, int64_t Cout)
 {
-	int64_t nr = tiles(N, ROWS), nc = tiles(Cout, COLS);
+	int64_t height = tile_rows(N), nr = tiles(N, height), nc = tiles(Cout, COLS);
 #pragma omp parallel for schedule(dynamic)
 	for (int64_t t = 0; t < nr * nc; t++) {
-		int64_t r = t / nc * ROWS, c = t % nc * COLS, at = r * Cout + c;
-		int64_t rows = least(ROWS, N - r), cols = least(COLS, Cout - c);
+		int64_t r = t / nc * height, c = t % nc * COLS, at = r * Cout + c;
+		int64_t rows = least(height, N - r), cols = least(COLS, Cout - c);
 		bool add = start_rows(y + at, b ? b + c : NULL, res ? res + at : NULL, Cout, rows,
 				      cols);
 		sx_gemm(false, true, rows, cols, Cin, 1, x + r * Cin, Cin, W + c * Cin, Cin,
@@ -102,12 +109,12 @@ void sx_linear_bwd(sx_real *dx, sx_real *dW, sx_real *db, const sx_real *dy, con
 		   const sx_real *W, bool add, int64_t N, int64_t Cin, int64_t Cout,
 		   sx_real *scratch)
 {
-	int64_t nr = tiles(N, ROWS), nc = tiles(Cin, COLS);
+	int64_t height = tile_rows(N), nr = tiles(N, height), nc = tiles(Cin, COLS);
 	if (dx) {
 #pragma omp parallel for schedule(dynamic)
 		for (int64_t t = 0; t < nr * nc; t++) {
-			int64_t r = t / nc * ROWS, c = t % nc * COLS;
-			sx_gemm(false, false, least(ROWS, N - r), least(COLS, Cin - c), Cout, 1,
+			int64_t r = t / nc * height, c = t % nc * COLS;
+			sx_gemm(false, false, least(height, N - r), least(COLS, Cin - c), Cout, 1,
 				dy + r * Cout, Cout, W + c, Cin, add ? 1 : 0, dx + r * Cin + c,
 				Cin);
 		}

@@ -34,7 +34,7 @@ if ! command -v cmake >/dev/null || ! pkg-config --exists jansson yaml-0.1 openb
 fi
 say "building"
 mkdir -p build "$out"
-if ! { cmake --preset release && cmake --build --preset release; } >build/demo.log 2>&1; then
+if ! { cmake --preset release && cmake --build --preset release --target sextant; } >build/demo.log 2>&1; then
 	tail -40 build/demo.log >&2
 	echo "demo: the build failed, see build/demo.log" >&2
 	exit 1

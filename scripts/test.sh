@@ -36,6 +36,7 @@ run_build() {
 	[ "$skipped" = 0 ] || echo "   ($skipped lines say skipped: files of ../shared or a tool are not there)"
 	n=$(sed -n 's/.* tests passed, \([0-9]*\) tests failed out of \([0-9]*\)/\2/p' "build/$name-tests.log" | tail -1)
 	f=$(sed -n 's/.* tests passed, \([0-9]*\) tests failed out of \([0-9]*\)/\1/p' "build/$name-tests.log" | tail -1)
+	[ "${n:-0}" -gt 0 ] || { echo "no tests ran in build/$name"; exit 1; }
 	total_passed=$((total_passed + ${n:-0} - ${f:-0}))
 	[ "${f:-0}" = 0 ] || total_failed=$((total_failed + f - 1))
 }
