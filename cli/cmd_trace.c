@@ -126,7 +126,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (!a->model) argp_error(state, "which MODEL?");
-		if (!a->out) argp_error(state, "where to? -o FILE.h5");
+		if (!a->out || !*a->out) argp_error(state, "where to? -o FILE.h5");
 		if ((a->text != NULL) + (a->tokens != NULL) + (a->prompt != NULL) != 1)
 			argp_error(state, "want one of --text, --tokens, --prompt");
 		if (strcmp(a->maps_type, "f16") != 0 && strcmp(a->maps_type, "f32") != 0)
@@ -173,7 +173,9 @@ static sx_status read_input(input *in, sx_ctx *ctx, const arguments *a, const sx
 	int64_t n = 0, cols = 0;
 	SX_TRY(all_ids(&ids, &n, &cols, ctx, a, s));
 	in->T = a->length ? a->length : cols;
-	in->S = in->T > 0 ? n / in->T : 0;
+	/* a row of a 2-D input is a text of its own: no sequence runs over its end */
+	int64_t rows = cols > 0 ? n / cols : 0, per_row = in->T > 0 ? cols / in->T : 0;
+	in->S = rows * per_row;
 	if (in->S < 1 || in->T < 1) {
 		st = sx_fail(ctx, SX_EDATA, "the input has %lld tokens, a sequence needs %lld",
 			     (long long)n, (long long)in->T);
@@ -186,7 +188,9 @@ static sx_status read_input(input *in, sx_ctx *ctx, const arguments *a, const sx
 		st = sx_fail(ctx, SX_ENOMEM, "no memory for the input");
 		goto out;
 	}
-	memcpy(in->tokens, ids, (size_t)(in->S * in->T) * sizeof *ids);
+	for (int64_t k = 0; k < in->S; k++)
+		memcpy(in->tokens + k * in->T, ids + k / per_row * cols + k % per_row * in->T,
+		       (size_t)in->T * sizeof *ids);
 	for (int64_t i = 0; i < in->S * in->T; i++)
 		in->target[i] = (i + 1) % in->T ? in->tokens[i + 1] : -1;
 out:

@@ -61,7 +61,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			argp_error(state, "%s: want CONFIG and then key=value", arg);
 		return 0;
 	case ARGP_KEY_END:
-		if (!a->out) argp_error(state, "where to? -o RUN");
+		if (!a->out || !*a->out) argp_error(state, "where to? -o RUN");
 		return 0;
 	default:
 		return sx_common_parse(&a->common, key, arg, state);

@@ -4,6 +4,7 @@
 #include "engine/hf_config.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,11 +21,32 @@ static bool is_plain(const char *s)
 			       "_./=:,+-@") == strlen(s);
 }
 
+/* A word as a shell would need it; the caller's. */
+static char *quoted(const char *s)
+{
+	if (is_plain(s)) return sx_strdup(s);
+	char *out = sx_calloc(4 * strlen(s) + 3, 1), *to = out;
+	if (!out) return NULL;
+	*to++ = '\'';
+	for (; *s; s++) {
+		if (*s == '\'') {
+			memcpy(to, "'\\''", 4);
+			to += 4;
+		} else {
+			*to++ = *s;
+		}
+	}
+	*to = '\'';
+	return out;
+}
+
 char *sx_command_line(const char *verb, int argc, char **argv)
 {
 	char *line = sx_format("sextant %s", verb);
 	for (int i = 1; line && i < argc; i++) {
-		char *more = sx_format(is_plain(argv[i]) ? "%s %s" : "%s '%s'", line, argv[i]);
+		char *word = quoted(argv[i]);
+		char *more = word ? sx_format("%s %s", line, word) : NULL;
+		free(word);
 		free(line);
 		line = more;
 	}
@@ -63,19 +85,20 @@ char *sx_environment_json(void)
 
 char *sx_spec_json(const sx_spec *s)
 {
-	json_t *j =
-		json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:f, s:b, s:b, s:s, s:I, "
-			  "s:{s:s, s:f, s:f, s:f, "
-			  "s:I, s:I, s:f, s:f, s:b, s:f}}",
-			  "form", sx_hf_config_form(s), "vocabulary", s->V, "width", s->C, "layers",
-			  s->L, "heads", s->H, "kv_heads", s->Hkv, "head_dim", s->D, "ffn", s->F,
-			  "context", (json_int_t)s->T, "norm_eps", s->eps, "tie_embeddings",
-			  s->tied, "qkv_bias", s->qkv_bias, "qk_norm", sx_qk_norm_name(s->qk_norm),
-			  "parameters", (json_int_t)sx_spec_params(s), "pos", "method",
-			  s->pos.method, "theta", s->pos.theta, "factor", s->pos.factor, "beta",
-			  s->pos.beta, "train_length", (json_int_t)s->pos.train_length, "window",
-			  (json_int_t)s->pos.window, "beta_fast", s->pos.beta_fast, "beta_slow",
-			  s->pos.beta_slow, "truncate", s->pos.truncate, "keep", s->pos.keep);
+	json_t *j = json_pack(
+		"{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:f, s:b, s:b, s:s, s:I, "
+		"s:{s:s, s:f, s:f, s:f, "
+		"s:I, s:I, s:f, s:f, s:b, s:f, s:o}}",
+		"form", sx_hf_config_form(s), "vocabulary", s->V, "width", s->C, "layers", s->L,
+		"heads", s->H, "kv_heads", s->Hkv, "head_dim", s->D, "ffn", s->F, "context",
+		(json_int_t)s->T, "norm_eps", s->eps, "tie_embeddings", s->tied, "qkv_bias",
+		s->qkv_bias, "qk_norm", sx_qk_norm_name(s->qk_norm), "parameters",
+		(json_int_t)sx_spec_params(s), "pos", "method", s->pos.method, "theta",
+		s->pos.theta, "factor", s->pos.factor, "beta", s->pos.beta, "train_length",
+		(json_int_t)s->pos.train_length, "window", (json_int_t)s->pos.window, "beta_fast",
+		s->pos.beta_fast, "beta_slow", s->pos.beta_slow, "truncate", s->pos.truncate,
+		"keep", s->pos.keep, "attention_factor",
+		isnan(s->pos.attention_factor) ? json_null() : json_real(s->pos.attention_factor));
 	char *text = j ? json_dumps(j, JSON_INDENT(1)) : NULL;
 	json_decref(j);
 	return text;

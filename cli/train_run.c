@@ -48,6 +48,7 @@ typedef struct {
 	sx_run *run;
 	sx_train_log *log;
 	int32_t *tokens, *target; /* (batch, T) */
+	int64_t saved;            /* step of the last checkpoint */
 	int64_t first;            /* step this attempt starts from */
 	double tokens_per_s;
 } session;
@@ -56,8 +57,22 @@ static volatile sig_atomic_t stop_asked;
 
 static void on_signal(int number)
 {
+	(void)number;
 	stop_asked = 1;
-	signal(number, SIG_DFL); /* the second time it stops at once */
+}
+
+/* The first one ends the run after its update, a second one of the kind stops it at once. One that
+ * the caller ignores (nohup) stays ignored. */
+static void catch_signals(void)
+{
+	const int signals[] = {SIGTERM, SIGINT, SIGUSR1};
+	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+		struct sigaction old, act = {.sa_handler = on_signal};
+		act.sa_flags = (int)(SA_RESTART | SA_RESETHAND);
+		sigemptyset(&act.sa_mask);
+		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+			sigaction(signals[i], &act, NULL);
+	}
 }
 
 static double now(clockid_t clock)
@@ -143,9 +158,12 @@ static sx_status choose_probes(session *s)
 				    .ac = p->n_c > 0,
 				    .ac_gradients = true,
 				    .spread = p->n_c > 0};
-	if (c->probe.maps.every > 0 && p->S > 0)
-		SX_TRY(sx_select_heads(&p->map, &p->opts.n_map, s->ctx, c->probe.maps.heads,
-				       s->spec.L, s->spec.H));
+	if (c->probe.maps.every > 0 && p->S > 0) {
+		st = sx_select_heads(&p->map, &p->opts.n_map, s->ctx, c->probe.maps.heads,
+				     s->spec.L, s->spec.H);
+		if (st == SX_EUSAGE) st = SX_ECONFIG; /* here it is a setting */
+		SX_TRY(st);
+	}
 	p->opts.map = p->map;
 	p->axes = (sx_record_axes){.spec = &s->spec,
 				   .S = p->S,
@@ -250,6 +268,39 @@ out:
 	return st;
 }
 
+static sx_status name_branch(session *s)
+{
+	const char *branch = s->request->branch;
+	return branch ? sx_run_attr_str(s->run, "/", "branch", branch) : SX_OK;
+}
+
+/* A resumed run is the run it was: its id and its branch come from its first segment. */
+static sx_status keep_identity(session *s)
+{
+	static const char *const names[] = {"run_id", "branch"};
+	sx_status st = SX_OK;
+	sx_run_file *first = NULL;
+	char *path = segment_path(s->request->dir, 0), *value = NULL;
+	if (!path) return sx_fail(s->ctx, SX_ENOMEM, "no memory for a path");
+	if (!sx_path_exists(path)) { /* killed before it had one */
+		st = name_branch(s);
+		goto out;
+	}
+	SX_TRY(sx_run_open(&first, s->ctx, path));
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		if (!sx_run_has_attr(first, "/", names[i])) continue;
+		SX_TRY(sx_run_get_str(first, "/", names[i], &value));
+		SX_TRY(sx_run_attr_str(s->run, "/", names[i], value));
+		free(value);
+		value = NULL;
+	}
+out:
+	free(value);
+	free(path);
+	sx_run_file_close(first);
+	return st;
+}
+
 static sx_status open_segment(session *s, const char *config_yaml)
 {
 	sx_status st = SX_OK;
@@ -266,6 +317,7 @@ static sx_status open_segment(session *s, const char *config_yaml)
 	SX_TRY(sx_provenance(s->run, s->ctx, r->command, (uint64_t)s->cfg->seed, "f32", identity,
 			     &s->spec));
 	SX_TRY(sx_run_attr_int(s->run, "/", "start_step", s->first));
+	SX_TRY(r->resume ? keep_identity(s) : name_branch(s));
 	SX_TRY(sx_run_meta(s->run, SX_RUN_META_CONFIG_YAML, config_yaml));
 	SX_TRY(sx_run_meta(s->run, SX_RUN_META_DATA_JSON, data_json));
 	SX_TRY(define_train(s));
@@ -344,12 +396,14 @@ static sx_status checkpoint(session *s)
 {
 	sx_status st = SX_OK;
 	const sx_trainer *t = s->trainer;
+	if (s->saved == t->step) return SX_OK;
 	char *dir = sx_format("%s/checkpoints/step-%08lld", s->request->dir, (long long)t->step);
 	if (!dir) return sx_fail(s->ctx, SX_ENOMEM, "no memory for a path");
 	SX_TRY(sx_run_sync(s->run));
 	SX_TRY(sx_train_log_sync(s->log, s->ctx));
 	SX_TRY(sx_trainer_save(s->ctx, t, dir));
 	SX_TRY(record_checkpoint(s, t->step));
+	s->saved = t->step;
 out:
 	free(dir);
 	return st;
@@ -385,7 +439,7 @@ out:
 	return st;
 }
 
-/* Measures, saves, drops, measures: two records share the step of the drop. */
+/* Drops and measures again: two records share the step of the drop. */
 static sx_status drop(session *s)
 {
 	sx_status st = SX_OK;
@@ -417,7 +471,6 @@ static sx_status train(session *s)
 	bool resumed = s->request->resume;
 	/* what an earlier attempt had written before its checkpoint stands in its segment */
 	if (!resumed && sx_run_due_at(s->cfg, t->step).probe) SX_TRY(probe_now(s));
-	if (!resumed && !s->request->branch && t->step == 0) SX_TRY(checkpoint(s));
 	sx_progress_begin(&progress, s->ctx, "train", t->step, last);
 	while (!stop_asked) {
 		if (sx_trainer_drop_due(t)) SX_TRY(drop(s));
@@ -515,7 +568,18 @@ out:
 	return st;
 }
 
-/* The folder; the configuration in it. */
+static sx_status save_start(session *s)
+{
+	char *dir = sx_format("%s/checkpoints/step-%08lld", s->request->dir,
+			      (long long)s->trainer->step);
+	sx_status st = dir ? sx_trainer_save(s->ctx, s->trainer, dir)
+			   : sx_fail(s->ctx, SX_ENOMEM, "no memory for a path");
+	free(dir);
+	return st;
+}
+
+/* The folder. A new one gets the checkpoint it starts from, then the configuration, which makes it a
+ * run: what can be resumed always has something to resume from. */
 static sx_status open_folder(session *s, const char *config_yaml)
 {
 	sx_status st = SX_OK;
@@ -541,8 +605,9 @@ static sx_status open_folder(session *s, const char *config_yaml)
 	}
 	SX_TRY(sx_make_dirs(s->ctx, live));
 	SX_TRY(sx_make_dirs(s->ctx, ckpt));
-	if (!sx_path_exists(config))
-		SX_TRY(sx_write_file(s->ctx, config, config_yaml, strlen(config_yaml)));
+	if (s->request->resume) goto out;
+	SX_TRY(save_start(s));
+	SX_TRY(sx_write_file(s->ctx, config, config_yaml, strlen(config_yaml)));
 out:
 	free(live);
 	free(ckpt);
@@ -559,6 +624,10 @@ static sx_status first_model(session *s, sx_model **out)
 		SX_TRY(sx_source_open(&src, s->ctx, cfg->init, cfg->data.tokenizer, 0, NULL, NULL));
 		st = sx_config_adopt(cfg, s->ctx, &src.spec);
 		if (st == SX_OK) st = sx_config_spec(cfg, src.spec.V, &s->spec, s->ctx);
+		if (st == SX_OK && !src.tensors)
+			st = sx_fail(s->ctx, SX_ECONFIG,
+				     "init = %s: a configuration has no weights to start from",
+				     cfg->init);
 		if (st == SX_OK) {
 			s->spec.bos = src.spec.bos, s->spec.eos = src.spec.eos;
 			s->spec.eps = src.spec.eps, s->spec.tied = src.spec.tied;
@@ -566,7 +635,7 @@ static sx_status first_model(session *s, sx_model **out)
 			st = sx_model_load(out, s->ctx, src.tensors, &s->spec);
 		}
 		if (st == SX_OK) { /* loaded, it is in our order */
-			(*out)->spec.interleaved = s->spec.interleaved = false;
+			(*out)->spec.interleaved = false;
 			st = sx_data_open(&s->data, s->ctx, cfg, s->spec.V);
 		}
 		sx_source_free(&src);
@@ -590,7 +659,11 @@ static sx_status start(session *s)
 	sx_model *model = NULL;
 	sx_train_opts o;
 	char *yaml = NULL, *last = NULL;
-	SX_TRY(first_model(s, &model));
+	st = first_model(s, &model);
+	if (st != SX_OK) {
+		sx_model_free(model);
+		return st;
+	}
 	o = train_opts(s->cfg);
 	SX_TRY(sx_trainer_new(&s->trainer, s->ctx, model, &o, s->spec.T));
 	SX_TRY(make_probe_batch(s));
@@ -603,7 +676,7 @@ static sx_status start(session *s)
 		SX_TRY(sx_checkpoint_find(&last, &s->first, s->ctx, r->dir, -1));
 		SX_TRY(sx_trainer_load(s->ctx, s->trainer, last));
 	}
-	s->first = s->trainer->step;
+	s->first = s->saved = s->trainer->step;
 	s->tokens = sx_calloc((size_t)(o.batch * s->spec.T), sizeof *s->tokens);
 	s->target = sx_calloc((size_t)(o.batch * s->spec.T), sizeof *s->target);
 	if (!s->tokens || !s->target) {
@@ -615,7 +688,7 @@ static sx_status start(session *s)
 	       sx_blas_threads());
 	SX_TRY(watch_model(s));
 	SX_TRY(open_segment(s, yaml));
-	if (r->resume) SX_TRY(record_checkpoint(s, s->first));
+	SX_TRY(record_checkpoint(s, s->first));
 	SX_TRY(sx_train_log_open(&s->log, s->ctx, r->dir));
 	SX_TRY(sx_train_log_start(s->log, s->ctx, s->cfg, s->first, sx_spec_params(&s->spec),
 				  r->branch));
@@ -658,14 +731,17 @@ sx_status sx_train_run(sx_ctx *ctx, const sx_train_request *r)
 {
 	sx_status st = SX_OK;
 	session s = {.ctx = ctx, .request = r, .cfg = r->cfg};
-	const int signals[] = {SIGTERM, SIGINT, SIGUSR1};
 	SX_TRY(start(&s));
-	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
-		signal(signals[i], on_signal);
+	catch_signals();
 	st = train(&s);
-	if (st == SX_OK || st == SX_ESTOPPED) {
-		char message[sizeof ctx->message];
-		memcpy(message, ctx->message, sizeof message);
+	char message[sizeof ctx->message];
+	memcpy(message, ctx->message, sizeof message);
+	if (st != SX_OK && st != SX_ESTOPPED) {
+		/* what went wrong is the message, whether or not the file can still say so */
+		if (sx_run_close(&s.run, SX_RUN_FAILED) != SX_OK)
+			sx_log(ctx, SX_LOG_DEBUG, "the run file could not be closed");
+		memcpy(ctx->message, message, sizeof message);
+	} else {
 		sx_status end = sx_train_log_event(s.log, ctx, st == SX_OK ? "end" : "stopped",
 						   s.trainer->step);
 		if (end == SX_OK)

@@ -52,6 +52,9 @@ sx_status sx_fail_at(sx_ctx *ctx, sx_status st, const char *file, int line, cons
 	va_start(ap, fmt);
 	vsnprintf(ctx->message, sizeof ctx->message, fmt, ap);
 	va_end(ap);
+	/* It may quote a file: no escape sequences onto the user's terminal. */
+	for (char *c = ctx->message; *c; c++)
+		if (((unsigned char)*c < 0x20 && *c != '\n' && *c != '\t') || *c == 0x7f) *c = '?';
 	snprintf(ctx->where, sizeof ctx->where, "%s:%d %s", file, line, func);
 	sx_log(ctx, SX_LOG_DEBUG, "%s: %s", ctx->where, ctx->message);
 	return st;
@@ -61,7 +64,10 @@ sx_status sx_fail_at(sx_ctx *ctx, sx_status st, const char *file, int line, cons
 
 void *sx_arena_take(sx_arena *a, size_t count, size_t size)
 {
-	size_t bytes = (count * size + 63) & ~(size_t)63;
+	/* what cannot be counted cannot be had either: the commit will say so */
+	const size_t limit = SIZE_MAX / 4;
+	size_t bytes = size && count > limit / size ? limit : (count * size + 63) & ~(size_t)63;
+	if (a->used > limit) bytes = 0;
 	unsigned char *p = a->base ? a->base + a->used : NULL;
 	a->used += bytes;
 	return p;
@@ -183,6 +189,7 @@ sx_status sx_write_file(sx_ctx *ctx, const char *path, const void *data, size_t 
 
 sx_status sx_make_dirs(sx_ctx *ctx, const char *path)
 {
+	if (!*path) return sx_fail(ctx, SX_ECREATE, "cannot create a folder without a name");
 	char *p = sx_strdup(path);
 	if (!p) return sx_fail(ctx, SX_ENOMEM, "no memory for a path");
 	sx_status st = SX_OK;

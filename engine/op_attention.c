@@ -11,7 +11,7 @@
 /* Widest row of a tile, rounded up so that rows start aligned. */
 static int64_t tile_ld(sx_attention_dims d)
 {
-	int64_t keys = d.window > 0 && d.window + d.tile < d.T ? d.window + d.tile : d.T;
+	int64_t keys = d.window > 0 && d.window < d.T - d.tile ? d.window + d.tile : d.T;
 	return (keys + 15) / 16 * 16;
 }
 

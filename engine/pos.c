@@ -108,12 +108,13 @@ static sx_status check_opts(sx_ctx *ctx, const sx_pos_opts *o, int head_dim)
 			       o->theta);
 	if (!(o->factor >= 1) || !isfinite(o->factor))
 		return sx_fail(ctx, SX_ECONFIG, "pos.factor = %g: must be at least 1", o->factor);
-	if (!isfinite(o->beta) || o->beta <= 0)
-		return sx_fail(ctx, SX_ECONFIG, "pos.beta = %g: must be positive", o->beta);
+	if (!(o->beta > 0 && o->beta <= 1e30))
+		return sx_fail(ctx, SX_ECONFIG, "pos.beta = %g: must be positive, at most 1e30",
+			       o->beta);
 	if (!(o->keep >= 0 && o->keep <= 1))
 		return sx_fail(ctx, SX_ECONFIG, "pos.keep = %g: must lie in [0, 1]", o->keep);
-	if (o->window < 0)
-		return sx_fail(ctx, SX_ECONFIG, "pos.window = %lld: must not be negative",
+	if (o->window < 0 || o->window > (int64_t)1 << 31)
+		return sx_fail(ctx, SX_ECONFIG, "pos.window = %lld: must lie between 0 and 2^31",
 			       (long long)o->window);
 	if (!(o->beta_fast > o->beta_slow) || !(o->beta_slow > 0))
 		return sx_fail(ctx, SX_ECONFIG,

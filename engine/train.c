@@ -149,7 +149,11 @@ static sx_status rebuild(sx_ctx *ctx, sx_trainer *t, const sx_spec *spec)
 	sx_trainer *n = NULL;
 	SX_TRY(sx_model_new(&m, ctx, spec));
 	sx_model_init(m, 0, SX_INIT_FAN_IN); /* gains 1; everything else is copied over */
-	SX_TRY(sx_trainer_new(&n, ctx, m, &t->opts, t->work->T));
+	/* the activations are the largest part: the two never live at once */
+	int64_t T = t->work->T;
+	sx_work_free(t->work);
+	t->work = NULL;
+	SX_TRY(sx_trainer_new(&n, ctx, m, &t->opts, T));
 	copy_common(n->model->p.base, spec, t->model->p.base, &t->model->spec);
 	copy_common(n->adam->m, spec, t->adam->m, &t->model->spec);
 	copy_common(n->adam->v, spec, t->adam->v, &t->model->spec);
@@ -249,8 +253,9 @@ out:
 sx_status sx_trainer_save(sx_ctx *ctx, const sx_trainer *t, const char *dir)
 {
 	sx_status st = SX_OK;
-	char *tmp = sx_format("%s.tmp", dir), *path[4] = {NULL};
-	bool whole = tmp != NULL;
+	char *tmp = sx_format("%s.tmp", dir), *old = sx_format("%s.old", dir);
+	char *parent = sx_format("%s/..", dir), *path[4] = {NULL};
+	bool whole = tmp && old && parent;
 	for (int i = 0; i < 4; i++) {
 		path[i] = sx_format("%s.tmp/%s", dir, checkpoint_files[i]);
 		whole = whole && path[i];
@@ -266,12 +271,20 @@ sx_status sx_trainer_save(sx_ctx *ctx, const sx_trainer *t, const char *dir)
 	SX_TRY(save_moments(ctx, t, path[2]));
 	SX_TRY(write_state(ctx, t, path[3]));
 	SX_TRY(sync_folder(ctx, tmp));
-	remove_folder(dir); /* a checkpoint of this step from an earlier attempt: the same bits */
-	if (rename(tmp, dir) != 0)
+	/* One that is there already moves aside, so that at every moment one of them is whole. */
+	bool again = sx_path_exists(dir);
+	if (again) remove_folder(old);
+	if ((again && rename(dir, old) != 0) || rename(tmp, dir) != 0) {
 		st = sx_fail(ctx, SX_ECREATE, "cannot create %s: %s", dir, strerror(errno));
+		goto out;
+	}
+	if (again) remove_folder(old);
+	SX_TRY(sync_folder(ctx, parent));
 out:
 	if (st != SX_OK && tmp) remove_folder(tmp);
 	free(tmp);
+	free(old);
+	free(parent);
 	for (int i = 0; i < 4; i++) free(path[i]);
 	return st;
 }

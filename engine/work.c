@@ -157,6 +157,10 @@ sx_status sx_work_new(sx_work **out, sx_ctx *ctx, const sx_model *m, int64_t B, 
 		      sx_work_mode mode)
 {
 	sx_status st = SX_OK;
+	if (B < 1 || T < 1 || B > ((int64_t)1 << 36) / T)
+		return sx_fail(ctx, SX_ECONFIG,
+			       "a batch of %lld sequences of %lld tokens is too large",
+			       (long long)B, (long long)T);
 	sx_work *w = sx_calloc(1, sizeof *w);
 	if (!w) return sx_fail(ctx, SX_ENOMEM, "no memory for a batch");
 	w->mode = mode, w->B = B, w->T = T, w->tile = TILE;

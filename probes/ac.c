@@ -41,7 +41,7 @@ static void row_parts(accumulator *a, const sx_real *s, const sx_real *p, int64_
 		hi = fmax(hi, (double)s[j]);
 		l1 += fabs((double)p[j] - u);
 	}
-	a->osc += hi - lo;
+	a->osc += hi - lo + 0 * l1; /* NaN where the row is */
 	a->l1 += l1;
 }
 

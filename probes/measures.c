@@ -244,19 +244,25 @@ static double explained(const split_problem *p, const double *key, const double 
 	return gain;
 }
 
+/* Rounding may leave a little less than 0; NaN stays. */
+static double at_least_0(double x)
+{
+	return x < 0 ? 0 : x;
+}
+
 void sx_additive_split(double split[4], const double *key, const double *offset, double ss_within,
 		       int64_t T, int64_t window, double *scratch)
 {
 	split_problem p = {.T = T, .W = window > 0 && window < T ? window : T, .prefix = scratch};
 	double *work = scratch + T + 1;
 	p.use_c = true, p.use_g = false;
-	double rss_rc = fmax(0, ss_within - explained(&p, key, offset, work));
+	double rss_rc = at_least_0(ss_within - explained(&p, key, offset, work));
 	p.use_c = false, p.use_g = true;
-	double rss_rg = fmax(0, ss_within - explained(&p, key, offset, work));
+	double rss_rg = at_least_0(ss_within - explained(&p, key, offset, work));
 	p.use_c = true;
-	double rss_rcg = fmax(0, ss_within - explained(&p, key, offset, work));
-	split[0] = fmax(0, rss_rc - rss_rcg);
-	split[1] = fmax(0, rss_rg - rss_rcg);
+	double rss_rcg = at_least_0(ss_within - explained(&p, key, offset, work));
+	split[0] = at_least_0(rss_rc - rss_rcg);
+	split[1] = at_least_0(rss_rg - rss_rcg);
 	split[2] = rss_rcg;
 	split[3] = ss_within > 0 ? 1 - rss_rg / ss_within : (double)NAN;
 }

@@ -9,6 +9,12 @@ typedef struct {
 	sx_observer_base base;
 } spread;
 
+/* As fmax, but NaN stays. */
+static double larger(double a, double b)
+{
+	return b <= a ? a : b;
+}
+
 SX_VECTOR
 static double distance_squared(const double *mean, const sx_real *h, int64_t C)
 {
@@ -45,7 +51,7 @@ static double block_spread(const sx_real *h, int64_t C, int64_t window, int64_t 
 			mean[c] = sum[c] / (double)(i - first + 1);
 		}
 		for (int64_t j = first; j <= i; j++)
-			most = fmax(most, distance_squared(mean, h + j * C, C));
+			most = larger(most, distance_squared(mean, h + j * C, C));
 	}
 	return most;
 }
@@ -72,7 +78,7 @@ static sx_status on_site(void *self, const sx_site_event *e)
 	}
 	for (int64_t b = 0; b < e->B; b++) {
 		double all = 0;
-		for (int64_t k = 0; k < blocks; k++) all = fmax(all, most[b * blocks + k]);
+		for (int64_t k = 0; k < blocks; k++) all = larger(all, most[b * blocks + k]);
 		m->prefix_spread[(o->base.seq0 + b) * m->L + e->layer] = sqrt(all);
 	}
 	free(most);

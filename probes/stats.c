@@ -51,7 +51,7 @@ static void sums_of_row(const sx_real *p, const sx_real *s, int64_t n, double ou
 {
 	enum { PS, DIST, SUM_S, MAX_P, MAX_S };
 	double ps[SX_LANES] = {0}, dist[SX_LANES] = {0}, sum_s[SX_LANES] = {0};
-	sx_real top_p = 0, top_s = s[0];
+	sx_real top_p = p[0], top_s = s[0];
 	int64_t j = 0;
 	for (; j + SX_LANES <= n; j += SX_LANES)
 		for (int l = 0; l < SX_LANES; l++) {
@@ -149,7 +149,8 @@ static sx_status on_tile(void *self, const sx_tile *t)
 		double sum[5];
 		sums_of_row(p, s, n, sum);
 		/* H = lse - sum p s, and the largest probability is exp(largest score - lse) */
-		add(&a->of[SX_STAT_ENTROPY], fmax(0, sum[4] - log(sum[3]) - sum[0]));
+		double entropy = sum[4] - log(sum[3]) - sum[0];
+		add(&a->of[SX_STAT_ENTROPY], entropy < 0 ? 0 : entropy);
 		add(&a->of[SX_STAT_MAX_PROB], sum[3]);
 		add(&a->of[SX_STAT_MEAN_DISTANCE], sum[1]);
 		double ss = spread_row(a, p, s, sum[2] / (double)n, i, first);

@@ -80,7 +80,10 @@ one() {
 }
 two() {
 	train nope pos.method=nope train.steps=$total
-	while [ ! -e rope.done ]; do sleep 0.5; done
+	while [ ! -e rope.done ]; do
+		kill -0 "$job1" 2>/dev/null || return 1 # RoPE failed
+		sleep 0.5
+	done
 	train drope train.drop_at=$drop train.drop.steps=$after --branch rope@$drop
 	grid nope nope
 	grid drope nope
@@ -88,6 +91,7 @@ two() {
 say "training RoPE, then its control; beside it NoPE, then DroPE (logs in $out/*.log)"
 one & job1=$!
 two & job2=$!
+trap 'kill $job1 $job2 2>/dev/null' INT TERM
 fail() { kill $job1 $job2 2>/dev/null || true; for l in ./*.log; do echo "== $l"; tail -3 "$l"; done >&2; exit 1; }
 # one line a minute and model while it trains, and one at its end
 while kill -0 $job1 2>/dev/null || kill -0 $job2 2>/dev/null; do

@@ -30,7 +30,7 @@ for i in $(seq 400); do echo "The quick brown fox $i jumps over $((i * 7919 % 10
 cat >tiny.yaml <<'Y'
 data: {text: [text.txt]}
 model: {layers: 2, width: 16, heads: 2, ffn: 32, context: 32}
-train: {steps: 24, batch: 4, warmup: 2, checkpoint_every: 6, drop_at: 15, drop: {steps: 10, warmup: 2}}
+train: {steps: 24, batch: 4, warmup: 2, checkpoint_every: 6, drop_at: 15, drop: {steps: 30, warmup: 2}}
 probe: {every: 4, around_drop: {within: 2, every: 1}, maps: {every: 8}}
 eval: {every: 0}
 Y
@@ -39,8 +39,8 @@ Y
 want 0 '' "$sextant" train tiny.yaml -o whole -q
 if [ -s whole/run.h5 ]; then ok; else no "no run.h5"; fi
 want 0 '' "$sextant" train tiny.yaml -o again -q --threads 1
-same whole/checkpoints/step-00000025/model.safetensors again/checkpoints/step-00000025/model.safetensors
-same whole/checkpoints/step-00000025/optimizer.safetensors again/checkpoints/step-00000025/optimizer.safetensors
+same whole/checkpoints/step-00000045/model.safetensors again/checkpoints/step-00000045/model.safetensors
+same whole/checkpoints/step-00000045/optimizer.safetensors again/checkpoints/step-00000045/optimizer.safetensors
 for at in 3 8 14 16 21; do
 	rm -rf killed
 	"$sextant" train tiny.yaml -o killed -q &
@@ -50,11 +50,13 @@ for at in 3 8 14 16 21; do
 	done
 	kill -9 $pid 2>/dev/null
 	wait $pid 2>/dev/null
+	code=$?
+	if [ $code = 137 ]; then ok; else no "the run ended ($code) before it could be killed after update $at"; fi
 	want 0 '' "$sextant" info killed
 	want 0 '' "$sextant" ls killed
 	want 0 '' "$sextant" train tiny.yaml -o killed -q --resume
-	same whole/checkpoints/step-00000025/model.safetensors killed/checkpoints/step-00000025/model.safetensors
-	same whole/checkpoints/step-00000025/optimizer.safetensors killed/checkpoints/step-00000025/optimizer.safetensors
+	same whole/checkpoints/step-00000045/model.safetensors killed/checkpoints/step-00000045/model.safetensors
+	same whole/checkpoints/step-00000045/optimizer.safetensors killed/checkpoints/step-00000045/optimizer.safetensors
 	for d in /train/loss /train/step /ac/value /stats/entropy /rope/gamma /attn/sample_step /checkpoints/step; do
 		"$sextant" ls whole $d >a.txt 2>>err.txt && "$sextant" ls killed $d >b.txt 2>>err.txt
 		if cmp -s a.txt b.txt; then ok; else no "resumed after update $at: $d differs"; fi
@@ -64,7 +66,21 @@ want 73 'holds a run already' "$sextant" train tiny.yaml -o whole -q
 want 78 'train.lr' "$sextant" train tiny.yaml -o whole -q --resume train.lr=0.002
 want 66 'no run to resume' "$sextant" train tiny.yaml -o nothing -q --resume
 want 0 '' "$sextant" train tiny.yaml -o branch -q --branch whole@15
-same whole/checkpoints/step-00000025/model.safetensors branch/checkpoints/step-00000025/model.safetensors
+same whole/checkpoints/step-00000045/model.safetensors branch/checkpoints/step-00000045/model.safetensors
+want 78 'no weights' "$sextant" train tiny.yaml -o bad -q init=tiny.yaml
+want 78 'window' "$sextant" train tiny.yaml -o bad -q pos.window=9223372036854775807
+want 78 'heads' "$sextant" train tiny.yaml -o bad -q probe.maps.heads=L9/H0
+want 78 'large|batch' "$sextant" train tiny.yaml -o bad -q train.batch=10000000 model.context=2000000000
+want 78 'drop.steps' "$sextant" train tiny.yaml -o bad -q train.drop.steps=0
+gone bad
+# a branch killed at once is a run like any other
+"$sextant" train tiny.yaml -o early -q --branch whole@15 &
+pid=$!
+while [ ! -e early/config.yaml ]; do kill -0 $pid 2>/dev/null || break; done
+kill -9 $pid
+wait $pid 2>/dev/null
+want 0 '' "$sextant" train tiny.yaml -o early -q --resume
+same whole/checkpoints/step-00000045/model.safetensors early/checkpoints/step-00000045/model.safetensors
 want 0 '' "$sextant" train tiny.yaml -o kept -q --branch whole@15 train.drop.to=keep
 want 78 'model.width' "$sextant" train tiny.yaml -o bad -q --branch whole@15 model.width=32
 # SIGTERM: a checkpoint, exit 75, and it goes on
@@ -96,7 +112,7 @@ want 0 '' "$sextant" config show tiny.yaml train.lr=1e-3
 want 0 '' "$sextant" tokenize text.txt
 
 # ---- bad input: one sentence, the documented code, nothing half-written ----
-cp -r whole/checkpoints/step-00000025 hf && rm hf/state.json hf/optimizer.safetensors
+cp -r whole/checkpoints/step-00000045 hf && rm hf/state.json hf/optimizer.safetensors
 t() { want "$1" "$2" "$sextant" trace "$3" --tokenizer bytes --prompt hello -o bad.h5 -q "${@:4}"; gone bad.h5; gone bad.h5.tmp; }
 want 0 '' "$sextant" trace hf --tokenizer bytes --prompt hello -o good.h5 -q
 head -c 5000 hf/model.safetensors >cut.bin
@@ -104,7 +120,7 @@ cp cut.bin hf/model.safetensors
 t 65 'model.safetensors' hf
 head -c 4 cut.bin >hf/model.safetensors
 t 65 'model.safetensors' hf
-cp whole/checkpoints/step-00000025/model.safetensors hf/
+cp whole/checkpoints/step-00000045/model.safetensors hf/
 sed -i 's/"model_type": *"[^"]*"/"model_type": "mamba"/' hf/config.json
 t 65 'mamba' hf
 cp whole/checkpoints/step-00000006/config.json hf/config.json
@@ -138,7 +154,7 @@ if [ "$(id -u)" != 0 ]; then
 	mkdir locked && chmod 555 locked
 	want 73 '' "$sextant" train tiny.yaml -o locked/run -q
 fi
-# a full disk, by a limit on the size of a file: 64 blocks of 1 KiB
+# a full disk, by a limit on the size of a file
 want 74 'writing|written|write' bash -c "ulimit -f 16; exec \"$sextant\" train tiny.yaml -o full -q"
 gone full/run.h5
 want 74 'writ' bash -c "ulimit -f 16; exec \"$sextant\" trace whole --text text.txt --length 32 --maps 'L*/H*' -o full.h5 -q"
