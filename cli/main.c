@@ -1,4 +1,5 @@
 /* The program: a table of verbs, the log on stderr, the exit code. No mathematics here. */
+#include "analysis/stats/stats.h"
 #include "cli/cmd.h"
 #include "cli/config.h"
 #include "engine/blas.h"
@@ -13,18 +14,19 @@
 #include <yaml.h>
 
 extern const sx_cmd sx_cmd_train, sx_cmd_trace, sx_cmd_eval, sx_cmd_generate, sx_cmd_tokenize,
-	sx_cmd_figure, sx_cmd_ls, sx_cmd_info, sx_cmd_config, sx_cmd_plan, sx_cmd_bench;
+	sx_cmd_figure, sx_cmd_ls, sx_cmd_info, sx_cmd_config, sx_cmd_plan, sx_cmd_bench,
+	sx_cmd_rope;
 
 static const sx_cmd *const verbs[] = {
 	&sx_cmd_train,    &sx_cmd_trace,  &sx_cmd_eval,  &sx_cmd_generate,
 	&sx_cmd_tokenize, &sx_cmd_figure, &sx_cmd_ls,    &sx_cmd_info,
-	&sx_cmd_config,   &sx_cmd_plan,   &sx_cmd_bench,
+	&sx_cmd_config,   &sx_cmd_plan,   &sx_cmd_bench, &sx_cmd_rope,
 };
 enum { N_VERBS = sizeof verbs / sizeof verbs[0] };
 
 /* Verbs of the program's contract that this build lacks. */
-static const char *const absent[] = {"heads", "rope",  "bounds",  "report",
-				     "study", "check", "recover", "export"};
+static const char *const absent[] = {"heads", "bounds",  "report", "study",
+				     "check", "recover", "export"};
 enum { N_ABSENT = sizeof absent / sizeof absent[0] };
 
 #ifdef __clang__
@@ -216,6 +218,7 @@ int main(int argc, char **argv)
 	/* A file beyond the size limit shall be a failed write, not a signal. */
 	signal(SIGXFSZ, SIG_IGN);
 	signal(SIGPIPE, SIG_DFL);
+	sx_stats_start();
 
 	const char *name = argc > 1 ? argv[1] : "";
 	bool help = !strcmp(name, "help") || !strcmp(name, "--help") || !strcmp(name, "-h") ||

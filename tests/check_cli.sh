@@ -107,6 +107,13 @@ want 0 '' "$sextant" eval ppl whole --lengths 32,64 --windows 4
 want 0 '' "$sextant" eval niah whole --lengths 32 --trials 8 --kinds single
 want 0 '' "$sextant" figure loss whole branch -o loss.pdf
 want 0 '' "$sextant" figure loss whole branch -o loss.svg --data loss.csv
+want 0 '' "$sextant" rope whole --step 15 --phase pretrain
+want 0 '' "$sextant" rope t.h5 --json
+want 66 'no such record' "$sextant" rope whole --step 999
+echo '9 0 semantic' >groups.txt
+want 65 'groups.txt, line 1' "$sextant" rope whole --groups groups.txt
+want 0 '' "$sextant" rope table pos.method=yarn pos.head_dim=64 pos.train_length=2048 pos.factor=4
+want 78 'pos.head_dim' "$sextant" rope table pos.head_dim=7 pos.train_length=2048
 want 0 '' "$sextant" plan tiny.yaml
 want 0 '' "$sextant" config show tiny.yaml train.lr=1e-3
 want 0 '' "$sextant" tokenize text.txt

@@ -1,0 +1,355 @@
+/* sextant rope: which frequencies the heads use, what a scaling method would do to them; and the
+ * frequencies of a method without any model. */
+#include "analysis/rope.h"
+#include "cli/cmd.h"
+#include "cli/config.h"
+#include "cli/rope_print.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char doc[] =
+	"Of a run file: how much of each head's scores every rotated pair of channels carries, "
+	"with "
+	"intervals over sequences; where on the spectrum a head lives; whether positional heads "
+	"(large |A_c|) use other frequencies than the rest; what each scaling method would do to "
+	"each head. With `table`: frequencies, gamma and attention factor of a method, without a "
+	"model; it takes pos.* and pos.head_dim."
+	"\v"
+	"A groups file has lines \"LAYER HEAD NAME\". Heads named positional are compared with "
+	"those "
+	"named semantic, or with all others where none is. Heads that it does not name are "
+	"positional if their |A_c| reaches the threshold, and other if not.\n\n"
+	"Examples:\n"
+	"  sextant rope runs/demo --step 963\n"
+	"  sextant rope table pos.method=yarn pos.head_dim=64 pos.theta=10000 "
+	"pos.train_length=2048 pos.factor=4\n";
+
+enum { KEY_STEP = 1, KEY_PHASE, KEY_FACTOR, KEY_GROUPS, KEY_THRESHOLD, KEY_KINDS, KEY_PAIRS };
+/* clang-format off */
+static const struct argp_option options[] = {
+	SX_ARG_JSON,
+	{"step", KEY_STEP, "N", 0, "record of this step (default: the last)", 0},
+	{"phase", KEY_PHASE, "P", 0, "pretrain or recalibration: at the drop two records share a step (default: the later one)", 0},
+	{"factor", KEY_FACTOR, "S", 0, "context extension for the scaling methods (default: 4)", 0},
+	{"groups", KEY_GROUPS, "FILE", 0, "names of heads, for the comparison", 0},
+	{"threshold", KEY_THRESHOLD, "A", 0, "least |A_c| (previous or diagonal) of a positional head (default: 0.25)", 0},
+	{"kinds", KEY_KINDS, "LIST", 0, "sequences to use: text,repeated,retrieval,constant (default: all but constant)", 0},
+	{"pairs", KEY_PAIRS, NULL, 0, "print every head's pairs instead, separated by tabs", 0},
+	{0}};
+/* clang-format on */
+
+struct args {
+	sx_common common;
+	char **words; /* what is not an option, in order; borrowed from argv */
+	int n;
+	int64_t step; /* -1: the last */
+	int phase;    /* -1: any      */
+	double factor, threshold;
+	const char *groups;
+	unsigned kinds;
+	bool pairs;
+};
+
+static double parse_number(struct argp_state *state, const char *option, const char *arg)
+{
+	char *end;
+	double v = strtod(arg, &end);
+	if (end == arg || *end || !isfinite(v)) argp_error(state, "%s %s: no number", option, arg);
+	return v;
+}
+
+static unsigned parse_kinds(struct argp_state *state, const char *arg)
+{
+	unsigned kinds = 0;
+	const char *next = arg;
+	for (size_t n; next; next = next[n] ? next + n + 1 : NULL) {
+		n = strcspn(next, ",");
+		int k = 0;
+		while (k < SX_ROPE_KINDS &&
+		       (strlen(sx_rope_kinds[k]) != n || strncmp(sx_rope_kinds[k], next, n) != 0))
+			k++;
+		if (k == SX_ROPE_KINDS)
+			argp_error(state,
+				   "--kinds %s: known are text, repeated, retrieval, constant",
+				   arg);
+		kinds |= 1U << k;
+	}
+	return kinds;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct args *a = state->input;
+	switch (key) {
+	case KEY_STEP: {
+		char *end;
+		errno = 0;
+		a->step = strtoll(arg, &end, 10);
+		if (end == arg || *end || errno || a->step < 0)
+			argp_error(state, "--step %s: must be a whole number, at least 0", arg);
+		return 0;
+	}
+	case KEY_PHASE:
+		a->phase = strcmp(arg, "recalibration") == 0;
+		if (!a->phase && strcmp(arg, "pretrain") != 0)
+			argp_error(state, "--phase %s: known are pretrain, recalibration", arg);
+		return 0;
+	case KEY_FACTOR:
+		a->factor = parse_number(state, "--factor", arg);
+		return 0;
+	case KEY_THRESHOLD:
+		a->threshold = parse_number(state, "--threshold", arg);
+		return 0;
+	case KEY_GROUPS:
+		a->groups = arg;
+		return 0;
+	case KEY_KINDS:
+		a->kinds = parse_kinds(state, arg);
+		return 0;
+	case KEY_PAIRS:
+		a->pairs = true;
+		return 0;
+	case ARGP_KEY_ARGS:
+		a->words = state->argv + state->next;
+		a->n = state->argc - state->next;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "which FILE.h5 or RUN? or `table`?");
+		return 0;
+	default:
+		return sx_common_parse(&a->common, key, arg, state);
+	}
+}
+
+/* ---- table ---- */
+
+/* pos.head_dim=D among the words: it is no key of a configuration, where the model has it. */
+static sx_status take_head_dim(sx_ctx *ctx, int *dim, int *n, char **words)
+{
+	static const char key[] = "pos.head_dim=";
+	int kept = 0;
+	*dim = 64;
+	for (int i = 0; i < *n; i++) {
+		if (strncmp(words[i], key, sizeof key - 1) != 0) {
+			words[kept++] = words[i];
+			continue;
+		}
+		char *end;
+		const char *text = words[i] + sizeof key - 1;
+		long v = strtol(text, &end, 10);
+		if (end == text || *end || v < 2 || v % 2 || v > 65536)
+			return sx_fail(ctx, SX_ECONFIG, "%s: must be even, 2 to 65536", words[i]);
+		*dim = (int)v;
+	}
+	*n = kept;
+	return SX_OK;
+}
+
+static sx_status table(sx_ctx *ctx, struct args *a)
+{
+	sx_status st = SX_OK;
+	sx_spec spec = sx_spec_default();
+	sx_pos_plan plan = {0};
+	char **words = a->words + 1;
+	int n = a->n - 1;
+	for (int i = 0; i < n; i++)
+		if (!sx_is_override(words[i]))
+			return sx_fail(ctx, SX_EUSAGE, "%s: `rope table` takes pos.KEY=VALUE alone",
+				       words[i]);
+	SX_TRY(take_head_dim(ctx, &spec.D, &n, words));
+	SX_TRY(sx_spec_override(&spec, ctx, n, words));
+	if (spec.pos.train_length < 1) {
+		st = sx_fail(ctx, SX_EUSAGE,
+			     "the trained length is not known; set pos.train_length=TOKENS");
+		goto out;
+	}
+	SX_TRY(sx_pos_plan_make(&plan, ctx, &spec.pos, spec.D, spec.pos.train_length, 0,
+				spec.pos.train_length));
+	st = sx_rope_print_table(ctx, &spec.pos, &plan, a->common.json);
+out:
+	sx_pos_plan_free(&plan);
+	return st;
+}
+
+/* ---- a run file ---- */
+
+/* What the file says of the model. */
+static sx_status read_model(sx_rope_print *p, sx_ctx *ctx, sx_run_file *f)
+{
+	sx_status st = SX_OK;
+	char **text = NULL;
+	int64_t n = 0;
+	json_t *model = NULL;
+	const char *method;
+	double theta, beta, fast, slow, keep;
+	json_int_t context, trained;
+	int truncate;
+	p->pos = sx_pos_opts_default();
+	SX_TRY(sx_run_strings(f, SX_RUN_META_MODEL_JSON, &text, &n));
+	model = n > 0 ? json_loads(text[0], 0, NULL) : NULL;
+	if (!model ||
+	    json_unpack(model, "{s:i, s:I, s:{s:s, s:F, s:F, s:I, s:F, s:F, s:b, s:F}}", "head_dim",
+			&p->head_dim, "context", &context, "pos", "method", &method, "theta",
+			&theta, "beta", &beta, "train_length", &trained, "beta_fast", &fast,
+			"beta_slow", &slow, "truncate", &truncate, "keep", &keep) != 0 ||
+	    p->head_dim < 2 || context < 1) {
+		st = sx_fail(ctx, SX_EDATA, "%s: /meta/model_json does not describe a model",
+			     sx_run_file_path(f));
+		goto out;
+	}
+	p->pos.theta = theta, p->pos.beta = beta, p->pos.keep = keep;
+	p->pos.beta_fast = fast, p->pos.beta_slow = slow, p->pos.truncate = truncate != 0;
+	p->trained_length = p->pos.train_length = trained > 0 ? trained : context;
+out:
+	json_decref(model);
+	free(text);
+	return st;
+}
+
+/* Every method but plain rotation, at the factor asked for. */
+static sx_status make_methods(sx_rope_print *p, sx_ctx *ctx)
+{
+	for (const sx_pos_method *m = sx_pos_methods; m->name; m++) {
+		sx_pos_opts o = p->pos;
+		if (strcmp(m->name, "rope") == 0) continue;
+		if (p->n_method == SX_ROPE_PRINT_METHODS)
+			return sx_fail(ctx, SX_EINTERNAL, "more methods than rope has room for");
+		snprintf(o.method, sizeof o.method, "%s", m->name);
+		o.factor = p->factor;
+		sx_status st = sx_pos_plan_make(&p->plan[p->n_method], ctx, &o, p->head_dim,
+						p->trained_length, 0, p->trained_length);
+		if (st != SX_OK) return st;
+		p->method[p->n_method] =
+			(sx_rope_method){.name = m->name, .gamma = p->plan[p->n_method].gamma};
+		p->n_method++;
+	}
+	return SX_OK;
+}
+
+/* Names by the rule; then the lines of the file, "layer head name". */
+static sx_status read_names(sx_rope_print *p, sx_ctx *ctx, const char *path)
+{
+	char *text = NULL, *rest = NULL;
+	size_t size = 0;
+	sx_status st = path ? sx_read_file(ctx, path, &text, &size) : SX_OK;
+	if (st != SX_OK) return st;
+	int number = 0;
+	for (rest = text; rest && *rest; number++) {
+		char *line = rest, name[SX_ROPE_NAME];
+		long long layer, head;
+		int end = 0;
+		rest += strcspn(rest, "\n");
+		if (*rest) *rest++ = '\0';
+		while (isspace((unsigned char)*line)) line++;
+		if (!*line || *line == '#') continue;
+		if (sscanf(line, "%lld %lld %31s %n", &layer, &head, name, &end) < 3 || line[end]) {
+			st = sx_fail(ctx, SX_EDATA,
+				     "%s, line %d: must be LAYER HEAD NAME, a name of at most 31 "
+				     "letters",
+				     path, number + 1);
+			break;
+		}
+		if (layer < 0 || layer >= p->use.layers || head < 0 || head >= p->use.heads) {
+			st = sx_fail(ctx, SX_EDATA,
+				     "%s, line %d: there are %lld layers of %lld heads, counted "
+				     "from 0",
+				     path, number + 1, (long long)p->use.layers,
+				     (long long)p->use.heads);
+			break;
+		}
+		memcpy(p->name[layer * p->use.heads + head], name, sizeof name);
+	}
+	free(text);
+	return st;
+}
+
+static sx_status make_groups(sx_rope_print *p, sx_ctx *ctx, const char *path)
+{
+	int64_t n = p->use.layers * p->use.heads;
+	bool semantic = false;
+	p->name = sx_calloc((size_t)n, sizeof *p->name);
+	p->group = sx_calloc((size_t)n, sizeof *p->group);
+	if (!p->name || !p->group) return sx_fail(ctx, SX_ENOMEM, "no memory for the groups");
+	for (int64_t i = 0; i < n; i++)
+		snprintf(p->name[i], SX_ROPE_NAME, "%s",
+			 sx_rope_largest_ac(&p->heads[i]) >= p->threshold ? "positional" : "other");
+	sx_status st = read_names(p, ctx, path);
+	for (int64_t i = 0; i < n; i++) semantic = semantic || strcmp(p->name[i], "semantic") == 0;
+	for (int64_t i = 0; i < n; i++) {
+		p->group[i] = SX_ROPE_B;
+		if (strcmp(p->name[i], "positional") == 0)
+			p->group[i] = SX_ROPE_A;
+		else if (semantic && strcmp(p->name[i], "semantic") != 0)
+			p->group[i] = SX_ROPE_NEITHER;
+	}
+	p->against = semantic ? "semantic" : "other";
+	return st;
+}
+
+static void print_free(sx_rope_print *p)
+{
+	for (int k = 0; k < SX_ROPE_PRINT_METHODS; k++) sx_pos_plan_free(&p->plan[k]);
+	sx_rope_contrast_free(&p->contrast);
+	sx_rope_use_free(&p->use);
+	free(p->heads);
+	free(p->name);
+	free(p->group);
+}
+
+static sx_status of_file(sx_ctx *ctx, const struct args *a)
+{
+	sx_status st = SX_OK;
+	sx_run_file *f = NULL;
+	sx_rope_print p = {.factor = a->factor, .threshold = a->threshold, .groups = a->groups};
+	if (a->n > 1)
+		return sx_fail(ctx, SX_EUSAGE, "%s: one FILE.h5 or RUN at a time", a->words[1]);
+	SX_TRY(sx_run_open(&f, ctx, a->words[0]));
+	p.path = sx_run_file_path(f);
+	SX_TRY(sx_rope_read(&p.use, ctx, f, a->step, a->phase, a->kinds));
+	SX_TRY(read_model(&p, ctx, f));
+	SX_TRY(make_methods(&p, ctx));
+	if (p.n_method > 0 && p.plan[0].n_freq != p.use.freqs) {
+		st = sx_fail(ctx, SX_EDATA, "%s: %lld pairs, but heads of %d channels", p.path,
+			     (long long)p.use.freqs, p.head_dim);
+		goto out;
+	}
+	p.logit_scale = p.pos.beta / sqrt(p.head_dim);
+	sx_rope_setting setting = {.trained_length = p.trained_length,
+				   .logit_scale = p.logit_scale,
+				   .method = p.method,
+				   .n_method = p.n_method,
+				   .seed = 1};
+	SX_TRY(sx_rope_heads(&p.heads, ctx, &p.use, &setting));
+	SX_TRY(make_groups(&p, ctx, a->groups));
+	SX_TRY(sx_rope_contrast_make(&p.contrast, ctx, &p.use, p.heads, p.group));
+	if (a->common.json)
+		st = sx_rope_print_json(ctx, &p);
+	else
+		st = a->pairs ? sx_rope_print_pairs(ctx, &p) : sx_rope_print_text(ctx, &p);
+out:
+	print_free(&p);
+	sx_run_file_close(f);
+	return st;
+}
+
+static sx_status run(sx_ctx *ctx, int argc, char **argv)
+{
+	static const struct argp argp = {
+		options, parse, "FILE.h5|RUN\ntable pos.KEY=VALUE..", doc, NULL, NULL, NULL};
+	struct args a = {.common = {.ctx = ctx},
+			 .step = -1,
+			 .phase = -1,
+			 .factor = 4,
+			 .threshold = 0.25,
+			 .kinds = 7};
+	sx_status st = sx_parse_args(ctx, &argp, argc, argv, &a);
+	if (st != SX_OK) return st;
+	return strcmp(a.words[0], "table") == 0 ? table(ctx, &a) : of_file(ctx, &a);
+}
+
+extern const sx_cmd sx_cmd_rope;
+const sx_cmd sx_cmd_rope = {"rope", "analysis", "which frequencies the heads use", run};
