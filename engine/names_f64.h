@@ -64,6 +64,8 @@
 #define sx_observe_ac        sx_observe_ac_f64
 #define sx_observe_maps      sx_observe_maps_f64
 #define sx_observe_spread    sx_observe_spread_f64
+#define sx_observe_bounds    sx_observe_bounds_f64
+#define sx_bounds_output     sx_bounds_output_f64
 #define sx_generate          sx_generate_f64
 #define sx_generate_padded   sx_generate_padded_f64
 #define sx_tensor_reals      sx_tensor_reals_f64

@@ -28,6 +28,32 @@ static void make(double **a, bool want, int64_t n, double value, bool *ok)
 	for (int64_t i = 0; *a && i < n; i++) (*a)[i] = value;
 }
 
+static bool make_bounds(sx_measures *m)
+{
+	const double nan = (double)NAN;
+	m->n_bound = sx_bound_count(m->n_c);
+	int64_t heads = m->S * m->L * m->H, n = heads * m->n_bound;
+	bool ok = true;
+	double **const sides[] = {&m->bound_lhs, &m->bound_rhs, &m->bound_paper,
+				  &m->bound_allowance};
+	for (int k = 0; k < 4; k++) make(sides[k], true, n, nan, &ok);
+	make(&m->value_bound, true, heads * m->n_c, nan, &ok);
+	make(&m->value_bound_paper, true, heads * m->n_c, nan, &ok);
+	make(&m->grad_bound, true, heads * m->n_c * m->n_wrt, nan, &ok);
+	make(&m->grad_bound_paper, true, heads * m->n_c * m->n_wrt, nan, &ok);
+	make(&m->osc_spread_h, true, heads, nan, &ok);
+	make(&m->wq_norm, true, m->L * m->H, nan, &ok);
+	make(&m->wk_norm, true, m->L * m->H, nan, &ok);
+	m->bound_row = sx_calloc((size_t)n, sizeof *m->bound_row);
+	m->bound_reason = sx_calloc((size_t)n, 1);
+	m->bound_verdict = sx_calloc((size_t)n, 1);
+	if (!ok || !m->bound_row || !m->bound_reason || !m->bound_verdict) return false;
+	for (int64_t i = 0; i < n; i++) m->bound_row[i] = -1;
+	memset(m->bound_reason, 255, (size_t)n);
+	memset(m->bound_verdict, 255, (size_t)n);
+	return true;
+}
+
 sx_status sx_measures_new(sx_measures **out, sx_ctx *ctx, const sx_measure_opts *o, int64_t S,
 			  int64_t L, int64_t H, int64_t T, int64_t n_freq, int64_t n_c)
 {
@@ -56,6 +82,7 @@ sx_status sx_measures_new(sx_measures **out, sx_ctx *ctx, const sx_measure_opts 
 	make(&m->logit_osc, o->ac, heads, nan, &ok);
 	make(&m->uniform_l1, o->ac, heads, nan, &ok);
 	make(&m->prefix_spread, o->spread, S * L, nan, &ok);
+	ok = ok && (!o->bounds || make_bounds(m));
 	make(&m->map, o->n_map > 0, S * o->n_map * T * T, 0, &ok);
 	if (!ok) {
 		sx_measures_free(m);
@@ -71,11 +98,34 @@ void sx_measures_free(sx_measures *m)
 {
 	if (!m) return;
 	for (int s = 0; s < SX_STAT_COUNT; s++) free(m->stat[s]);
-	double *const all[] = {m->offset_profile, m->rope_q,     m->rope_k,        m->rope_share,
-			       m->rope_var,       m->rope_rest,  m->ac_value,      m->ac_grad,
-			       m->logit_osc,      m->uniform_l1, m->prefix_spread, m->map};
+	double *const all[] = {m->offset_profile,  m->rope_q,           m->rope_k,
+			       m->rope_share,      m->rope_var,         m->rope_rest,
+			       m->ac_value,        m->ac_grad,          m->logit_osc,
+			       m->uniform_l1,      m->prefix_spread,    m->map,
+			       m->bound_lhs,       m->bound_rhs,        m->bound_paper,
+			       m->bound_allowance, m->value_bound,      m->value_bound_paper,
+			       m->grad_bound,      m->grad_bound_paper, m->osc_spread_h,
+			       m->wq_norm,         m->wk_norm};
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
+	free(m->bound_row);
+	free(m->bound_reason);
+	free(m->bound_verdict);
 	free(m);
+}
+
+void sx_bound_name(char name[SX_BOUND_NAME], int64_t i, const char *family)
+{
+	static const char *const plain[SX_BOUND_PLAIN] = {
+		"I1", "I3", "I4", "P3.2.alpha", "P3.2.output", "P3.3.value", "P3.3.wq"};
+	static const char *const of_c[SX_BOUND_OF_C] = {
+		"D3.1",  "B10",        "I8",      "I9",         "I9.tanh", "T3.4",
+		"I10",   "I10.spread", "I11",     "I11.spread", "I12",     "E1.wq",
+		"E1.wk", "P3.2.value", "P3.2.wq", "P3.2.wk"};
+	if (i < SX_BOUND_PLAIN)
+		snprintf(name, SX_BOUND_NAME, "%s", plain[i]);
+	else
+		snprintf(name, SX_BOUND_NAME, "%s:%s", of_c[(i - SX_BOUND_PLAIN) % SX_BOUND_OF_C],
+			 family);
 }
 
 /* "*", "3" or "2-4" after a letter, below n. */

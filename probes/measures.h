@@ -34,6 +34,69 @@ enum { SX_OFFSET_EXACT = 64, SX_OFFSET_BINS = SX_OFFSET_EXACT + 14 };
 int sx_offset_bin(int64_t offset);   /* offset < 2^20, larger ones go to the last bin */
 int64_t sx_offset_bin_edge(int bin); /* first offset of a bin */
 
+/* Inequalities and identities of the theory (docs/definitions.md), left side against right side: those
+ * of attention alone, then those that come once per family of c. */
+/* clang-format off */
+typedef enum {
+	SX_BOUND_I1,         /* ||alpha_i - u_i||_1 <= 2 tanh(osc(s_i)/4)                      */
+	SX_BOUND_I3,         /* max_j |s_ij - mean s_i| <= scale ||W_K^T q_i|| Delta_i         */
+	SX_BOUND_I4,         /* ||alpha_i - u_i||_1 <= min(2, scale ||W_K^T q_i|| Delta_i)     */
+	SX_BOUND_P32_ALPHA,  /* constant sequence, no rotation: alpha_i = u_i                  */
+	SX_BOUND_P32_OUTPUT, /* constant sequence: rows that leave the layer are equal         */
+	SX_BOUND_P33_VALUE,  /* constant, rotated: mean of ||alpha_i - u_i||_1^2 / n_i <= A_own */
+	SX_BOUND_P33_WQ,     /* the same: mean Cov(alpha_i, s_i) / ||W_Q|| <= ||dA_own/dW_Q||  */
+	SX_BOUND_PLAIN
+} sx_bound;
+typedef enum {
+	SX_BOUND_D31,        /* sum_j c_ij = 0                                                 */
+	SX_BOUND_B10,        /* sum_j g_ij = 0                                                 */
+	SX_BOUND_I8,         /* sum_j |g_ij| <= osc(c_i)/(2T)                                  */
+	SX_BOUND_I9,         /* |A_c| <= mean of osc(c_i)/2 ||alpha_i - u_i||_1                */
+	SX_BOUND_I9_TANH,    /* |A_c| <= mean of osc(c_i) tanh(osc(s_i)/4)                     */
+	SX_BOUND_T34,        /* |A_c| <= mean of osc(c_i)/2 min(2, scale ||W_K^T q_i|| Delta_i) */
+	SX_BOUND_I10,        /* ||dW_Q|| <= scale sum_i sum_j |g_ij| max_j ||k_j - mean k|| ||h_i|| */
+	SX_BOUND_I10_SPREAD, /* ||dW_Q|| <= scale ||W_K|| mean of osc(c_i)/2 Delta_i ||h_i||   */
+	SX_BOUND_I11,        /* ||dW_K|| <= scale sum_i sum_j |g_ij| ||q_i|| Delta_i           */
+	SX_BOUND_I11_SPREAD, /* ||dW_K|| <= scale mean of osc(c_i)/2 ||q_i|| Delta_i           */
+	SX_BOUND_I12,        /* sum_j |g_ij| ||k_j - k_i^a|| <= sd_a(c_i) sqrt(E_a ||k - k_i^a||^2) / T */
+	SX_BOUND_E1_WQ,      /* <dW_Q, W_Q> = mean of Cov_alpha(c_i, s_i)                      */
+	SX_BOUND_E1_WK,      /* <dW_K, W_K> = the same                                         */
+	SX_BOUND_P32_VALUE,  /* constant sequence, no rotation: A_c = 0                        */
+	SX_BOUND_P32_WQ,     /* the same: dW_Q = 0                                             */
+	SX_BOUND_P32_WK,     /* the same: dW_K = 0                                             */
+	SX_BOUND_OF_C
+} sx_bound_c;
+/* clang-format on */
+
+/* Why one is not applicable; words of the run file's /bounds/reason. */
+typedef enum {
+	SX_REASON_NONE,
+	SX_REASON_NOT_NOPE,
+	SX_REASON_QK_NORM,
+	SX_REASON_BIASES,
+	SX_REASON_NOT_CONSTANT,
+	SX_REASON_NOT_ROTATED,
+	SX_REASON_NO_OWN
+} sx_bound_reason;
+
+enum { SX_BOUND_NAME = 48 };
+static inline int64_t sx_bound_count(int64_t n_c)
+{
+	return SX_BOUND_PLAIN + n_c * SX_BOUND_OF_C;
+}
+static inline int64_t sx_bound_of_c(sx_bound_c b, int64_t c)
+{
+	return SX_BOUND_PLAIN + c * SX_BOUND_OF_C + b;
+}
+/* "I1", "I9:diagonal"; family: the name of the one that i belongs to. Names of identities begin with
+ * E. */
+void sx_bound_name(char name[SX_BOUND_NAME], int64_t i, const char *family);
+/* Family of i, -1 for those of attention alone. */
+static inline int64_t sx_bound_family(int64_t i)
+{
+	return i < SX_BOUND_PLAIN ? -1 : (i - SX_BOUND_PLAIN) / SX_BOUND_OF_C;
+}
+
 typedef struct {
 	int layer, head;
 } sx_map_choice;
@@ -52,12 +115,23 @@ typedef struct {
 	double *ac_grad;                                 /* (S,L,H,n_c,n_wrt)                    */
 	double *logit_osc, *uniform_l1;                  /* (S,L,H) mean over rows               */
 	double *prefix_spread;                           /* (S,L)                                */
-	double *map;                                     /* (S,n_map,T,T), 0 where not visible   */
+	/* Of the worst row (largest lhs / (rhs + allowance)); row -1 where the whole head is meant, of
+	 * P33_VALUE the first row that is not uniform. allowance: what rounding may add to lhs. NaN
+	 * and a reason where not applicable. The verdict is analysis's to fill in; 255 = none. */
+	int64_t n_bound;
+	double *bound_lhs, *bound_rhs, *bound_paper, *bound_allowance; /* (S,L,H,n_bound)       */
+	int32_t *bound_row;                                            /* (S,L,H,n_bound)       */
+	uint8_t *bound_reason, *bound_verdict;                         /* (S,L,H,n_bound)       */
+	double *value_bound, *value_bound_paper;                       /* (S,L,H,n_c)           */
+	double *grad_bound, *grad_bound_paper;                         /* (S,L,H,n_c,n_wrt)     */
+	double *osc_spread_h;                                          /* (S,L,H)               */
+	double *wq_norm, *wk_norm;                                     /* (L,H)                 */
+	double *map; /* (S,n_map,T,T), 0 where not visible   */
 } sx_measures;
 
 /* What to measure. */
 typedef struct {
-	bool stats, rope, ac, ac_gradients, spread;
+	bool stats, rope, ac, ac_gradients, spread, bounds;
 	int64_t n_map;
 	const sx_map_choice *map;
 } sx_measure_opts;

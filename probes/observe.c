@@ -2,8 +2,9 @@
 
 #include <stdlib.h>
 
-static const sx_observer_kind *const kinds[] = {&sx_observe_stats, &sx_observe_rope, &sx_observe_ac,
-						&sx_observe_maps, &sx_observe_spread};
+static const sx_observer_kind *const kinds[] = {&sx_observe_stats,  &sx_observe_rope,
+						&sx_observe_ac,     &sx_observe_maps,
+						&sx_observe_spread, &sx_observe_bounds};
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
 
 struct sx_observers {

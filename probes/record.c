@@ -171,6 +171,42 @@ out:
 	return st;
 }
 
+static sx_status define_bounds(sx_run *run, const sx_record_axes *a)
+{
+	const sx_run_id ac[] = {SX_RUN_AC_VALUE_BOUND,  SX_RUN_AC_VALUE_BOUND_PAPER,
+				SX_RUN_AC_GRAD_BOUND,   SX_RUN_AC_GRAD_BOUND_PAPER,
+				SX_RUN_AC_OSC_SPREAD_H, SX_RUN_AC_WQ_NORM,
+				SX_RUN_AC_WK_NORM};
+	const sx_run_id data[] = {SX_RUN_BOUNDS_LHS,       SX_RUN_BOUNDS_RHS,
+				  SX_RUN_BOUNDS_RHS_PAPER, SX_RUN_BOUNDS_VERDICT,
+				  SX_RUN_BOUNDS_ALLOWANCE, SX_RUN_BOUNDS_ROW,
+				  SX_RUN_BOUNDS_REASON};
+	sx_status st = SX_OK;
+	int64_t n = sx_bound_count(a->n_c);
+	char(*text)[SX_BOUND_NAME] = sx_calloc((size_t)n, sizeof *text);
+	const char **name = sx_calloc((size_t)n, sizeof *name);
+	if (!text || !name) {
+		st = SX_ENOMEM;
+		goto out;
+	}
+	for (int64_t i = 0; i < n; i++) {
+		int64_t c = sx_bound_family(i);
+		sx_bound_name(text[i], i, c < 0 ? "" : a->family[c].name);
+		name[i] = text[i];
+	}
+	SX_TRY(axes_of_heads(run, a, SX_RUN_BOUNDS_STEP, SX_RUN_BOUNDS_PHASE,
+			     SX_RUN_BOUNDS_SEQUENCE, SX_RUN_BOUNDS_LAYER, SX_RUN_BOUNDS_HEAD));
+	SX_TRY(sx_run_axis(run, SX_RUN_BOUNDS_INEQUALITY, n, name));
+	for (size_t i = 0; i < sizeof data / sizeof data[0]; i++)
+		SX_TRY(sx_run_define(run, data[i]));
+	for (size_t i = 0; a->measure->ac && i < sizeof ac / sizeof ac[0]; i++)
+		SX_TRY(sx_run_define(run, ac[i]));
+out:
+	free(text);
+	free(name);
+	return st;
+}
+
 static sx_status define_maps(sx_run *run, const sx_record_axes *a)
 {
 	sx_status st = SX_OK;
@@ -212,6 +248,7 @@ sx_status sx_record_define(sx_run *run, const sx_record_axes *a)
 	if (a->measure->stats) SX_TRY(define_stats(run, a));
 	if (a->measure->rope) SX_TRY(define_rope(run, a));
 	if (a->measure->ac) SX_TRY(define_ac(run, a));
+	if (a->measure->bounds) SX_TRY(define_bounds(run, a));
 	if (a->measure->n_map) SX_TRY(define_maps(run, a));
 out:
 	return st;
@@ -299,6 +336,42 @@ out:
 	return st;
 }
 
+static sx_status put_ac_bounds(sx_run *run, const sx_measures *m, int64_t rec)
+{
+	const struct {
+		sx_run_id id;
+		const double *data;
+	} all[] = {{SX_RUN_AC_VALUE_BOUND, m->value_bound},
+		   {SX_RUN_AC_VALUE_BOUND_PAPER, m->value_bound_paper},
+		   {SX_RUN_AC_GRAD_BOUND, m->grad_bound},
+		   {SX_RUN_AC_GRAD_BOUND_PAPER, m->grad_bound_paper},
+		   {SX_RUN_AC_OSC_SPREAD_H, m->osc_spread_h},
+		   {SX_RUN_AC_WQ_NORM, m->wq_norm},
+		   {SX_RUN_AC_WK_NORM, m->wk_norm}};
+	sx_status st = SX_OK;
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+		SX_TRY(sx_run_put(run, all[i].id, rec, all[i].data));
+out:
+	return st;
+}
+
+static sx_status put_bounds(sx_run *run, const sx_measures *m, int64_t step, int phase)
+{
+	sx_status st = SX_OK;
+	int64_t rec = sx_run_records(run, SX_RUN_BOUNDS_STEP);
+	SX_TRY(sx_run_put(run, SX_RUN_BOUNDS_LHS, rec, (const double *)m->bound_lhs));
+	SX_TRY(sx_run_put(run, SX_RUN_BOUNDS_RHS, rec, (const double *)m->bound_rhs));
+	SX_TRY(sx_run_put(run, SX_RUN_BOUNDS_RHS_PAPER, rec, (const double *)m->bound_paper));
+	SX_TRY(sx_run_put(run, SX_RUN_BOUNDS_ALLOWANCE, rec, (const double *)m->bound_allowance));
+	SX_TRY(sx_run_put(run, SX_RUN_BOUNDS_ROW, rec, (const int32_t *)m->bound_row));
+	SX_TRY(sx_run_put(run, SX_RUN_BOUNDS_REASON, rec, (const uint8_t *)m->bound_reason));
+	SX_TRY(sx_run_put(run, SX_RUN_BOUNDS_VERDICT, rec, (const uint8_t *)m->bound_verdict));
+	SX_TRY(put_step(run, SX_RUN_BOUNDS_STEP, SX_RUN_BOUNDS_PHASE, rec, step, phase));
+	SX_TRY(sx_run_flush(run, SX_RUN_BOUNDS_STEP));
+out:
+	return st;
+}
+
 static sx_status put_ac(sx_run *run, const sx_measures *m, int64_t step, int phase)
 {
 	sx_status st = SX_OK;
@@ -310,6 +383,7 @@ static sx_status put_ac(sx_run *run, const sx_measures *m, int64_t step, int pha
 	if (m->prefix_spread)
 		SX_TRY(sx_run_put(run, SX_RUN_AC_PREFIX_SPREAD, rec,
 				  (const double *)m->prefix_spread));
+	if (m->value_bound) SX_TRY(put_ac_bounds(run, m, rec));
 	SX_TRY(put_step(run, SX_RUN_AC_STEP, SX_RUN_AC_PHASE, rec, step, phase));
 	SX_TRY(sx_run_flush(run, SX_RUN_AC_STEP));
 out:
@@ -323,6 +397,7 @@ sx_status sx_record_put(sx_run *run, sx_ctx *ctx, const sx_record_axes *a, const
 	if (m->stat[0]) SX_TRY(put_stats(run, m, step, phase));
 	if (m->rope_q) SX_TRY(put_rope(run, ctx, m, spec, step, phase));
 	if (m->ac_value) SX_TRY(put_ac(run, m, step, phase));
+	if (m->bound_lhs) SX_TRY(put_bounds(run, m, step, phase));
 	if (with_maps && m->map) SX_TRY(put_maps(run, a, m, step, phase));
 out:
 	return st;

@@ -1,5 +1,5 @@
-/* Measurements into run files: the axes and datasets of /stats, /rope, /ac, /attn and /ac_train, and
- * one record of each. */
+/* Measurements into run files: the axes and datasets of /stats, /rope, /ac, /bounds, /attn and
+ * /ac_train, and one record of each. */
 #ifndef SX_PROBES_RECORD_H
 #define SX_PROBES_RECORD_H
 

@@ -102,13 +102,13 @@ X(AC_WRT,               "/ac/wrt",               STR,   "wrt",      "1", "what t
 X(AC_VALUE,             "/ac/value",             F64, SX_SLH ",c",     "1", "A_c", NULL) \
 X(AC_GRAD_NORM,         "/ac/grad_norm",         F64, SX_SLH ",c,wrt", "1", "Frobenius norm of the gradient of A_c", NULL) \
 X(AC_VALUE_BOUND,       "/ac/value_bound",       F64, SX_SLH ",c",     "1", "right side of I9: at least |A_c|", NULL) \
-X(AC_GRAD_BOUND,        "/ac/grad_bound",        F64, SX_SLH ",c,wrt", "1", "right side of I10 (wq) and I11 (wk): at least the gradient's norm", NULL) \
+X(AC_GRAD_BOUND,        "/ac/grad_bound",        F64, SX_SLH ",c,wrt", "1", "right side of I10.spread (wq) and I11.spread (wk): at least the gradient's norm; NaN else", NULL) \
 X(AC_VALUE_BOUND_PAPER, "/ac/value_bound_paper", F64, SX_SLH ",c",     "1", "bound of |A_c| in the paper's form", NULL) \
 X(AC_GRAD_BOUND_PAPER,  "/ac/grad_bound_paper",  F64, SX_SLH ",c,wrt", "1", "bound of the gradient's norm in the paper's form", NULL) \
 X(AC_PREFIX_SPREAD,     "/ac/prefix_spread",     F64, "step,sequence,layer", "1", "prefix spread of h: largest distance of a token from the mean of a prefix holding it", NULL) \
 X(AC_MEAN_LOGIT_OSC,    "/ac/mean_logit_osc",    F64, SX_SLH, "nat", "oscillation (largest - smallest) of the scores of a row, mean over rows", NULL) \
 X(AC_MEAN_UNIFORM_L1,   "/ac/mean_uniform_l1",   F64, SX_SLH, "1",   "L1 distance of a row from uniform attention, mean over rows", NULL) \
-X(AC_OSC_SPREAD_H,      "/ac/osc_spread_h",      F64, SX_SLH, "1",   "oscillation times prefix spread times norm of h, mean over rows (I10)", NULL) \
+X(AC_OSC_SPREAD_H,      "/ac/osc_spread_h",      F64, SX_SLH, "1",   "n/(n-1), the oscillation of a family with one key (diagonal, previous), times prefix spread of the row times norm of h, mean over rows: I10's right side is scale/2 wk_norm times it", NULL) \
 X(AC_WQ_NORM,           "/ac/wq_norm",           F64, "step,layer,head", "1", "spectral norm of the head's query matrix", NULL) \
 X(AC_WK_NORM,           "/ac/wk_norm",           F64, "step,layer,head", "1", "spectral norm of the head's key matrix", NULL) \
 /* ---- /ac_train: the same on the training batch, mean over its sequences ---- */ \
@@ -156,6 +156,9 @@ X(BOUNDS_LHS,        "/bounds/lhs",        F64, SX_SLH ",inequality", "1", "left
 X(BOUNDS_RHS,        "/bounds/rhs",        F64, SX_SLH ",inequality", "1", "right side, in the worst row", NULL) \
 X(BOUNDS_RHS_PAPER,  "/bounds/rhs_paper",  F64, SX_SLH ",inequality", "1", "right side in the paper's form", NULL) \
 X(BOUNDS_VERDICT,    "/bounds/verdict",    FLAGS, SX_SLH ",inequality", "1", "does it hold", "holds violated not-applicable") \
+X(BOUNDS_ALLOWANCE,  "/bounds/allowance",  F64, SX_SLH ",inequality", "1", "what rounding may add to the left side", NULL) \
+X(BOUNDS_ROW,        "/bounds/row",        I32, SX_SLH ",inequality", "token", "the worst row; -1 where the whole head is meant; of P3.3.value the first row that is not uniform", NULL) \
+X(BOUNDS_REASON,     "/bounds/reason",     FLAGS, SX_SLH ",inequality", "1", "why it is not applicable", "applicable not-nope qk-norm biases not-constant not-rotated no-own") \
 /* ---- /checkpoints: the weights themselves stay in safetensors ---- */ \
 X(CHECKPOINTS_CKPT,   "/checkpoints/ckpt",   I32, "ckpt", "1", "number of the checkpoint", NULL) \
 X(CHECKPOINTS_STEP,   "/checkpoints/step",   I64, "ckpt", "1", SX_STEP_NAME, NULL) \

@@ -102,6 +102,12 @@ want 0 '' "$sextant" trace whole --text text.txt --length 32 --sequences 2 --pre
 worst=$(paste a.txt b.txt | awk 'NR > 1 && $3 != "nan" { d = $3 - $6; d = d < 0 ? -d : d; if (d > w) w = d; n++ }
 	END { print (n > 0 && w < 1e-5) ? "fine" : w }')
 if [ "$worst" = fine ]; then ok; else no "float and double differ by $worst nats"; fi
+want 0 '' "$sextant" bounds whole -o b.h5 -q
+"$sextant" bounds b.h5 >b.txt
+"$sextant" bounds whole >a.txt 2>err.txt
+same a.txt b.txt
+want 0 '' "$sextant" bounds tiny.yaml --precision f32 --json pos.method=rope
+want 65 'no /bounds' "$sextant" bounds t.h5
 want 0 '' "$sextant" trace tiny.yaml --prompt 'hello there' -o random.h5 -q pos.method=yarn pos.factor=2
 want 0 '' "$sextant" eval ppl whole --lengths 32,64 --windows 4
 want 0 '' "$sextant" eval niah whole --lengths 32 --trials 8 --kinds single

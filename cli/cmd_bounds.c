@@ -1,0 +1,575 @@
+/* The theory checked on a model: every inequality and identity, left side, right side, verdict. */
+#include "analysis/bounds.h"
+#include "cli/cmd.h"
+#include "cli/out.h"
+#include "cli/provenance.h"
+#include "cli/source.h"
+#include "cli/trace_pass.h"
+#include "engine/blas.h"
+#include "engine/tokens.h"
+#include "probes/record.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+extern const sx_cmd sx_cmd_bounds;
+
+typedef struct {
+	sx_common common;
+	const char *model, *text, *tokens, *prompt, *out, *ac, *tokenizer;
+	bool f32, bos_given, bos, families;
+	int64_t length, sequences;
+	int n;
+	char **overrides;
+} arguments;
+
+enum {
+	KEY_TEXT = 0x100,
+	KEY_TOKENS,
+	KEY_PROMPT,
+	KEY_PRECISION,
+	KEY_LENGTH,
+	KEY_SEQUENCES,
+	KEY_BOS,
+	KEY_NO_BOS,
+	KEY_AC,
+	KEY_FAMILIES,
+	KEY_TOKENIZER
+};
+
+/* clang-format off */
+static const struct argp_option options[] = {
+	{"text", KEY_TEXT, "FILE", 0, "check on this text (default: a constant sequence, then held-out text of a run)", 1},
+	{"tokens", KEY_TOKENS, "FILE", 0, "check on these ids: text, .npy, or .bin of llm.c or nanoGPT", 1},
+	{"prompt", KEY_PROMPT, "TEXT", 0, "check on this text itself", 1},
+	{"output", 'o', "FILE.h5", 0, "write /bounds and /ac to a run file", 1},
+	{"length", KEY_LENGTH, "N", 0, "sequences of N tokens (default: all of the input; without one, the model's context, at most 256)", 2},
+	{"sequences", KEY_SEQUENCES, "K", 0, "the first K of the input (default: all), or K windows of held-out text (default: 2)", 2},
+	{"bos", KEY_BOS, NULL, 0, "begin with the tokenizer's BOS", 2},
+	{"no-bos", KEY_NO_BOS, NULL, 0, "do not (default: what the tokenizer says)", 2},
+	{"tokenizer", KEY_TOKENIZER, "T", 0, "\"bytes\" or a llama2.c tokenizer.bin", 2},
+	{"ac", KEY_AC, "LIST", 0, "families of A_c (default: diagonal,previous,own)", 3},
+	{"families", KEY_FAMILIES, NULL, 0, "a line for each family of A_c", 3},
+	{"precision", KEY_PRECISION, "f32|f64", 0, "of the whole pass (default: f64)", 3},
+	SX_ARG_JSON, SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
+	{0},
+};
+/* clang-format on */
+
+static const char doc[] =
+	"Checks the theory on MODEL: both sides of every inequality and identity in every head, in "
+	"the worst row, and a verdict. FILE.h5, which -o wrote, prints them again.\v"
+	"ratio: left side over right side and rounding's allowance, of an identity its error over "
+	"the allowance; 1 is the limit. paper: the right side as printed over the corrected one. "
+	"Layers, heads and rows count from 0. Exits 1 if anything is violated.\n"
+	"\n"
+	"Examples:\n"
+	"  sextant bounds runs/nope\n"
+	"  sextant bounds stories260K.bin --tokenizer tok512.bin --text story.txt --length 256 \\\n"
+	"          -o bounds.h5 pos.method=nope\n";
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	arguments *a = state->input;
+	switch (key) {
+	case KEY_TEXT:
+		a->text = arg;
+		return 0;
+	case KEY_TOKENS:
+		a->tokens = arg;
+		return 0;
+	case KEY_PROMPT:
+		a->prompt = arg;
+		return 0;
+	case KEY_AC:
+		a->ac = arg;
+		return 0;
+	case KEY_FAMILIES:
+		a->families = true;
+		return 0;
+	case KEY_TOKENIZER:
+		a->tokenizer = arg;
+		return 0;
+	case KEY_BOS:
+	case KEY_NO_BOS:
+		a->bos_given = true, a->bos = key == KEY_BOS;
+		return 0;
+	case KEY_LENGTH:
+		a->length = sx_parse_count(state, "--length", arg);
+		return 0;
+	case KEY_SEQUENCES:
+		a->sequences = sx_parse_count(state, "--sequences", arg);
+		return 0;
+	case 'o':
+		a->out = arg;
+		return 0;
+	case KEY_PRECISION:
+		if (strcmp(arg, "f32") != 0 && strcmp(arg, "f64") != 0)
+			argp_error(state, "--precision %s: want f32 or f64", arg);
+		a->f32 = strcmp(arg, "f32") == 0;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (!a->model)
+			a->model = arg;
+		else if (sx_is_override(arg))
+			a->overrides[a->n++] = arg;
+		else
+			argp_error(state, "%s: want MODEL and then key=value", arg);
+		return 0;
+	case ARGP_KEY_END:
+		if (!a->model) argp_error(state, "which MODEL?");
+		if ((a->text != NULL) + (a->tokens != NULL) + (a->prompt != NULL) > 1)
+			argp_error(state, "want at most one of --text, --tokens, --prompt");
+		return 0;
+	default:
+		return sx_common_parse(&a->common, key, arg, state);
+	}
+}
+
+/* ---- the sequences ---- */
+
+typedef struct {
+	int32_t *tokens, *target; /* (S,T); target all -1: the loss is not asked for */
+	uint8_t *kind;            /* (S) sx_probe_kind                              */
+	int64_t S, T;
+} input;
+
+static void input_free(input *in)
+{
+	free(in->tokens);
+	free(in->target);
+	free(in->kind);
+}
+
+static sx_status make_input(input *in, sx_ctx *ctx, int64_t S, int64_t T)
+{
+	in->S = S, in->T = T;
+	in->tokens = sx_calloc((size_t)(S * T), sizeof *in->tokens);
+	in->target = sx_calloc((size_t)(S * T), sizeof *in->target);
+	in->kind = sx_calloc((size_t)S, 1);
+	if (!in->tokens || !in->target || !in->kind)
+		return sx_fail(ctx, SX_ENOMEM, "no memory for the input");
+	for (int64_t i = 0; i < S * T; i++) in->target[i] = -1;
+	return SX_OK;
+}
+
+static sx_status all_ids(int32_t **ids, int64_t *n, int64_t *cols, sx_ctx *ctx, const arguments *a,
+			 const sx_source *s)
+{
+	sx_status st = SX_OK;
+	char *text = NULL;
+	size_t size = 0;
+	if (a->tokens) {
+		sx_tokens t;
+		SX_TRY(sx_tokens_read(&t, ctx, a->tokens, s->spec.V));
+		*ids = t.ids, *n = t.n, *cols = t.rows > 1 ? t.cols : t.n;
+		return SX_OK;
+	}
+	SX_TRY(sx_source_need_tokenizer(s, ctx));
+	if (a->text) SX_TRY(sx_read_file(ctx, a->text, &text, &size));
+	bool bos = a->bos_given ? a->bos : sx_tokenizer_adds_bos(s->tok);
+	SX_TRY(sx_tokenizer_encode(ids, n, ctx, s->tok, text ? text : a->prompt,
+				   text ? size : strlen(a->prompt), bos));
+	*cols = *n;
+out:
+	free(text);
+	return st;
+}
+
+static sx_status given_input(input *in, sx_ctx *ctx, const arguments *a, const sx_source *s)
+{
+	sx_status st = SX_OK;
+	int32_t *ids = NULL;
+	int64_t n = 0, cols = 0;
+	SX_TRY(all_ids(&ids, &n, &cols, ctx, a, s));
+	int64_t T = a->length ? a->length : cols, S = T > 0 ? n / T : 0;
+	if (S < 1) {
+		st = sx_fail(ctx, SX_EDATA, "the input has %lld tokens, a sequence needs %lld",
+			     (long long)n, (long long)T);
+		goto out;
+	}
+	if (a->sequences && a->sequences < S) S = a->sequences;
+	SX_TRY(make_input(in, ctx, S, T));
+	memcpy(in->tokens, ids, (size_t)(S * T) * sizeof *ids);
+out:
+	free(ids);
+	return st;
+}
+
+/* A constant sequence; after it, where the model knows its data, held-out text. */
+static sx_status default_input(input *in, sx_ctx *ctx, const arguments *a, const sx_source *s)
+{
+	enum { LONGEST = 256, WINDOWS = 2 };
+	sx_status st = SX_OK;
+	sx_data data = {0};
+	int64_t T = a->length ? a->length : s->spec.T < LONGEST ? s->spec.T : LONGEST;
+	int64_t K = !s->has_config ? 0 : a->sequences ? a->sequences : WINDOWS;
+	SX_TRY(make_input(in, ctx, 1 + K, T));
+	in->kind[0] = SX_PROBE_CONSTANT;
+	if (!K) {
+		for (int64_t t = 0; t < T; t++) in->tokens[t] = s->spec.V / 2;
+		goto out;
+	}
+	SX_TRY(sx_data_open(&data, ctx, &s->cfg, s->spec.V));
+	for (int64_t k = 0; k <= K; k++) {
+		sx_probe_kind kind = k ? SX_PROBE_TEXT : SX_PROBE_CONSTANT;
+		in->kind[k] = (uint8_t)kind;
+		SX_TRY(sx_language_probe(in->tokens + k * T, in->target + k * T, NULL, ctx,
+					 &data.lang, kind, T, s->seed, (uint64_t)k));
+	}
+	for (int64_t i = 0; i < in->S * T; i++) in->target[i] = -1;
+out:
+	sx_data_free(&data);
+	return st;
+}
+
+/* ---- what is found ---- */
+
+static json_t *json_line(const sx_bounds_line *l, const sx_bounds *b)
+{
+	json_t *j = json_pack(
+		"{s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:I}", "inequality", l->name, "evaluated",
+		(json_int_t)l->evaluated, "violated", (json_int_t)l->violated, "not_applicable",
+		(json_int_t)l->not_applicable, "not_evaluated", (json_int_t)l->missing, "tightest",
+		sx_json_number(l->tightest), "median", sx_json_number(l->median), "paper_over_rhs",
+		sx_json_number(l->paper), "paper_broken", (json_int_t)l->paper_broken);
+	if (j && l->not_applicable)
+		json_object_set_new(j, "reason", json_string(sx_reason_name(l->reason)));
+	if (j && l->at >= 0) {
+		int64_t at = l->at, h = at / b->n;
+		json_object_set_new(
+			j, "at",
+			json_pack("{s:s, s:I, s:I, s:I, s:i, s:o, s:o, s:o, s:o}", "name",
+				  b->name[at % b->n], "sequence", (json_int_t)(h / (b->L * b->H)),
+				  "layer", (json_int_t)(h / b->H % b->L), "head",
+				  (json_int_t)(h % b->H), "row", (int)b->row[at], "lhs",
+				  sx_json_number(b->lhs[at]), "rhs", sx_json_number(b->rhs[at]),
+				  "rhs_paper", sx_json_number(b->rhs_paper[at]), "allowance",
+				  sx_json_number(b->allowance[at])));
+	}
+	return j;
+}
+
+/* What Proposition 3.3 says of a constant sequence under rotation, over its heads. */
+typedef struct {
+	int64_t heads, positive, uneven; /* all; A_own above its rounding; some row not uniform */
+	double least, most;              /* A_own                                          */
+	int first, last;                 /* the first row that is not uniform                */
+} witness;
+
+static witness find_witness(const sx_bounds *b, const uint8_t *verdict)
+{
+	witness w = {.least = HUGE_VAL, .first = INT32_MAX, .last = -1};
+	for (int64_t at = 0; at < b->S * b->L * b->H * b->n; at++) {
+		if (strcmp(b->name[at % b->n], "P3.3.value") != 0) continue;
+		if (verdict[at] > SX_VERDICT_VIOLATED) continue;
+		w.heads++;
+		w.positive += b->rhs[at] > b->allowance[at];
+		w.least = fmin(w.least, b->rhs[at]);
+		w.most = fmax(w.most, b->rhs[at]);
+		if (b->row[at] < 0) continue;
+		w.uneven++;
+		w.first = b->row[at] < w.first ? b->row[at] : w.first;
+		w.last = b->row[at] > w.last ? b->row[at] : w.last;
+	}
+	return w;
+}
+
+static json_t *json_witness(const witness *w)
+{
+	return json_pack("{s:I, s:I, s:o, s:o, s:I, s:o, s:o}", "heads", (json_int_t)w->heads,
+			 "a_own_positive", (json_int_t)w->positive, "a_own_least",
+			 sx_json_number(w->least), "a_own_most", sx_json_number(w->most),
+			 "not_uniform", (json_int_t)w->uneven, "first_row_least",
+			 w->uneven ? json_integer(w->first) : json_null(), "first_row_most",
+			 w->uneven ? json_integer(w->last) : json_null());
+}
+
+static void print_witness(const witness *w)
+{
+	printf("\nconstant sequence, rotated: A_own is positive in %lld of %lld heads (%.3g to "
+	       "%.3g)",
+	       (long long)w->positive, (long long)w->heads, w->least, w->most);
+	if (w->uneven)
+		printf("; the first row that is not uniform is row %d to %d, in %lld heads",
+		       w->first, w->last, (long long)w->uneven);
+	printf("\n");
+}
+
+static const char *verdict_of(const sx_bounds_line *l)
+{
+	if (l->violated) return "VIOLATED";
+	if (l->evaluated) return "holds";
+	return l->missing ? "not evaluated" : "not-applicable";
+}
+
+static sx_status print_json(sx_ctx *ctx, const sx_bounds *b, const sx_bounds_line *line, int64_t n,
+			    const witness *w)
+{
+	json_t *all = json_object(), *list = json_array();
+	int64_t violated = 0;
+	for (int64_t k = 0; k < n; k++) {
+		json_t *j = json_line(&line[k], b);
+		if (j) json_object_set_new(j, "verdict", json_string(verdict_of(&line[k])));
+		json_array_append_new(list, j);
+		violated += line[k].violated;
+	}
+	json_object_set_new(all, "sequences", json_integer(b->S));
+	json_object_set_new(all, "layers", json_integer(b->L));
+	json_object_set_new(all, "heads", json_integer(b->H));
+	json_object_set_new(all, "violated", json_integer(violated));
+	json_object_set_new(all, "inequalities", list);
+	if (w->heads) json_object_set_new(all, "constant_sequence_rotated", json_witness(w));
+	return sx_print_json(ctx, all);
+}
+
+static void number_cell(sx_table *t, double v)
+{
+	if (isfinite(v))
+		sx_table_cell(t, "%.3g", v);
+	else
+		sx_table_cell(t, "-");
+}
+
+static void where_cell(sx_table *t, const sx_bounds *b, const sx_bounds_line *l)
+{
+	if (l->at < 0) {
+		sx_table_cell(t, "%s", l->not_applicable ? sx_reason_name(l->reason) : "");
+		return;
+	}
+	int64_t h = l->at / b->n;
+	const char *family = strchr(b->name[l->at % b->n], ':');
+	char row[32] = "";
+	if (b->row[l->at] >= 0) snprintf(row, sizeof row, " row %d", (int)b->row[l->at]);
+	sx_table_cell(t, "%s%sseq %lld L%lld/H%lld%s", family ? family + 1 : "", family ? ", " : "",
+		      (long long)(h / (b->L * b->H)), (long long)(h / b->H % b->L),
+		      (long long)(h % b->H), row);
+}
+
+static sx_status print_table(sx_ctx *ctx, const sx_bounds *b, const sx_bounds_line *line, int64_t n)
+{
+	static const char *const headings[] = {"",      "evaluated", "violated", "verdict",
+					       "ratio", "median",    "paper",    "tightest at"};
+	sx_table *t = sx_table_new(8, headings);
+	for (int64_t k = 0; k < n; k++) {
+		const sx_bounds_line *l = &line[k];
+		sx_table_cell(t, "%s", l->name);
+		sx_table_cell(t, "%lld", (long long)l->evaluated);
+		sx_table_cell(t, "%lld", (long long)l->violated);
+		sx_table_cell(t, "%s", verdict_of(l));
+		number_cell(t, l->tightest);
+		number_cell(t, l->median);
+		number_cell(t, l->paper);
+		where_cell(t, b, l);
+	}
+	return sx_table_print(t, ctx);
+}
+
+/* SX_NO where anything is violated. */
+static sx_status conclude(sx_ctx *ctx, const arguments *a, const sx_bounds *b,
+			  const uint8_t *verdict)
+{
+	sx_status st = SX_OK;
+	sx_bounds_line *line = NULL;
+	int64_t n = 0, violated = 0, missing = 0;
+	SX_TRY(sx_bounds_summary(&line, &n, ctx, b, verdict, !a->families));
+	witness w = find_witness(b, verdict);
+	if (a->common.json) {
+		SX_TRY(print_json(ctx, b, line, n, &w));
+	} else {
+		SX_TRY(print_table(ctx, b, line, n));
+		if (w.heads) print_witness(&w);
+	}
+	for (int64_t k = 0; k < n; k++) violated += line[k].violated, missing += line[k].missing;
+	if (missing)
+		sx_log(ctx, SX_LOG_WARN, "%lld could not be evaluated: a side is not a number",
+		       (long long)missing);
+	if (violated) st = SX_NO;
+out:
+	free(line);
+	return st;
+}
+
+/* ---- a model ---- */
+
+static sx_status parse_families(sx_family *f, int64_t *n, sx_ctx *ctx, const char *list)
+{
+	char *copy = sx_strdup(list), *rest = copy;
+	sx_status st = copy ? SX_OK : sx_fail(ctx, SX_ENOMEM, "no memory for options");
+	*n = 0;
+	for (char *word; st == SX_OK && (word = strtok_r(rest, ",", &rest));)
+		st = *n < SX_FAMILY_MOST
+			     ? sx_family_parse(&f[(*n)++], ctx, word)
+			     : sx_fail(ctx, SX_EUSAGE, "--ac: at most %d families", SX_FAMILY_MOST);
+	if (st == SX_OK && *n == 0) st = sx_fail(ctx, SX_EUSAGE, "--ac: no family given");
+	free(copy);
+	return st;
+}
+
+static sx_status write_file(sx_ctx *ctx, const arguments *a, const sx_source *s,
+			    const char *command, const sx_record_axes *axes, const sx_measures *m)
+{
+	sx_status st = SX_OK;
+	sx_run *run = NULL;
+	SX_TRY(sx_run_create(&run, ctx, a->out, false));
+	SX_TRY(sx_provenance(run, ctx, command, s->seed, a->f32 ? "f32" : "f64", command,
+			     &s->spec));
+	SX_TRY(sx_run_attr_int(run, "/", "step_known", s->step_known));
+	SX_TRY(sx_record_define(run, axes));
+	SX_TRY(sx_run_start(run));
+	SX_TRY(sx_record_put(run, ctx, axes, m, &s->spec, s->step, s->phase, false));
+	SX_TRY(sx_run_close(&run, SX_RUN_COMPLETE));
+out:
+	sx_run_free(run);
+	return st;
+}
+
+/* The names of the axis, n of them in text. */
+static sx_status name_all(char ***out, char (**text)[SX_BOUND_NAME], sx_ctx *ctx,
+			  const sx_family *family, int64_t n)
+{
+	*text = sx_calloc((size_t)n, sizeof **text);
+	*out = sx_calloc((size_t)n, sizeof **out);
+	if (!*text || !*out) return sx_fail(ctx, SX_ENOMEM, "no memory for names");
+	for (int64_t i = 0; i < n; i++) {
+		int64_t c = sx_bound_family(i);
+		sx_bound_name((*text)[i], i, c < 0 ? "" : family[c].name);
+		(*out)[i] = (*text)[i];
+	}
+	return SX_OK;
+}
+
+static sx_status measure(sx_ctx *ctx, const arguments *a, const sx_source *s, const input *in,
+			 const sx_measure_opts *o, const sx_family *family, sx_measures *m)
+{
+	double *nll = sx_calloc((size_t)(in->S * in->T), sizeof *nll);
+	if (!nll) return sx_fail(ctx, SX_ENOMEM, "no memory for the results");
+	sx_trace_input t = {.spec = &s->spec,
+			    .tensors = s->tensors,
+			    .seed = s->seed,
+			    .init = (int)s->init,
+			    .S = in->S,
+			    .T = in->T,
+			    .tokens = in->tokens,
+			    .target = in->target,
+			    .measure = o,
+			    .family = family,
+			    .threads = sx_blas_threads()};
+	sx_status st =
+		a->f32 ? sx_trace(ctx, &t, m, nll, NULL) : sx_trace_f64(ctx, &t, m, nll, NULL);
+	free(nll);
+	return st;
+}
+
+static sx_status check_model(sx_ctx *ctx, const arguments *a, const char *command)
+{
+	sx_status st = SX_OK;
+	sx_source s = {0};
+	input in = {0};
+	sx_measures *m = NULL;
+	char **name = NULL, (*text)[SX_BOUND_NAME] = NULL;
+	sx_family family[SX_FAMILY_MOST];
+	sx_measure_opts o = {.ac = true, .ac_gradients = true, .spread = true, .bounds = true};
+	int64_t n_c = 0;
+	SX_TRY(parse_families(family, &n_c, ctx, a->ac));
+	SX_TRY(sx_source_open(&s, ctx, a->model, a->tokenizer, a->n, a->overrides, NULL));
+	SX_TRY(a->text || a->tokens || a->prompt ? given_input(&in, ctx, a, &s)
+						 : default_input(&in, ctx, a, &s));
+	SX_TRY(sx_measures_new(&m, ctx, &o, in.S, s.spec.L, s.spec.H, in.T, s.spec.D / 2, n_c));
+	SX_TRY(measure(ctx, a, &s, &in, &o, family, m));
+	SX_TRY(name_all(&name, &text, ctx, family, m->n_bound));
+	sx_bounds b = {.S = m->S,
+		       .L = m->L,
+		       .H = m->H,
+		       .n = m->n_bound,
+		       .name = (const char *const *)name,
+		       .lhs = m->bound_lhs,
+		       .rhs = m->bound_rhs,
+		       .rhs_paper = m->bound_paper,
+		       .allowance = m->bound_allowance,
+		       .row = m->bound_row,
+		       .reason = m->bound_reason};
+	sx_bounds_judge(m->bound_verdict, &b);
+	sx_record_axes axes = {.spec = &s.spec,
+			       .S = in.S,
+			       .T = in.T,
+			       .kind = in.kind,
+			       .tokens = in.tokens,
+			       .measure = &o,
+			       .family = family,
+			       .n_c = n_c,
+			       .records = 1};
+	if (a->out) SX_TRY(write_file(ctx, a, &s, command, &axes, m));
+	st = conclude(ctx, a, &b, m->bound_verdict);
+out:
+	sx_source_free(&s);
+	sx_measures_free(m);
+	input_free(&in);
+	free(name);
+	free(text);
+	return st;
+}
+
+/* ---- a run file ---- */
+
+static bool ends_in(const char *s, const char *tail)
+{
+	size_t n = strlen(s), k = strlen(tail);
+	return n >= k && strcmp(s + n - k, tail) == 0;
+}
+
+static sx_status check_file(sx_ctx *ctx, const arguments *a)
+{
+	sx_status st = SX_OK;
+	sx_bounds_record r = {0};
+	uint8_t *verdict = NULL;
+	if (a->text || a->tokens || a->prompt || a->out || a->n) {
+		st = sx_fail(ctx, SX_EUSAGE,
+			     "%s is a run file: it is read as it is, without input, -o or "
+			     "overrides",
+			     a->model);
+		goto out;
+	}
+	SX_TRY(sx_bounds_read(&r, ctx, a->model));
+	verdict = sx_calloc((size_t)(r.b.S * r.b.L * r.b.H * r.b.n), 1);
+	if (!verdict) {
+		st = sx_fail(ctx, SX_ENOMEM, "no memory for verdicts");
+		goto out;
+	}
+	sx_bounds_judge(verdict, &r.b);
+	st = conclude(ctx, a, &r.b, verdict);
+out:
+	free(verdict);
+	sx_bounds_record_free(&r);
+	return st;
+}
+
+static sx_status run(sx_ctx *ctx, int argc, char **argv)
+{
+	sx_status st = SX_OK;
+	arguments a = {.common = {.ctx = ctx}, .ac = "diagonal,previous,own"};
+	const struct argp argp = {options, parse, "MODEL [key=value..]\nFILE.h5", doc, NULL,
+				  NULL,    NULL};
+	char *command = sx_command_line("bounds", argc, argv);
+	a.overrides = sx_calloc((size_t)argc, sizeof *a.overrides);
+	if (!command || !a.overrides) {
+		st = sx_fail(ctx, SX_ENOMEM, "no memory for options");
+		goto out;
+	}
+	SX_TRY(sx_parse_args(ctx, &argp, argc, argv, &a));
+	if (ends_in(a.model, ".h5")) {
+		st = check_file(ctx, &a);
+		goto out;
+	}
+	sx_blas_start(ctx, a.common.threads);
+	SX_TRY(check_model(ctx, &a, command));
+out:
+	free(command);
+	free(a.overrides);
+	return st;
+}
+
+const sx_cmd sx_cmd_bounds = {"bounds", "analysis", "the theory's inequalities, checked on a model",
+			      run};
