@@ -115,6 +115,9 @@ grid control $scaled || fail
 say "drawing and writing the report"
 "$sx" figure loss rope drope control nope --label "RoPE,DroPE,RoPE control,NoPE" --style icml-full -o loss.pdf 2>figure.log
 "$sx" figure loss rope drope control nope --label "RoPE,DroPE,RoPE control,NoPE" --style notebook -o loss.png 2>>figure.log
+"$sx" figure ac rope drope --style icml-full -o ac.pdf 2>>figure.log
+"$sx" figure ac rope drope --style icml-full -o ac.png 2>>figure.log
+"$sx" figure maps drope --style icml-full -o maps.png 2>>figure.log
 
 # value of a key in one line of our JSON
 # shellcheck disable=SC2016 # awk programs
@@ -227,9 +230,15 @@ heads() {
 	printf '<figure><img alt="Training loss of RoPE, DroPE, the control and NoPE against tokens seen; the drop is marked." src="data:image/png;base64,'
 	base64 -w 0 loss.png
 	echo '"><figcaption>Training loss against tokens seen (left), and after the drop on a log scale (right).</figcaption></figure>'
+	printf '<figure><img alt="A_c of every head over training, one panel per layer; the drop is marked." src="data:image/png;base64,'
+	base64 -w 0 ac.png
+	echo '"><figcaption>The positional bias A_c of every head, by layer: to zero at the drop, and what comes back.</figcaption></figure>'
+	printf '<figure><img alt="Attention maps of every head after recalibration." src="data:image/png;base64,'
+	base64 -w 0 maps.png
+	echo '"><figcaption>Attention maps after recalibration, without any positional embedding.</figcaption></figure>'
 	printf '<pre>'
 	sed 's/&/\&amp;/g; s/</\&lt;/g' report.txt
-	echo '</pre><p>Run files: <code>rope/run.h5</code>, <code>drope/run.h5</code>, <code>control/run.h5</code>, <code>nope/run.h5</code> (any HDF5 reader; <code>sextant ls drope</code>). The figure for a paper: <code>loss.pdf</code>.</p></html>'
+	echo '</pre><p>Run files: <code>rope/run.h5</code>, <code>drope/run.h5</code>, <code>control/run.h5</code>, <code>nope/run.h5</code> (any HDF5 reader; <code>sextant ls drope</code>). Figures for a paper: <code>loss.pdf</code>, <code>ac.pdf</code>.</p></html>'
 } >report.html
 rm -f ./*.done ./*.said
 cat report.txt

@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "analysis/figure/figures.h"
 #include "analysis/figure/internal.h"
 #include "analysis/runlog.h"
 #include "cli/cmd.h"
@@ -242,8 +243,8 @@ static void test_markup_any(void **state)
 
 /* ---- files ---- */
 
-static const sx_fig_axis plain_x = {"x", SX_FIG_LINEAR, (double)NAN, (double)NAN, false};
-static const sx_fig_axis plain_y = {"y", SX_FIG_LINEAR, (double)NAN, (double)NAN, false};
+static const sx_fig_axis plain_x = {"x", SX_FIG_LINEAR, (double)NAN, (double)NAN, false, false};
+static const sx_fig_axis plain_y = {"y", SX_FIG_LINEAR, (double)NAN, (double)NAN, false, false};
 
 /* Some series of n points in one panel, `apart` from each other. */
 static sx_fig *several(const char *style, int64_t n, int n_series, double apart)

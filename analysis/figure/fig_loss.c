@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/figure/figure.h"
+#include "analysis/figure/parts.h"
 
 static const char loss_label[] = "Training loss (nats)";
 
@@ -115,25 +115,27 @@ static bool note_cut(sx_fig *f, int panel, const curve *curves, int n_run, doubl
 
 /* ---- the panels ---- */
 
-static void add_series(sx_fig *f, curve *curves, int n_run)
+static sx_status add_series(sx_fig *f, sx_ctx *ctx, curve *curves, int n_run)
 {
-	bool taken[SX_FIG_OTHER] = {false};
-	int others = 0;
-	for (int i = 0; i < n_run; i++) {
-		const sx_fig_run *r = curves[i].run;
-		int same = 0;
-		while (strcmp(curves[same].run->label, r->label) != 0) same++;
-		if (same < i) {
-			curves[i].series = curves[same].series;
-			continue;
-		}
-		/* The look of a kind is for its first run; another of the kind must differ. */
-		bool own = r->kind != SX_FIG_OTHER && !taken[r->kind];
-		if (own) taken[r->kind] = true;
-		sx_fig_look look =
-			own ? sx_fig_look_of(r->kind, 0) : sx_fig_look_of(SX_FIG_OTHER, others++);
-		curves[i].series = sx_fig_series(f, r->label, look);
-	}
+	sx_status st = SX_OK;
+	const char **label = sx_calloc((size_t)n_run + 1, sizeof *label);
+	sx_fig_kind *kind = sx_calloc((size_t)n_run + 1, sizeof *kind);
+	sx_fig_look *look = sx_calloc((size_t)n_run + 1, sizeof *look);
+	int *group = sx_calloc((size_t)n_run + 1, sizeof *group);
+	if (!label || !kind || !look || !group)
+		SX_TRY(sx_fail(ctx, SX_ENOMEM, "out of memory for a figure"));
+	for (int i = 0; i < n_run; i++)
+		label[i] = curves[i].run->label, kind[i] = curves[i].run->kind;
+	sx_part_groups(group, look, label, kind, n_run);
+	for (int i = 0; i < n_run; i++)
+		curves[i].series = group[i] < i ? curves[group[i]].series
+						: sx_fig_series(f, label[i], look[i]);
+out:
+	free(label);
+	free(kind);
+	free(look);
+	free(group);
+	return st;
 }
 
 /* Runs that drop at nearly the same place share a mark. */
@@ -159,8 +161,8 @@ static sx_status add_all(sx_fig *f, sx_ctx *ctx, const curve *curves, int n_run,
 	double limit = (double)NAN, span = 0;
 	sx_status st = upper_limit(&limit, ctx, curves, n_run);
 	if (st != SX_OK) return st;
-	sx_fig_axis x = {"Tokens seen", SX_FIG_LINEAR, (double)NAN, (double)NAN, false};
-	sx_fig_axis y = {loss_label, SX_FIG_LINEAR, (double)NAN, limit, false};
+	sx_fig_axis x = {"Tokens seen", SX_FIG_LINEAR, (double)NAN, (double)NAN, false, false};
+	sx_fig_axis y = {loss_label, SX_FIG_LINEAR, (double)NAN, limit, false, false};
 	int panel = sx_fig_panel(f, 0, 0, w ? "all tokens" : "", x, y);
 	for (int i = 0; i < n_run; i++) {
 		const sx_fig_run *r = curves[i].run;
@@ -284,11 +286,11 @@ sx_status sx_fig_loss(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style, cons
 		smooth(curves[i].smooth, &runs[i], window);
 	}
 	SX_TRY(sx_fig_new(&f, ctx, style, rows, cols));
-	add_series(f, curves, n_run);
+	SX_TRY(add_series(f, ctx, curves, n_run));
 	SX_TRY(add_all(f, ctx, curves, n_run, w, &cut));
 	if (w) {
-		sx_fig_axis x = {w->axis, SX_FIG_LOG10, (double)NAN, (double)NAN, false};
-		sx_fig_axis y = {loss_label, SX_FIG_LINEAR, (double)NAN, (double)NAN, false};
+		sx_fig_axis x = {w->axis, SX_FIG_LOG10, (double)NAN, (double)NAN, false, false};
+		sx_fig_axis y = {loss_label, SX_FIG_LINEAR, (double)NAN, (double)NAN, false, false};
 		int panel = sx_fig_panel(f, rows - 1, cols - 1, w->title, x, y);
 		for (int i = 0; i < n_run; i++)
 			SX_TRY(add_after(f, ctx, panel, &curves[i], common));

@@ -26,11 +26,13 @@ static void panel_free(sx_fig_panel_data *p)
 		free(m->x);
 		free(m->y);
 		free(m->high);
+		free(m->z);
 		free(m->label);
 		free(m->markup);
 	}
 	free(p->mark);
 	free(p->title);
+	free(p->name);
 	free(p->x_label);
 	free(p->y_label);
 	free(p->x_full);
@@ -47,6 +49,8 @@ void sx_fig_free(sx_fig *f)
 	}
 	free(f->panel);
 	free(f->series);
+	free(f->bar_label);
+	free(f->bar_full);
 	free(f->title);
 	free(f->alt);
 	free(f);
@@ -89,6 +93,22 @@ const char *sx_fig_alt(const sx_fig *f)
 	return f->alt ? f->alt : "";
 }
 
+void sx_fig_share(sx_fig *f, double aspect)
+{
+	assert(aspect > 0 && f->n_panel == 0);
+	f->shared = true;
+	f->aspect = aspect;
+}
+
+void sx_fig_colour_scale(sx_fig *f, sx_fig_colours colours)
+{
+	free(f->bar_label);
+	f->has_colours = true;
+	f->colours = colours;
+	f->colours.label = NULL;
+	f->bar_label = kept(f, sx_text_markup(colours.label));
+}
+
 int sx_fig_series(sx_fig *f, const char *label, sx_fig_look look)
 {
 	sx_fig_series_data *list = one_more(f, f->series, f->n_series, sizeof *list);
@@ -99,6 +119,19 @@ int sx_fig_series(sx_fig *f, const char *label, sx_fig_look look)
 	s->markup = kept(f, sx_text_markup(label));
 	s->look = look;
 	return f->n_series++;
+}
+
+int sx_fig_unnamed_series(sx_fig *f, const char *label, sx_fig_look look)
+{
+	int series = sx_fig_series(f, label, look);
+	if (series >= 0) f->series[series].unnamed = true;
+	return series;
+}
+
+void sx_fig_key_entry(sx_fig *f, const char *label, sx_fig_look look)
+{
+	int series = sx_fig_series(f, label, look);
+	if (series >= 0) f->series[series].entry = true;
 }
 
 int sx_fig_panel(sx_fig *f, int row, int col, const char *title, sx_fig_axis x, sx_fig_axis y)
@@ -116,14 +149,38 @@ int sx_fig_panel(sx_fig *f, int row, int col, const char *title, sx_fig_axis x, 
 	p->x.label = p->y.label = NULL;
 	p->x_label = kept(f, sx_text_markup(x.label));
 	p->y_label = kept(f, sx_text_markup(y.label));
+	p->name = kept(f, sx_strdup(title));
 	char *text = kept(f, sx_text_markup(title));
 	const char *shown = text ? text : "";
-	if (f->rows * f->cols > 1)
+	if (f->rows * f->cols > 1 && !f->shared)
 		p->title = kept(f, sx_format("<b>(%c)</b> %s", 'a' + f->n_panel % 26, shown));
 	else
 		p->title = kept(f, sx_strdup(shown));
 	free(text);
 	return f->n_panel++;
+}
+
+static void ask_ticks(sx_ticks *t, int n, const double *at, const char *const *text)
+{
+	t->n = 0;
+	for (int i = 0; i < n && t->n < SX_TICKS_MAX; i++) {
+		t->at[t->n] = at[i];
+		snprintf(t->text[t->n++], SX_TICK_TEXT, "%s", text[i]);
+	}
+}
+
+void sx_fig_x_ticks(sx_fig *f, int panel, int n, const double *at, const char *const *text)
+{
+	if (panel < 0) return;
+	f->panel[panel].own_x_ticks = true;
+	ask_ticks(&f->panel[panel].x_asked, n, at, text);
+}
+
+void sx_fig_y_ticks(sx_fig *f, int panel, int n, const double *at, const char *const *text)
+{
+	if (panel < 0) return;
+	f->panel[panel].own_y_ticks = true;
+	ask_ticks(&f->panel[panel].y_asked, n, at, text);
 }
 
 static double *copied(sx_fig *f, const double *v, int64_t n)
@@ -173,6 +230,21 @@ void sx_fig_points(sx_fig *f, int panel, int series, const double *x, const doub
 	add_mark(f, panel, MARK_POINTS, series, x, y, n);
 }
 
+void sx_fig_heat(sx_fig *f, int panel, const double *z, int64_t rows, int64_t cols)
+{
+	assert(f->shared && f->has_colours && rows > 0 && cols > 0);
+	sx_fig_mark *m = add_mark(f, panel, MARK_HEAT, -1, NULL, NULL, 0);
+	if (!m || !(m->z = copied(f, z, rows * cols))) return;
+	m->rows = rows;
+	m->cols = cols;
+	f->has_heat = true;
+}
+
+void sx_fig_rule(sx_fig *f, int panel, double y)
+{
+	add_mark(f, panel, MARK_RULE, -1, &y, &y, 1);
+}
+
 static void add_text(sx_fig *f, int panel, mark_kind kind, double x, double y, const char *text)
 {
 	sx_fig_mark *m = add_mark(f, panel, kind, -1, &x, &y, 1);
@@ -212,9 +284,30 @@ static void put_number(FILE *out, double v)
 		fprintf(out, ",%.10g", v);
 }
 
+static void put_place(FILE *out, const sx_fig *f, int panel, const char *mark, const char *series)
+{
+	if (f->shared)
+		put_quoted(out, f->panel[panel].name);
+	else
+		fputc('a' + panel % 26, out);
+	fprintf(out, ",%s,", mark);
+	put_quoted(out, series);
+}
+
+static void put_cells(FILE *out, const sx_fig *f, int panel, const sx_fig_mark *m)
+{
+	for (int64_t i = 0; m->z && i < m->rows * m->cols; i++) {
+		if (isnan(m->z[i])) continue;
+		put_place(out, f, panel, "heat", "");
+		fprintf(out, ",%lld,%lld,,,%.10g\n", (long long)(i % m->cols),
+			(long long)(i / m->cols), m->z[i]);
+	}
+}
+
 static void put_marks(FILE *out, const sx_fig *f, int panel)
 {
-	static const char *const names[] = {"vline", "band", "raw", "line", "points", "note"};
+	static const char *const names[] = {"heat", "rule", "vline",  "band",
+					    "raw",  "line", "points", "note"};
 	const sx_fig_panel_data *p = &f->panel[panel];
 	for (int k = 0; k < p->n_mark; k++) {
 		const sx_fig_mark *m = &p->mark[k];
@@ -222,14 +315,14 @@ static void put_marks(FILE *out, const sx_fig *f, int panel)
 				   : m->series < 0 ? ""
 						   : f->series[m->series].label;
 		bool band = m->kind == MARK_BAND;
-		for (int64_t i = 0; i < m->n; i++) {
-			fprintf(out, "%c,%s,", 'a' + panel % 26, names[m->kind]);
-			put_quoted(out, name);
+		put_cells(out, f, panel, m);
+		for (int64_t i = 0; i < m->n && m->kind != MARK_RULE; i++) {
+			put_place(out, f, panel, names[m->kind], name);
 			put_number(out, m->x[i]);
 			put_number(out, band ? (double)NAN : m->y[i]);
 			put_number(out, band ? m->y[i] : (double)NAN);
 			put_number(out, band ? m->high[i] : (double)NAN);
-			fputc('\n', out);
+			fputs(f->has_heat ? ",\n" : "\n", out);
 		}
 	}
 }
@@ -242,7 +335,9 @@ sx_status sx_fig_save_data(const sx_fig *f, sx_ctx *ctx, const char *path)
 	FILE *out = open_memstream(&text, &size);
 	if (!out) return sx_fail(ctx, SX_ENOMEM, "out of memory for the numbers of the figure");
 
-	fputs("panel,mark,series,x,y,low,high\n", out);
+	fputs(f->has_heat ? "panel,mark,series,x,y,low,high,value\n"
+			  : "panel,mark,series,x,y,low,high\n",
+	      out);
 	for (int i = 0; i < f->n_panel; i++) put_marks(out, f, i);
 	bool bad = ferror(out) != 0;
 	sx_status st;

@@ -4,6 +4,8 @@
  *
  *     sx_fig_new -> sx_fig_series, sx_fig_panel -> marks -> sx_fig_save, sx_fig_save_data -> free
  *
+ * The figures of the program are in figures.h.
+ *
  * Lengths are points (1/72 inch) on the printed page. Arrays are copied. Text may hold a little TeX
  * between dollars ("$A^{c}_{\ell,h}$", text.h). Building cannot fail visibly: the first shortage of
  * memory is kept and reported by sx_fig_save. */
@@ -44,31 +46,64 @@ typedef struct {
  * counts for SX_FIG_OTHER only. */
 sx_fig_look sx_fig_look_of(sx_fig_kind kind, int nth);
 
+/* ---- colour scales of heat maps ---- */
+
+typedef enum { SX_FIG_VIRIDIS, SX_FIG_CIVIDIS, SX_FIG_DIVERGING } sx_fig_table;
+typedef enum { SX_FIG_LINEAR, SX_FIG_LOG10 } sx_fig_map;
+
+/* The colour of v: viridis or cividis from lo to hi, or blue - white - red from -hi to hi (lo is
+ * not used then). On a linear scale the share of the range is raised to gamma (0.5: small values
+ * stand out). What lies beyond the ends has the colour of the end, 0 on a log scale that of lo. */
+typedef struct {
+	const char *label;
+	sx_fig_table table;
+	sx_fig_map map;
+	double lo, hi, gamma;
+} sx_fig_colours;
+
+void sx_fig_colour_of(const sx_fig_colours *c, double v, unsigned char rgb[3]);
+
 /* ---- building ---- */
 
 typedef struct sx_fig sx_fig;
 
-typedef enum { SX_FIG_LINEAR, SX_FIG_LOG10 } sx_fig_map;
 typedef struct {
 	const char *label;
 	sx_fig_map map;
 	double lo, hi; /* limits; NaN = from the marks, with a margin */
 	bool integer;  /* ticks at whole numbers only                 */
+	bool down;     /* y only: the values increase downwards       */
 } sx_fig_axis;
 
 /* rows x cols panels, each about a golden rectangle. SX_ENOMEM. */
 sx_status sx_fig_new(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style, int rows,
 		     int cols) SX_NODISCARD;
 void sx_fig_free(sx_fig *f);
+/* Makes the panels small multiples: one pair of axes for all, whose numbers and labels stand at the
+ * outer edge alone, little space between, and titles that are not lettered. aspect = height of a
+ * panel / its width. Before the first panel. */
+void sx_fig_share(sx_fig *f, double aspect);
 /* Title and one-sentence description (alternative text, caption stub) for the file's metadata. */
 void sx_fig_about(sx_fig *f, const char *title, const char *alt);
 const char *sx_fig_alt(const sx_fig *f);
 
+/* The colour scale of all heat maps of the figure, with a colour bar at the right. */
+void sx_fig_colour_scale(sx_fig *f, sx_fig_colours colours);
+
 /* Returns the number of the series. A series with an empty label is left out of the key. */
 int sx_fig_series(sx_fig *f, const char *label, sx_fig_look look);
+/* A series that the key leaves out; the label names it in the numbers. */
+int sx_fig_unnamed_series(sx_fig *f, const char *label, sx_fig_look look);
+/* An entry of the key for a look that several series have in common. */
+void sx_fig_key_entry(sx_fig *f, const char *label, sx_fig_look look);
 /* Defines the panel at (row, col) and returns its number. Panels of a figure with several are
  * lettered (a), (b), .. in the order of definition; title may be "". */
 int sx_fig_panel(sx_fig *f, int row, int col, const char *title, sx_fig_axis x, sx_fig_axis y);
+
+/* Ticks at values of the caller's in place of computed ones: at (n), increasing, with a text each;
+ * what is not within the limits, or beyond 32, is left out. */
+void sx_fig_x_ticks(sx_fig *f, int panel, int n, const double *at, const char *const *text);
+void sx_fig_y_ticks(sx_fig *f, int panel, int n, const double *at, const char *const *text);
 
 /* Marks. x, y, lo, hi (n); NaN breaks a line. What a log axis cannot show is reported, not drawn.
  * pale: a thin light line behind the others, such as the raw data of a smoothed curve. */
@@ -77,6 +112,12 @@ void sx_fig_pale(sx_fig *f, int panel, int series, const double *x, const double
 void sx_fig_band(sx_fig *f, int panel, int series, const double *x, const double *lo,
 		 const double *hi, int64_t n);
 void sx_fig_points(sx_fig *f, int panel, int series, const double *x, const double *y, int64_t n);
+/* Cells coloured by z (rows, cols), the centre of cell (r, c) at x = c, y = r. NaN is light grey: no
+ * value, which differs from 0. Of cells smaller than a printer's dot the one farthest from zero is
+ * shown. Only in a figure with shared axes and a colour scale. */
+void sx_fig_heat(sx_fig *f, int panel, const double *z, int64_t rows, int64_t cols);
+/* A white line between two rows of cells. */
+void sx_fig_rule(sx_fig *f, int panel, double y);
 /* A vertical line through the panel with a small label above it. */
 void sx_fig_vline(sx_fig *f, int panel, double x, const char *label);
 /* A small text beside (x, y), on the side with less in its way; y = INFINITY is the top edge. */
@@ -89,26 +130,9 @@ void sx_fig_note(sx_fig *f, int panel, double x, double y, const char *text);
  * SOURCE_DATE_EPOCH. A missing font is replaced and a warning logged.
  * SX_EUSAGE for another ending, SX_ENOMEM, SX_ECREATE, SX_EIO; then nothing is left at path. */
 sx_status sx_fig_save(sx_fig *f, sx_ctx *ctx, const char *path) SX_NODISCARD;
-/* The numbers of all marks as CSV: panel,mark,series,x,y,low,high. Before any thinning. */
+/* The numbers of all marks as CSV: panel,mark,series,x,y,low,high, with heat maps also value. Before
+ * any thinning; cells without a value are left out. A panel is named by its letter, with shared axes
+ * by its title. */
 sx_status sx_fig_save_data(const sx_fig *f, sx_ctx *ctx, const char *path) SX_NODISCARD;
-
-/* ---- figures (fig_*.c): each builds one, to be saved and freed by the caller ---- */
-
-typedef struct {
-	const char *label; /* runs with the same label share one series             */
-	sx_fig_kind kind;
-	int64_t n;                  /* records                                               */
-	const double *tokens_seen;  /* (n) not decreasing                                    */
-	const double *loss;         /* (n) nats per token; NaN = unknown                     */
-	const unsigned char *phase; /* (n) 0 pretraining, 1 recalibration                    */
-	double drop;                /* tokens seen when recalibration began; NaN = it did not */
-	int64_t n_eval;             /* held-out points, may be 0                             */
-	const double *eval_tokens, *eval_loss; /* (n_eval)                                    */
-} sx_fig_run;
-
-/* Training curves: (a) loss against tokens seen, the drop marked; (b) after the drop, on a log
- * axis. The second panel is there only if a run has a drop. SX_ENOMEM. */
-sx_status sx_fig_loss(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style, const sx_fig_run *runs,
-		      int n_run) SX_NODISCARD;
 
 #endif

@@ -7,7 +7,16 @@
 #include "analysis/figure/text.h"
 
 /* In the order in which they are drawn. */
-typedef enum { MARK_VLINE, MARK_BAND, MARK_PALE, MARK_LINE, MARK_POINTS, MARK_NOTE } mark_kind;
+typedef enum {
+	MARK_HEAT,
+	MARK_RULE,
+	MARK_VLINE,
+	MARK_BAND,
+	MARK_PALE,
+	MARK_LINE,
+	MARK_POINTS,
+	MARK_NOTE
+} mark_kind;
 enum { MARK_KINDS = MARK_NOTE + 1 };
 
 typedef struct {
@@ -15,7 +24,9 @@ typedef struct {
 	int series; /* -1: none                                        */
 	int64_t n;
 	double *x, *y, *high; /* (n); of a band y is the lower edge, else high is NULL */
-	char *label, *markup; /* vline and note                                  */
+	double *z;            /* heat: (rows, cols), and n = 0; else NULL          */
+	int64_t rows, cols;
+	char *label, *markup;              /* vline and note                                  */
 	double text_x, text_y, text_align; /* set by layout                       */
 } sx_fig_mark;
 
@@ -25,21 +36,26 @@ typedef struct {
 
 typedef struct {
 	int row, col;
-	char *title;             /* markup, with its letter                   */
+	char *title, *name;      /* markup, with its letter; the title as given */
 	sx_fig_axis x, y;        /* lo, hi as asked for                       */
 	char *x_label, *y_label; /* markup                                    */
 	sx_fig_mark *mark;
 	int n_mark;
-	double x0, x1, y0, y1;     /* limits, set by layout                     */
-	sx_rect box;               /* the axes' rectangle, set by layout        */
-	double raised;             /* room for exponents above the x ticks' texts, set by layout */
-	sx_ticks x_ticks, y_ticks; /* set by layout                             */
-	char *x_full, *y_full;     /* labels with the factor 10^k, set by layout */
+	double x0, x1, y0, y1; /* limits, set by layout                     */
+	sx_rect box;           /* the axes' rectangle, set by layout        */
+	double raised;         /* room for exponents above the x ticks' texts, set by layout */
+	bool own_x_ticks, own_y_ticks; /* not computed                          */
+	sx_ticks x_asked, y_asked;     /* those                                 */
+	bool x_texts, y_texts;         /* at the outer edge, set by layout          */
+	sx_ticks x_ticks, y_ticks;     /* set by layout                             */
+	char *x_full, *y_full;         /* labels with the factor 10^k, set by layout */
 } sx_fig_panel_data;
 
 typedef struct {
 	char *label, *markup;
 	sx_fig_look look;
+	bool unnamed;              /* not in the key                            */
+	bool entry;                /* of the key alone, no marks                */
 	bool has_line, has_points; /* what the key must show, set by layout */
 	double key_y;              /* direct label: its middle, set by layout */
 } sx_fig_series_data;
@@ -50,6 +66,11 @@ typedef enum { KEY_NONE, KEY_DIRECT, KEY_CORNER, KEY_STRIP } key_kind;
 struct sx_fig {
 	const sx_fig_style *style;
 	int rows, cols;
+	bool shared;
+	double aspect; /* of a panel's box, where axes are shared */
+	bool has_colours;
+	sx_fig_colours colours; /* its label as markup in bar_label */
+	char *bar_label;
 	char *title, *alt;
 	sx_fig_panel_data *panel;
 	int n_panel;
@@ -64,6 +85,10 @@ struct sx_fig {
 	sx_rect key_box;
 	double key_column; /* width of one entry in the strip */
 	int key_columns;
+	sx_rect bar; /* of the colour bar */
+	sx_ticks bar_ticks;
+	char *bar_full;
+	bool has_heat;
 };
 
 /* Sets everything marked "set by layout". Reports to the log what a log axis cannot show.
@@ -72,6 +97,47 @@ sx_status sx_fig_layout(sx_fig *f, sx_text *t, sx_ctx *ctx) SX_NODISCARD;
 
 double sx_fig_device_x(const sx_fig_panel_data *p, double x); /* NaN off a log map */
 double sx_fig_device_y(const sx_fig_panel_data *p, double y);
+/* Height of v on the colour bar. */
+double sx_fig_bar_y(const sx_fig *f, double v);
+/* Size of a panel's title. */
+double sx_fig_title_size(const sx_fig *f);
+/* Does the panel have heat maps? */
+bool sx_fig_is_heat(const sx_fig_panel_data *p);
+
+/* ---- between layout.c and its parts ---- */
+
+/* key.c: which series the key must show, where it stands, and texts beside marks. place_direct and
+ * place_corner say whether there is room; place_strip always finds some. */
+void sx_fig_mark_key_use(sx_fig *f);
+bool sx_fig_in_key(const sx_fig *f, int series);
+int sx_fig_key_count(const sx_fig *f);
+double sx_fig_key_width(const sx_fig *f, sx_text *t);
+bool sx_fig_place_direct(sx_fig *f, const sx_fig_panel_data *p, sx_text *t);
+bool sx_fig_place_corner(sx_fig *f, const sx_fig_panel_data *p, sx_text *t);
+void sx_fig_place_strip(sx_fig *f, sx_text *t);
+void sx_fig_place_texts(const sx_fig *f, sx_fig_panel_data *p, sx_text *t);
+
+/* layout.c: for layout_shared.c. */
+sx_status sx_fig_make_x_ticks(const sx_fig *f, sx_text *t, sx_fig_panel_data *p) SX_NODISCARD;
+sx_status sx_fig_make_y_ticks(const sx_fig *f, sx_fig_panel_data *p) SX_NODISCARD;
+double sx_fig_left_margin(const sx_fig *f, sx_text *t, const sx_fig_panel_data *p);
+double sx_fig_bottom_margin(const sx_fig *f, const sx_fig_panel_data *p);
+sx_status sx_fig_full_label(char **out, const char *label, int exponent) SX_NODISCARD;
+
+/* layout_shared.c: panels with shared axes below `from`, and the colour bar; sets the height. */
+sx_status sx_fig_place_shared(sx_fig *f, sx_text *t, double from) SX_NODISCARD;
+
+/* colour.c: where v lies on a colour scale, 0..1. */
+double sx_fig_colour_unit(const sx_fig_colours *c, double v);
+
+/* heat.c: draws a heat map into its panel's box, and the colour bar. */
+void sx_fig_draw_heat(const sx_fig *f, cairo_t *cr, const sx_fig_panel_data *p,
+		      const sx_fig_mark *m);
+void sx_fig_draw_bar(const sx_fig *f, cairo_t *cr);
+
+/* svg.c: Cairo's SVG with a title, a description and names of its own; NULL when memory is out. */
+char *sx_fig_finish_svg(const sx_fig *f, const char *svg);
+
 /* Length of the sample of a line in the key and the gap after it. */
 double sx_fig_key_sample(const sx_fig_style *s);
 

@@ -181,11 +181,28 @@ static void draw_vline(const pen *d, const sx_fig_panel_data *p, const sx_fig_ma
 {
 	double x = sx_fig_device_x(p, m->x[0]);
 	if (!isfinite(x)) return;
-	set_grey(d, 0.45);
 	cairo_set_dash(d->cr, NULL, 0, 0);
-	cairo_set_line_width(d->cr, 1.2 * d->s->axis_pt);
 	cairo_move_to(d->cr, near_page(x), p->box.y);
 	cairo_line_to(d->cr, near_page(x), p->box.y + p->box.h);
+	if (sx_fig_is_heat(p)) { /* to be seen on dark cells and on light ones */
+		set_grey(d, 1);
+		cairo_set_line_width(d->cr, 4 * d->s->axis_pt);
+		cairo_stroke_preserve(d->cr);
+	}
+	set_grey(d, sx_fig_is_heat(p) ? 0 : 0.45);
+	cairo_set_line_width(d->cr, 1.2 * d->s->axis_pt);
+	cairo_stroke(d->cr);
+}
+
+static void draw_rule(const pen *d, const sx_fig_panel_data *p, const sx_fig_mark *m)
+{
+	double y = sx_fig_device_y(p, m->y[0]);
+	if (!isfinite(y)) return;
+	set_grey(d, 1);
+	cairo_set_dash(d->cr, NULL, 0, 0);
+	cairo_set_line_width(d->cr, 1.6 * d->s->axis_pt);
+	cairo_move_to(d->cr, p->box.x, near_page(y));
+	cairo_line_to(d->cr, p->box.x + p->box.w, near_page(y));
 	cairo_stroke(d->cr);
 }
 
@@ -194,6 +211,12 @@ static void draw_mark(const pen *d, const sx_fig_panel_data *p, const sx_fig_mar
 	static const sx_fig_look plain = {{ink, ink, ink}, SX_FIG_SOLID, SX_FIG_CIRCLE};
 	const sx_fig_look *l = m->series < 0 ? &plain : &d->f->series[m->series].look;
 	switch (m->kind) {
+	case MARK_HEAT:
+		sx_fig_draw_heat(d->f, d->cr, p, m);
+		break;
+	case MARK_RULE:
+		draw_rule(d, p, m);
+		break;
 	case MARK_VLINE:
 		draw_vline(d, p, m);
 		break;
@@ -226,7 +249,7 @@ static void draw_marks(const pen *d, const sx_fig_panel_data *p)
 	cairo_save(d->cr);
 	cairo_rectangle(d->cr, p->box.x, p->box.y, p->box.w, p->box.h);
 	cairo_clip(d->cr);
-	for (mark_kind kind = MARK_VLINE; kind < MARK_NOTE; kind++)
+	for (mark_kind kind = MARK_HEAT; kind < MARK_NOTE; kind++)
 		for (int k = 0; k < p->n_mark; k++)
 			if (p->mark[k].kind == kind) draw_mark(d, p, &p->mark[k]);
 	cairo_restore(d->cr);
@@ -237,7 +260,10 @@ static void draw_marks(const pen *d, const sx_fig_panel_data *p)
 static void draw_ticks(const pen *d, const sx_fig_panel_data *p)
 {
 	double bottom = p->box.y + p->box.h, left = p->box.x, len = d->s->tick_pt;
+	/* Between heat maps there is no room for ticks; between lines they help to read. */
+	bool outer = sx_fig_is_heat(p);
 	for (int i = 0; i < p->x_ticks.n + p->x_ticks.n_minor; i++) {
+		if (outer && !p->x_texts) break;
 		bool major = i < p->x_ticks.n;
 		double v = major ? p->x_ticks.at[i] : p->x_ticks.minor[i - p->x_ticks.n];
 		double x = sx_fig_device_x(p, v);
@@ -245,6 +271,7 @@ static void draw_ticks(const pen *d, const sx_fig_panel_data *p)
 		cairo_line_to(d->cr, x, bottom + (major ? len : 0.55 * len));
 	}
 	for (int i = 0; i < p->y_ticks.n + p->y_ticks.n_minor; i++) {
+		if (outer && !p->y_texts) break;
 		bool major = i < p->y_ticks.n;
 		double v = major ? p->y_ticks.at[i] : p->y_ticks.minor[i - p->y_ticks.n];
 		double y = sx_fig_device_y(p, v);
@@ -267,30 +294,60 @@ static void draw_axes(const pen *d, const sx_fig_panel_data *p)
 
 static void draw_axis_texts(const pen *d, const sx_fig_panel_data *p)
 {
-	double small = d->s->small_pt, font = d->s->font_pt, len = d->s->tick_pt + 0.4 * small;
-	double bottom = p->box.y + p->box.h;
-	double base = bottom + len + SX_TEXT_CAP * small + p->raised;
+	double small = d->s->small_pt, len = d->s->tick_pt + 0.4 * small;
+	double base = p->box.y + p->box.h + len + SX_TEXT_CAP * small + p->raised;
 
 	set_grey(d, 0);
-	for (int i = 0; i < p->x_ticks.n; i++)
+	for (int i = 0; p->x_texts && i < p->x_ticks.n; i++)
 		sx_text_draw(d->t, d->cr, p->x_ticks.text[i], small,
 			     sx_fig_device_x(p, p->x_ticks.at[i]), base, 0.5, false);
-	for (int i = 0; i < p->y_ticks.n; i++) {
+	for (int i = 0; p->y_texts && i < p->y_ticks.n; i++) {
 		double y = sx_fig_device_y(p, p->y_ticks.at[i]) + SX_TEXT_CAP / 2 * small;
 		sx_text_draw(d->t, d->cr, p->y_ticks.text[i], small, p->box.x - len, y, 1, false);
 	}
-	sx_text_draw(d->t, d->cr, p->x_full, font, p->box.x + p->box.w / 2,
+}
+
+/* Where the middle of an upright text goes that would best stand at y: on the page. */
+static double on_page(const pen *d, const char *markup, double size, double y)
+{
+	double half = sx_text_width(d->t, markup, size) / 2;
+	return fmax(half, fmin(y, d->f->height - half));
+}
+
+/* The labels of the axes along `box`: a panel's, or that of all panels. */
+static void draw_axis_labels(const pen *d, const sx_fig_panel_data *p, sx_rect box)
+{
+	double small = d->s->small_pt, font = d->s->font_pt;
+	double base = box.y + box.h + d->s->tick_pt + (0.4 + SX_TEXT_CAP) * small + p->raised;
+	set_grey(d, 0);
+	sx_text_draw(d->t, d->cr, p->x_full, font, box.x + box.w / 2,
 		     base + (0.6 + SX_TEXT_CAP) * font, 0.5, false);
-	sx_text_draw(d->t, d->cr, p->y_full, font,
-		     p->box.x - d->f->left + (0.1 + SX_TEXT_CAP) * font, p->box.y + p->box.h / 2,
-		     0.5, true);
+	sx_text_draw(d->t, d->cr, p->y_full, font, box.x - d->f->left + (0.1 + SX_TEXT_CAP) * font,
+		     on_page(d, p->y_full, font, box.y + box.h / 2), 0.5, true);
+}
+
+static sx_rect around_all(const sx_fig *f)
+{
+	sx_rect r = f->panel[0].box;
+	double right = 0, bottom = 0;
+	for (int i = 0; i < f->n_panel; i++) {
+		const sx_rect *b = &f->panel[i].box;
+		r.x = fmin(r.x, b->x);
+		r.y = fmin(r.y, b->y);
+		right = fmax(right, b->x + b->w);
+		bottom = fmax(bottom, b->y + b->h);
+	}
+	r.w = right - r.x;
+	r.h = bottom - r.y;
+	return r;
 }
 
 static void draw_texts(const pen *d, const sx_fig_panel_data *p)
 {
 	set_grey(d, 0);
-	sx_text_draw(d->t, d->cr, p->title, d->s->font_pt, p->box.x, p->box.y - 0.5 * d->s->font_pt,
-		     0, false);
+	double title = sx_fig_title_size(d->f);
+	sx_text_draw(d->t, d->cr, p->title, title, p->box.x,
+		     p->box.y - (d->f->shared ? 0.35 : 0.5) * title, 0, false);
 	set_grey(d, ink);
 	for (int k = 0; k < p->n_mark; k++) {
 		const sx_fig_mark *m = &p->mark[k];
@@ -298,6 +355,30 @@ static void draw_texts(const pen *d, const sx_fig_panel_data *p)
 			sx_text_draw(d->t, d->cr, m->markup, d->s->small_pt, m->text_x, m->text_y,
 				     m->text_align, false);
 	}
+}
+
+static void draw_bar_texts(const pen *d)
+{
+	const sx_fig *f = d->f;
+	double small = d->s->small_pt, font = d->s->font_pt, right = f->bar.x + f->bar.w;
+	set_grey(d, 0);
+	for (int i = 0; i < f->bar_ticks.n; i++)
+		sx_text_draw(d->t, d->cr, f->bar_ticks.text[i], small,
+			     right + d->s->tick_pt + 0.4 * small,
+			     sx_fig_bar_y(f, f->bar_ticks.at[i]) + SX_TEXT_CAP / 2 * small, 0,
+			     false);
+	sx_text_draw(d->t, d->cr, f->bar_full, font, f->width - (SX_TEXT_DEEP + 0.05) * font,
+		     on_page(d, f->bar_full, font, f->bar.y + f->bar.h / 2), 0.5, true);
+	set_grey(d, ink);
+	cairo_set_dash(d->cr, NULL, 0, 0);
+	cairo_set_line_width(d->cr, d->s->axis_pt);
+	cairo_rectangle(d->cr, f->bar.x, f->bar.y, f->bar.w, f->bar.h);
+	for (int i = 0; i < f->bar_ticks.n; i++) {
+		double y = sx_fig_bar_y(f, f->bar_ticks.at[i]);
+		cairo_move_to(d->cr, right, y);
+		cairo_line_to(d->cr, right + d->s->tick_pt, y);
+	}
+	cairo_stroke(d->cr);
 }
 
 /* ---- the key ---- */
@@ -324,7 +405,7 @@ static void draw_key(const pen *d)
 
 	for (int i = 0, k = 0; i < f->n_series && f->key != KEY_NONE; i++) {
 		const sx_fig_series_data *s = &f->series[i];
-		if (!s->markup[0] || !(s->has_line || s->has_points)) continue;
+		if (!sx_fig_in_key(f, i)) continue;
 		if (f->key == KEY_DIRECT) {
 			set_look(d, &s->look, 0.8, 1);
 			sx_text_draw(d->t, d->cr, s->markup, small, box->x + box->w + 0.5 * small,
@@ -350,9 +431,15 @@ static void draw(const sx_fig *f, sx_text *t, cairo_t *cr)
 		draw_marks(&d, &f->panel[i]);
 		draw_axes(&d, &f->panel[i]);
 		draw_axis_texts(&d, &f->panel[i]);
+		if (!f->shared) draw_axis_labels(&d, &f->panel[i], f->panel[i].box);
 		draw_texts(&d, &f->panel[i]);
 	}
-	draw_key(&d);
+	if (f->shared && f->n_panel > 0) draw_axis_labels(&d, &f->panel[0], around_all(f));
+	if (f->has_heat) {
+		sx_fig_draw_bar(f, cr);
+		draw_bar_texts(&d);
+	}
+	if (f->n_panel > 0) draw_key(&d);
 }
 
 /* ---- files ---- */
@@ -427,26 +514,6 @@ static cairo_status_t draw_file(const sx_fig *f, sx_text *t, format kind, FILE *
 	return status;
 }
 
-/* Cairo's SVG has no metadata: title and description go in as the first children of the root. The
- * id of the page's group, to which nothing refers, goes out: it counts the surfaces of the process
- * and would make the second figure of a report differ from the same one drawn alone. */
-static char *finish_svg(const sx_fig *f, const char *svg)
-{
-	const char *root = strstr(svg, "<svg"), *inside = root ? strchr(root, '>') : NULL;
-	const char *group = inside ? strstr(inside, "<g id=\"surface") : NULL;
-	const char *after = group ? strchr(group, '>') : NULL;
-	if (!after) return sx_strdup(svg);
-	inside++;
-	char *title = g_markup_escape_text(f->title ? f->title : "", -1);
-	char *alt = g_markup_escape_text(sx_fig_alt(f), -1);
-	char *all =
-		sx_format("%.*s\n<title>%s</title>\n<desc>%s</desc>%.*s<g%s", (int)(inside - svg),
-			  svg, title, alt, (int)(group - inside), inside, after);
-	g_free(title);
-	g_free(alt);
-	return all;
-}
-
 sx_status sx_fig_save(sx_fig *f, sx_ctx *ctx, const char *path)
 {
 	sx_status st = SX_OK;
@@ -470,7 +537,7 @@ sx_status sx_fig_save(sx_fig *f, sx_ctx *ctx, const char *path)
 		goto out;
 	}
 	if (kind == SVG) {
-		finished = finish_svg(f, bytes);
+		finished = sx_fig_finish_svg(f, bytes);
 		size = finished ? strlen(finished) : 0;
 		if (!finished) SX_TRY(sx_fail(ctx, SX_ENOMEM, "out of memory for %s", path));
 	}

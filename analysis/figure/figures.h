@@ -1,0 +1,166 @@
+/* The figures of the program (fig_*.c): each builds one from plain arrays, to be saved and freed by
+ * the caller. All return SX_ENOMEM, and SX_EDATA with one sentence where the arrays hold nothing to
+ * draw. Arrays are row-major, the last axis fastest, and borrowed during the call; NaN = missing.
+ * Inputs with the same label are seeds of one setting: their mean is drawn, and a band from the
+ * smallest to the largest. */
+#ifndef SX_ANALYSIS_FIGURE_FIGURES_H
+#define SX_ANALYSIS_FIGURE_FIGURES_H
+
+#include "analysis/figure/figure.h"
+
+/* ---- loss ---- */
+
+typedef struct {
+	const char *label; /* runs with the same label share one series             */
+	sx_fig_kind kind;
+	int64_t n;                  /* records                                               */
+	const double *tokens_seen;  /* (n) not decreasing                                    */
+	const double *loss;         /* (n) nats per token; NaN = unknown                     */
+	const unsigned char *phase; /* (n) 0 pretraining, 1 recalibration                    */
+	double drop;                /* tokens seen when recalibration began; NaN = it did not */
+	int64_t n_eval;             /* held-out points, may be 0                             */
+	const double *eval_tokens, *eval_loss; /* (n_eval)                                    */
+} sx_fig_run;
+
+/* Training curves: (a) loss against tokens seen, the drop marked; (b) after the drop, on a log
+ * axis. The second panel is there only if a run has a drop. SX_ENOMEM. */
+sx_status sx_fig_loss(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style, const sx_fig_run *runs,
+		      int n_run) SX_NODISCARD;
+
+/* ---- lines: columns of the user's own ---- */
+
+typedef struct {
+	const char *name;
+	const double *y;          /* (n); NULL: a band alone     */
+	const double *low, *high; /* (n) edges of a band, or NULL */
+} sx_fig_column;
+
+typedef struct {
+	const char *x_label, *y_label;
+	bool log_x, log_y;
+	int64_t n; /* rows */
+	const double *x;
+	int n_column;
+	const sx_fig_column *column;
+} sx_fig_columns;
+
+/* A series named RoPE, NoPE or DroPE has the look that it has everywhere. */
+sx_status sx_fig_lines(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
+		       const sx_fig_columns *c) SX_NODISCARD;
+
+/* ---- gamma: what scaling methods do to the frequencies ---- */
+
+typedef struct {
+	const char *name;    /* "pi", "ntk", ..             */
+	double factor;       /* of the extension            */
+	int n;               /* frequencies                 */
+	const double *omega; /* (n) rad/token of plain RoPE */
+	const double *gamma; /* (n) angle in use over it    */
+} sx_fig_scaling;
+
+/* gamma against omega (arXiv:2512.12167, figures 6 and 11); a panel for each factor. head_dim and
+ * train_length are named in the description. */
+sx_status sx_fig_gamma(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
+		       const sx_fig_scaling *s, int n, int head_dim,
+		       int64_t train_length) SX_NODISCARD;
+
+/* ---- what was measured on the sequences of a probe batch ---- */
+
+typedef struct {
+	const char *label;
+	sx_fig_kind kind;
+	int64_t n_step, n_seq, n_layer, n_head;
+	const int64_t *step; /* (n_step) not decreasing; the drop's stands twice; -1 = unknown */
+	const unsigned char *phase; /* (n_step) 0 pretraining, 1 recalibration          */
+	const unsigned char *use;   /* (n_seq) 1: part of the means                     */
+} sx_fig_probe;
+
+typedef struct {
+	sx_fig_probe at;
+	int n_c;
+	const char *const *family; /* (n_c) "diagonal", ..                              */
+	const double *value;       /* (step, seq, layer, head, c): A_c, or a gradient norm */
+	int trunk; /* number of the run it was branched from, whose records before its own first
+		      one are drawn in front; -1 = none */
+} sx_fig_ac_data;
+
+/* A_c of every head over training: a panel per layer (and run), a line per head and family, a point
+ * at each of the two records of the drop. A run that is another's trunk is drawn there alone. */
+sx_status sx_fig_ac(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
+		    const sx_fig_ac_data *runs, int n_run) SX_NODISCARD;
+
+/* Norm of A_c's gradient by W_Q against the layer (figure 4 of the paper in kind), mean over heads
+ * and sequences; a panel per family. Of each input the first record counts. */
+sx_status sx_fig_ac_grad(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
+			 const sx_fig_ac_data *in, int n) SX_NODISCARD;
+
+/* ---- maps ---- */
+
+typedef enum { SX_FIG_SCALE_LINEAR, SX_FIG_SCALE_SQRT, SX_FIG_SCALE_LOG } sx_fig_map_scale;
+
+typedef struct {
+	const char *label;
+	int64_t step; /* -1 = unknown */
+	int64_t n_map, n_query, n_key;
+	int sequence;
+	int64_t window;              /* keys at this distance or beyond are masked; 0 = none */
+	const int32_t *layer, *head; /* (n_map)                                       */
+	const double *prob;          /* (map, query, key); keys after the query are masked   */
+} sx_fig_map_data;
+
+/* Attention maps by layer and head; masked pairs are grey. SX_EDATA where they do not fit. */
+sx_status sx_fig_maps(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
+		      const sx_fig_map_data *m, sx_fig_map_scale scale) SX_NODISCARD;
+
+/* ---- offsets ---- */
+
+typedef struct {
+	sx_fig_probe at;
+	int64_t n_bin;
+	const int64_t *edge;         /* (n_bin + 1) first distance of each bin, tokens */
+	const double *profile;       /* (step, seq, layer, head, bin)                  */
+	int64_t n_show;              /* heads to show; 0 = all                         */
+	const int32_t *layer, *head; /* (n_show)                                 */
+} sx_fig_offset_data;
+
+/* Weight of each distance, a panel per head, on logarithmic axes: the last record; of a run with a
+ * drop the last one before it, the first after it, and the last. */
+sx_status sx_fig_offsets(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
+			 const sx_fig_offset_data *d) SX_NODISCARD;
+
+/* ---- frequencies ---- */
+
+typedef struct {
+	sx_fig_probe at;
+	int64_t n_freq;
+	const double *omega;  /* (n_freq) rad/token in use; 0 = not turned     */
+	int64_t context;      /* trained length, tokens; 0 = not known         */
+	const char *quantity; /* axis label of the colour bar                  */
+	bool is_signed;       /* values may be negative: a diverging scale     */
+	const double *value;  /* (step, seq, layer, head, freq)                */
+} sx_fig_frequency_data;
+
+/* What each head does with each rotary frequency, at the last record; a panel per input. A line
+ * marks where the period exceeds the trained length. */
+sx_status sx_fig_frequencies(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
+			     const sx_fig_frequency_data *in, int n) SX_NODISCARD;
+
+/* ---- context ---- */
+
+typedef struct {
+	const char *label;
+	sx_fig_kind kind;
+	int64_t n_length;
+	const int64_t *length; /* (n_length) tokens                                        */
+	const double *nll;     /* (n_length) nats per token; NULL: not measured            */
+	int n_kind, n_distance;
+	const char *const *needle;    /* (n_kind) "multi-key", ..                          */
+	const int64_t *hits, *trials; /* (length, kind, distance), -1 = missing; may be NULL */
+} sx_fig_context_data;
+
+/* Perplexity, and the share of needles retrieved with Wilson's 95 % interval, by context length. A
+ * panel each, retrieval one for each kind of problem. */
+sx_status sx_fig_context(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
+			 const sx_fig_context_data *in, int n) SX_NODISCARD;
+
+#endif

@@ -1,0 +1,218 @@
+/* `sextant figure` from a CSV, from settings and from run files. */
+#include "cli/cmd.h"
+#include "probes/runfile.h"
+#include "tests/figure_folder.h"
+
+extern const sx_cmd sx_cmd_figure;
+
+/* The verb with arguments separated by spaces; % stands for the folder. */
+static sx_status verb(sx_ctx *ctx, const char *line)
+{
+	char words[2048] = "figure ", *argv[20];
+	int argc = 0;
+	size_t n = strlen(words);
+	for (; *line && n < sizeof words - sizeof dir; line++)
+		n += (size_t)snprintf(words + n, sizeof words - n, *line == '%' ? "%s" : "%.1s",
+				      *line == '%' ? dir : line);
+	for (char *w = strtok(words, " "); w && argc < 19; w = strtok(NULL, " ")) argv[argc++] = w;
+	argv[argc] = NULL;
+	return sx_cmd_figure.run(ctx, argc, argv);
+}
+
+static void put(const char *name, const char *text)
+{
+	assert_int_equal(sx_write_file(NULL, in_dir(name), text, strlen(text)), SX_OK);
+}
+
+static void test_lines(void **state)
+{
+	(void)state;
+	sx_ctx ctx;
+	sx_ctx_init(&ctx);
+	put("a.csv", "\xEF\xBB\xBFstep, RoPE,\"b, \"\"c\"\"\",RoPE_lo,RoPE_hi,z_lo,z_hi\r\n"
+		     "10,1.5,,1,2,3,4\r\n\n100,2.5,7,2,3,4,nan");
+	assert_int_equal(verb(&ctx, "lines %/a.csv --log x -o %/l.svg --data %/l.csv"), SX_OK);
+	char *csv = slurp(in_dir("l.csv"), NULL);
+	assert_non_null(strstr(csv, "a,line,\"RoPE\",10,1.5,,\n"));
+	assert_non_null(strstr(csv, "a,band,\"RoPE\",10,,1,2\n"));
+	assert_non_null(strstr(csv, "a,line,\"b, \"\"c\"\"\",10,,,\n")); /* a gap */
+	assert_non_null(strstr(csv, "a,band,\"z\",10,,3,4\n"));
+	assert_null(strstr(csv, "a,line,\"z\""));
+	assert_null(strstr(csv, "_lo"));
+	free(csv);
+	assert_int_equal(verb(&ctx, "lines %/a.csv --x z_lo -o %/l.svg --data %/l.csv"), SX_OK);
+	csv = slurp(in_dir("l.csv"), NULL);
+	assert_non_null(strstr(csv, "a,line,\"step\",3,10,,\n"));
+	free(csv);
+
+	assert_int_equal(verb(&ctx, "lines %/a.csv --x no -o %/l.svg"), SX_EUSAGE);
+	assert_int_equal(verb(&ctx, "lines %/none.csv -o %/l.svg"), SX_ENOINPUT);
+	put("b.csv", "x,y\n1,2\n3,four\n");
+	assert_int_equal(verb(&ctx, "lines %/b.csv -o %/bad.svg"), SX_EDATA);
+	assert_non_null(strstr(ctx.message, "line 3: \"four\""));
+	put("b.csv", "x,y\n1,2\n3\n");
+	assert_int_equal(verb(&ctx, "lines %/b.csv -o %/bad.svg"), SX_EDATA);
+	put("b.csv", "x,y\n1,2,\n");
+	assert_int_equal(verb(&ctx, "lines %/b.csv -o %/bad.svg"), SX_EDATA);
+	static const char *const broken[] = {"", "\n", "x\n1\n", "x,y\n", "x,y\n\"1,2\n"};
+	for (int i = 0; i < 5; i++) {
+		put("b.csv", broken[i]);
+		assert_int_equal(verb(&ctx, "lines %/b.csv -o %/bad.svg"), SX_EDATA);
+	}
+	assert_false(sx_path_exists(in_dir("bad.svg")));
+}
+
+/* Numbers in the rows of the figure against the formulas of the methods. */
+static void test_gamma(void **state)
+{
+	(void)state;
+	sx_ctx ctx;
+	sx_ctx_init(&ctx);
+	assert_int_equal(verb(&ctx, "gamma pos.factor=2,4 -o %/g.pdf --data %/g.csv"), SX_OK);
+	char *csv = slurp(in_dir("g.csv"), NULL), *rest = csv;
+	int n_ntk = 0, n_pi = 0, n_p = 0;
+	double least = 2, most = 0;
+	for (char *line; (line = strtok_r(rest, "\n", &rest));) {
+		double s, omega, gamma;
+		char name[16];
+		if (sscanf(line, "\"$s$ = %lf\",line,\"%15[^\"]\",%lf,%lf", &s, name, &omega,
+			   &gamma) != 4)
+			continue;
+		double m = -32 * log(omega) / log(1e4);
+		if (strcmp(name, "PI") == 0) {
+			n_pi++;
+			check_close(gamma, 1 / s, 1e-9);
+		}
+		if (strcmp(name, "NTK") == 0) {
+			n_ntk++;
+			check_close(gamma, pow(s, -m / 31), 1e-6);
+		}
+		if (strcmp(name, "p-RoPE") == 0) {
+			n_p++;
+			check_close(gamma, m < 23.5, 0);
+		}
+		if (strcmp(name, "YaRN") == 0 && s == 4) {
+			least = fmin(least, gamma);
+			most = fmax(most, gamma);
+		}
+	}
+	assert_int_equal(n_ntk, 64);
+	assert_int_equal(n_pi, 64);
+	assert_int_equal(n_p, 64);
+	check_close(least, 0.25, 1e-9);
+	check_close(most, 1, 1e-9);
+	free(csv);
+	assert_int_equal(verb(&ctx, "gamma pos.factor=0.5 -o %/g.pdf"), SX_ECONFIG);
+	assert_int_equal(verb(&ctx, "gamma train.steps=5 -o %/g.pdf"), SX_EUSAGE);
+	assert_int_equal(verb(&ctx, "gamma pos.thetta=5 -o %/g.pdf"), SX_ECONFIG);
+}
+
+/* ---- a run file of our own ---- */
+
+enum { SEQ = 3, LAYERS = 2, HEADS = 2, CS = 2 };
+static const char *const families[] = {"diagonal", "previous"};
+
+enum { N_STEP = 4 };
+
+static void make_axes(sx_run *run)
+{
+	static const int32_t number[SEQ] = {0, 1, 2};
+	static const uint8_t kinds[SEQ] = {0, 3, 0}; /* text, constant, text */
+	static const char *const wrt[] = {"wq", "wk"};
+	assert_int_equal(sx_run_axis(run, SX_RUN_STATS_SEQUENCE, SEQ, number), SX_OK);
+	assert_int_equal(sx_run_grow(run, SX_RUN_STATS_STEP, 1), SX_OK);
+	assert_int_equal(sx_run_define(run, SX_RUN_STATS_SEQUENCE_KIND), SX_OK);
+	assert_int_equal(sx_run_put(run, SX_RUN_STATS_SEQUENCE_KIND, 0, kinds), SX_OK);
+	assert_int_equal(sx_run_axis(run, SX_RUN_AC_SEQUENCE, SEQ, number), SX_OK);
+	assert_int_equal(sx_run_axis_index(run, SX_RUN_AC_LAYER, LAYERS), SX_OK);
+	assert_int_equal(sx_run_axis_index(run, SX_RUN_AC_HEAD, HEADS), SX_OK);
+	assert_int_equal(sx_run_axis(run, SX_RUN_AC_C, CS, families), SX_OK);
+	assert_int_equal(sx_run_axis(run, SX_RUN_AC_WRT, 2, wrt), SX_OK);
+	assert_int_equal(sx_run_grow(run, SX_RUN_AC_STEP, 1), SX_OK);
+	assert_int_equal(sx_run_define(run, SX_RUN_AC_PHASE), SX_OK);
+	assert_int_equal(sx_run_define(run, SX_RUN_AC_VALUE), SX_OK);
+	assert_int_equal(sx_run_define(run, SX_RUN_AC_GRAD_NORM), SX_OK);
+}
+
+/* A_c = 100 step + 10 phase + layer, on the constant sequence something else; gradients by wq and wk
+ * are 1 and 2 above that. */
+static void make_run(const char *name)
+{
+	static const int64_t step[N_STEP] = {0, 5, 5, 9};
+	static const uint8_t phase[N_STEP] = {0, 0, 1, 1};
+	static const char model[] = "{\"context\": 8, \"pos\": {\"method\": \"rope\"}}";
+	sx_run *run;
+	assert_int_equal(sx_run_create(&run, NULL, in_dir(name), false), SX_OK);
+	make_axes(run);
+	assert_int_equal(sx_run_meta(run, SX_RUN_META_MODEL_JSON, model), SX_OK);
+	assert_int_equal(sx_run_meta(run, SX_RUN_META_CONFIG_YAML, "train: {drop_at: 5}\n"), SX_OK);
+	assert_int_equal(sx_run_start(run), SX_OK);
+	for (int i = 0; i < N_STEP; i++) {
+		double v[SEQ * LAYERS * HEADS * CS], g[2 * SEQ * LAYERS * HEADS * CS];
+		for (int k = 0; k < SEQ * LAYERS * HEADS * CS; k++) {
+			int seq = k / (LAYERS * HEADS * CS), layer = k / (HEADS * CS) % LAYERS;
+			v[k] = seq == 1 ? -1e9 : 100.0 * (double)step[i] + 10 * phase[i] + layer;
+			g[2 * k] = v[k] + 1;
+			g[2 * k + 1] = v[k] + 2;
+		}
+		assert_int_equal(sx_run_put(run, SX_RUN_AC_VALUE, i, v), SX_OK);
+		assert_int_equal(sx_run_put(run, SX_RUN_AC_GRAD_NORM, i, g), SX_OK);
+		assert_int_equal(sx_run_put(run, SX_RUN_AC_PHASE, i, &phase[i]), SX_OK);
+		assert_int_equal(sx_run_put(run, SX_RUN_AC_STEP, i, &step[i]), SX_OK);
+	}
+	assert_int_equal(sx_run_close(&run, SX_RUN_COMPLETE), SX_OK);
+}
+
+static void test_run_file(void **state)
+{
+	(void)state;
+	sx_ctx ctx;
+	sx_ctx_init(&ctx);
+	make_run("r.h5");
+	assert_int_equal(verb(&ctx, "ac %/r.h5 -o %/ac.pdf --data %/ac.csv"), SX_OK);
+	char *csv = slurp(in_dir("ac.csv"), NULL);
+	assert_non_null(strstr(csv, "\"layer 1\",line,\"head 1, previous\",0,1,,\n"));
+	assert_non_null(strstr(csv, "\"layer 1\",points,\"head 0, diagonal\",5,501,,\n"
+				    "\"layer 1\",points,\"head 0, diagonal\",5,511,,\n"));
+	assert_non_null(strstr(csv, "\"layer 0\",vline,\"drop\",5,,,\n"));
+	free(csv);
+
+	assert_int_equal(verb(&ctx, "ac-grad %/r.h5 -o %/g.png --data %/g.csv"), SX_OK);
+	csv = slurp(in_dir("g.csv"), NULL);
+	assert_non_null(strstr(csv, "\"previous\",line,\"RoPE\",1,2,,\n")); /* at step 0 */
+	free(csv);
+	assert_int_equal(verb(&ctx, "ac-grad %/r.h5 --step 5 --of wk -o %/g.png --data %/g.csv"),
+			 SX_OK);
+	csv = slurp(in_dir("g.csv"), NULL);
+	assert_non_null(
+		strstr(csv, "\"diagonal\",line,\"DroPE\",0,512,,\n")); /* the later record */
+	free(csv);
+
+	/* What is not there is said. */
+	static const char *const missing[][2] = {
+		{"maps %/r.h5 -o %/no.pdf", "no attention maps"},
+		{"offsets %/r.h5 -o %/no.pdf", "no offset profiles"},
+		{"frequencies %/r.h5 -o %/no.pdf", "no frequency use"},
+		{"context %/r.h5 -o %/no.pdf", "no evaluations"},
+		{"ac-grad %/r.h5 --of v -o %/no.pdf", "by v"},
+		{"ac-grad %/r.h5 --step 6 -o %/no.pdf", "no record of step 6"}};
+	for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++) {
+		assert_int_equal(verb(&ctx, missing[i][0]), SX_EDATA);
+		assert_non_null(strstr(ctx.message, missing[i][1]));
+	}
+	put("text.h5", "no HDF5 at all");
+	assert_int_equal(verb(&ctx, "ac %/text.h5 -o %/no.pdf"), SX_EDATA);
+	assert_int_equal(verb(&ctx, "maps %/r.h5 %/r.h5 -o %/no.pdf"), SX_EUSAGE);
+	assert_int_equal(verb(&ctx, "frequencies %/r.h5 --of entropy -o %/no.pdf"), SX_EUSAGE);
+	assert_false(sx_path_exists(in_dir("no.pdf")));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_gamma),
+		cmocka_unit_test(test_run_file),
+	};
+	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
