@@ -113,11 +113,13 @@ grid control $scaled || fail
 
 # ---- what came out ----
 say "drawing and writing the report"
-"$sx" figure loss rope drope control nope --label "RoPE,DroPE,RoPE control,NoPE" --style icml-full -o loss.pdf 2>figure.log
-"$sx" figure loss rope drope control nope --label "RoPE,DroPE,RoPE control,NoPE" --style notebook -o loss.png 2>>figure.log
-"$sx" figure ac rope drope --style icml-full -o ac.pdf 2>>figure.log
-"$sx" figure ac rope drope --style icml-full -o ac.png 2>>figure.log
-"$sx" figure maps drope --style icml-full -o maps.png 2>>figure.log
+{
+	"$sx" figure loss rope drope control nope --label "RoPE,DroPE,RoPE control,NoPE" --style icml-full -o loss.pdf
+	"$sx" figure loss rope drope control nope --label "RoPE,DroPE,RoPE control,NoPE" --style notebook -o loss.png
+	"$sx" figure ac rope drope --style icml-full -o ac.pdf
+	"$sx" figure ac rope drope --style icml-full -o ac.png
+	"$sx" figure maps drope --style icml-full -o maps.png
+} 2>figure.log
 
 # value of a key in one line of our JSON
 # shellcheck disable=SC2016 # awk programs
