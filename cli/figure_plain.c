@@ -259,6 +259,15 @@ static sx_status label_runs(sx_ctx *ctx, run_data *runs, const sx_figure_args *a
 	return SX_OK;
 }
 
+/* Tokens seen when the rotation was dropped: what the first record of recalibration says, less its own
+ * update's. */
+static double dropped_at(const sx_runlog *log, int64_t first)
+{
+	if (first < 0) return (double)NAN;
+	double step = (double)log->step[first];
+	return (double)log->tokens_seen[first] * (step - 1) / step;
+}
+
 static sx_status read_run(sx_ctx *ctx, run_data *r, const char *path)
 {
 	sx_status st = sx_runlog_read(&r->log, ctx, path);
@@ -286,7 +295,7 @@ sx_status sx_make_loss(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a)
 					.tokens_seen = runs[i].tokens,
 					.loss = runs[i].log.loss,
 					.phase = runs[i].log.phase,
-					.drop = drop < 0 ? (double)NAN : runs[i].tokens[drop]};
+					.drop = dropped_at(&runs[i].log, drop)};
 	}
 	st = sx_fig_loss(out, ctx, a->style, shown, a->n_input);
 out:

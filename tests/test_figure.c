@@ -751,7 +751,7 @@ static void test_verb(void **state)
 	assert_int_equal(verb(&ctx, "loss %/base %/branch -o %/v.pdf --data %/v.csv"), SX_OK);
 	char *text = slurp(in_dir("v.csv"), NULL);
 	assert_non_null(strstr(text, "a,raw,\"RoPE\",64,3,,\n"));
-	assert_non_null(strstr(text, "a,vline,\"drop\",1984,,,\n")); /* 31 * 64 */
+	assert_non_null(strstr(text, "a,vline,\"drop\",1920,,,\n")); /* after 30 updates of 64 */
 	assert_non_null(strstr(text, "b,raw,\"DroPE\",64,"));
 	free(text);
 	assert_true(sx_path_exists(in_dir("v.pdf")));
