@@ -184,7 +184,9 @@ static sx_status given_input(input *in, sx_ctx *ctx, const arguments *a, const s
 	int32_t *ids = NULL;
 	int64_t n = 0, cols = 0;
 	SX_TRY(all_ids(&ids, &n, &cols, ctx, a, s));
-	int64_t T = a->length ? a->length : cols, S = T > 0 ? n / T : 0;
+	/* a row of a 2-D input is a text of its own: no sequence runs over its end */
+	int64_t T = a->length ? a->length : cols, per_row = T > 0 ? cols / T : 0;
+	int64_t S = cols > 0 ? n / cols * per_row : 0;
 	if (S < 1) {
 		st = sx_fail(ctx, SX_EDATA, "the input has %lld tokens, a sequence needs %lld",
 			     (long long)n, (long long)T);
@@ -192,7 +194,9 @@ static sx_status given_input(input *in, sx_ctx *ctx, const arguments *a, const s
 	}
 	if (a->sequences && a->sequences < S) S = a->sequences;
 	SX_TRY(make_input(in, ctx, S, T));
-	memcpy(in->tokens, ids, (size_t)(S * T) * sizeof *ids);
+	for (int64_t k = 0; k < S; k++)
+		memcpy(in->tokens + k * T, ids + k / per_row * cols + k % per_row * T,
+		       (size_t)T * sizeof *ids);
 out:
 	free(ids);
 	return st;
