@@ -3,10 +3,9 @@
 #include "cli/cmd.h"
 #include "cli/out.h"
 #include "cli/provenance.h"
-#include "cli/source.h"
+#include "cli/sequences.h"
 #include "cli/trace_pass.h"
 #include "engine/blas.h"
-#include "engine/tokens.h"
 #include "probes/record.h"
 
 #include <math.h>
@@ -18,41 +17,26 @@ extern const sx_cmd sx_cmd_bounds;
 
 typedef struct {
 	sx_common common;
-	const char *model, *text, *tokens, *prompt, *out, *ac, *tokenizer;
-	bool f32, bos_given, bos, families;
-	int64_t length, sequences;
+	sx_input_words in;
+	const char *model, *out;
+	bool families;
 	int n;
 	char **overrides;
 } arguments;
 
-enum {
-	KEY_TEXT = 0x100,
-	KEY_TOKENS,
-	KEY_PROMPT,
-	KEY_PRECISION,
-	KEY_LENGTH,
-	KEY_SEQUENCES,
-	KEY_BOS,
-	KEY_NO_BOS,
-	KEY_AC,
-	KEY_FAMILIES,
-	KEY_TOKENIZER
-};
+enum { KEY_FAMILIES = 0x100 };
 
 /* clang-format off */
 static const struct argp_option options[] = {
-	{"text", KEY_TEXT, "FILE", 0, "check on this text (default: a constant sequence, then held-out text of a run)", 1},
-	{"tokens", KEY_TOKENS, "FILE", 0, "check on these ids: text, .npy, or .bin of llm.c or nanoGPT", 1},
-	{"prompt", KEY_PROMPT, "TEXT", 0, "check on this text itself", 1},
+	{"text", SX_KEY_TEXT, "FILE", 0, "check on this text (default: held-out text of a run and a constant sequence)", 1},
+	SX_ARG_TOKENS, SX_ARG_PROMPT,
 	{"output", 'o', "FILE.h5", 0, "write /bounds and /ac to a run file", 1},
-	{"length", KEY_LENGTH, "N", 0, "sequences of N tokens (default: all of the input; without one, the model's context, at most 256)", 2},
-	{"sequences", KEY_SEQUENCES, "K", 0, "the first K of the input (default: all), or K windows of held-out text (default: 2)", 2},
-	{"bos", KEY_BOS, NULL, 0, "begin with the tokenizer's BOS", 2},
-	{"no-bos", KEY_NO_BOS, NULL, 0, "do not (default: what the tokenizer says)", 2},
-	{"tokenizer", KEY_TOKENIZER, "T", 0, "\"bytes\" or a llama2.c tokenizer.bin", 2},
-	{"ac", KEY_AC, "LIST", 0, "families of A_c (default: diagonal,previous,own)", 3},
+	{"length", SX_KEY_LENGTH, "N", 0, "sequences of N tokens (default: all of the input; without one, the model's context, at most 256)", 2},
+	{"sequences", SX_KEY_SEQUENCES, "K", 0, "the first K of the input (default: all), or K held-out ones of each kind (default: 2)", 2},
+	SX_ARG_KINDS, SX_ARG_BOS, SX_ARG_NO_BOS, SX_ARG_TOKENIZER,
+	{"ac", SX_KEY_AC, "LIST", 0, "families of A_c (default: diagonal,previous,own)", 3},
 	{"families", KEY_FAMILIES, NULL, 0, "a line for each family of A_c", 3},
-	{"precision", KEY_PRECISION, "f32|f64", 0, "of the whole pass (default: f64)", 3},
+	{"precision", SX_KEY_PRECISION, "f32|f64", 0, "of the whole pass (default: f64)", 3},
 	SX_ARG_JSON, SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
 	{0},
 };
@@ -74,41 +58,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	arguments *a = state->input;
 	switch (key) {
-	case KEY_TEXT:
-		a->text = arg;
-		return 0;
-	case KEY_TOKENS:
-		a->tokens = arg;
-		return 0;
-	case KEY_PROMPT:
-		a->prompt = arg;
-		return 0;
-	case KEY_AC:
-		a->ac = arg;
-		return 0;
 	case KEY_FAMILIES:
 		a->families = true;
 		return 0;
-	case KEY_TOKENIZER:
-		a->tokenizer = arg;
-		return 0;
-	case KEY_BOS:
-	case KEY_NO_BOS:
-		a->bos_given = true, a->bos = key == KEY_BOS;
-		return 0;
-	case KEY_LENGTH:
-		a->length = sx_parse_count(state, "--length", arg);
-		return 0;
-	case KEY_SEQUENCES:
-		a->sequences = sx_parse_count(state, "--sequences", arg);
-		return 0;
 	case 'o':
 		a->out = arg;
-		return 0;
-	case KEY_PRECISION:
-		if (strcmp(arg, "f32") != 0 && strcmp(arg, "f64") != 0)
-			argp_error(state, "--precision %s: want f32 or f64", arg);
-		a->f32 = strcmp(arg, "f32") == 0;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (!a->model)
@@ -120,113 +74,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (!a->model) argp_error(state, "which MODEL?");
-		if ((a->text != NULL) + (a->tokens != NULL) + (a->prompt != NULL) > 1)
-			argp_error(state, "want at most one of --text, --tokens, --prompt");
-		return 0;
-	default:
-		return sx_common_parse(&a->common, key, arg, state);
+		break;
 	}
-}
-
-/* ---- the sequences ---- */
-
-typedef struct {
-	int32_t *tokens, *target; /* (S,T); target all -1: the loss is not asked for */
-	uint8_t *kind;            /* (S) sx_probe_kind                              */
-	int64_t S, T;
-} input;
-
-static void input_free(input *in)
-{
-	free(in->tokens);
-	free(in->target);
-	free(in->kind);
-}
-
-static sx_status make_input(input *in, sx_ctx *ctx, int64_t S, int64_t T)
-{
-	in->S = S, in->T = T;
-	in->tokens = sx_calloc((size_t)(S * T), sizeof *in->tokens);
-	in->target = sx_calloc((size_t)(S * T), sizeof *in->target);
-	in->kind = sx_calloc((size_t)S, 1);
-	if (!in->tokens || !in->target || !in->kind)
-		return sx_fail(ctx, SX_ENOMEM, "no memory for the input");
-	for (int64_t i = 0; i < S * T; i++) in->target[i] = -1;
-	return SX_OK;
-}
-
-static sx_status all_ids(int32_t **ids, int64_t *n, int64_t *cols, sx_ctx *ctx, const arguments *a,
-			 const sx_source *s)
-{
-	sx_status st = SX_OK;
-	char *text = NULL;
-	size_t size = 0;
-	if (a->tokens) {
-		sx_tokens t;
-		SX_TRY(sx_tokens_read(&t, ctx, a->tokens, s->spec.V));
-		*ids = t.ids, *n = t.n, *cols = t.rows > 1 ? t.cols : t.n;
-		return SX_OK;
-	}
-	SX_TRY(sx_source_need_tokenizer(s, ctx));
-	if (a->text) SX_TRY(sx_read_file(ctx, a->text, &text, &size));
-	bool bos = a->bos_given ? a->bos : sx_tokenizer_adds_bos(s->tok);
-	SX_TRY(sx_tokenizer_encode(ids, n, ctx, s->tok, text ? text : a->prompt,
-				   text ? size : strlen(a->prompt), bos));
-	*cols = *n;
-out:
-	free(text);
-	return st;
-}
-
-static sx_status given_input(input *in, sx_ctx *ctx, const arguments *a, const sx_source *s)
-{
-	sx_status st = SX_OK;
-	int32_t *ids = NULL;
-	int64_t n = 0, cols = 0;
-	SX_TRY(all_ids(&ids, &n, &cols, ctx, a, s));
-	/* a row of a 2-D input is a text of its own: no sequence runs over its end */
-	int64_t T = a->length ? a->length : cols, per_row = T > 0 ? cols / T : 0;
-	int64_t S = cols > 0 ? n / cols * per_row : 0;
-	if (S < 1) {
-		st = sx_fail(ctx, SX_EDATA, "the input has %lld tokens, a sequence needs %lld",
-			     (long long)n, (long long)T);
-		goto out;
-	}
-	if (a->sequences && a->sequences < S) S = a->sequences;
-	SX_TRY(make_input(in, ctx, S, T));
-	for (int64_t k = 0; k < S; k++)
-		memcpy(in->tokens + k * T, ids + k / per_row * cols + k % per_row * T,
-		       (size_t)T * sizeof *ids);
-out:
-	free(ids);
-	return st;
-}
-
-/* A constant sequence; after it, where the model knows its data, held-out text. */
-static sx_status default_input(input *in, sx_ctx *ctx, const arguments *a, const sx_source *s)
-{
-	enum { LONGEST = 256, WINDOWS = 2 };
-	sx_status st = SX_OK;
-	sx_data data = {0};
-	int64_t T = a->length ? a->length : s->spec.T < LONGEST ? s->spec.T : LONGEST;
-	int64_t K = !s->has_config ? 0 : a->sequences ? a->sequences : WINDOWS;
-	SX_TRY(make_input(in, ctx, 1 + K, T));
-	in->kind[0] = SX_PROBE_CONSTANT;
-	if (!K) {
-		for (int64_t t = 0; t < T; t++) in->tokens[t] = s->spec.V / 2;
-		goto out;
-	}
-	SX_TRY(sx_data_open(&data, ctx, &s->cfg, s->spec.V));
-	for (int64_t k = 0; k <= K; k++) {
-		sx_probe_kind kind = k ? SX_PROBE_TEXT : SX_PROBE_CONSTANT;
-		in->kind[k] = (uint8_t)kind;
-		SX_TRY(sx_language_probe(in->tokens + k * T, in->target + k * T, NULL, ctx,
-					 &data.lang, kind, T, s->seed, (uint64_t)k));
-	}
-	for (int64_t i = 0; i < in->S * T; i++) in->target[i] = -1;
-out:
-	sx_data_free(&data);
-	return st;
+	return sx_input_parse(&a->in, &a->common, key, arg, state);
 }
 
 /* ---- what is found ---- */
@@ -398,27 +248,13 @@ out:
 
 /* ---- a model ---- */
 
-static sx_status parse_families(sx_family *f, int64_t *n, sx_ctx *ctx, const char *list)
-{
-	char *copy = sx_strdup(list), *rest = copy;
-	sx_status st = copy ? SX_OK : sx_fail(ctx, SX_ENOMEM, "no memory for options");
-	*n = 0;
-	for (char *word; st == SX_OK && (word = strtok_r(rest, ",", &rest));)
-		st = *n < SX_FAMILY_MOST
-			     ? sx_family_parse(&f[(*n)++], ctx, word)
-			     : sx_fail(ctx, SX_EUSAGE, "--ac: at most %d families", SX_FAMILY_MOST);
-	if (st == SX_OK && *n == 0) st = sx_fail(ctx, SX_EUSAGE, "--ac: no family given");
-	free(copy);
-	return st;
-}
-
 static sx_status write_file(sx_ctx *ctx, const arguments *a, const sx_source *s,
 			    const char *command, const sx_record_axes *axes, const sx_measures *m)
 {
 	sx_status st = SX_OK;
 	sx_run *run = NULL;
 	SX_TRY(sx_run_create(&run, ctx, a->out, false));
-	SX_TRY(sx_provenance(run, ctx, command, s->seed, a->f32 ? "f32" : "f64", command,
+	SX_TRY(sx_provenance(run, ctx, command, s->seed, a->in.f64 ? "f64" : "f32", command,
 			     &s->spec));
 	SX_TRY(sx_run_attr_int(run, "/", "step_known", s->step_known));
 	SX_TRY(sx_record_define(run, axes));
@@ -445,8 +281,9 @@ static sx_status name_all(char ***out, char (**text)[SX_BOUND_NAME], sx_ctx *ctx
 	return SX_OK;
 }
 
-static sx_status measure(sx_ctx *ctx, const arguments *a, const sx_source *s, const input *in,
-			 const sx_measure_opts *o, const sx_family *family, sx_measures *m)
+static sx_status measure(sx_ctx *ctx, const arguments *a, const sx_source *s,
+			 const sx_sequences *in, const sx_measure_opts *o, const sx_family *family,
+			 sx_measures *m)
 {
 	double *nll = sx_calloc((size_t)(in->S * in->T), sizeof *nll);
 	if (!nll) return sx_fail(ctx, SX_ENOMEM, "no memory for the results");
@@ -462,25 +299,26 @@ static sx_status measure(sx_ctx *ctx, const arguments *a, const sx_source *s, co
 			    .family = family,
 			    .threads = sx_blas_threads()};
 	sx_status st =
-		a->f32 ? sx_trace(ctx, &t, m, nll, NULL) : sx_trace_f64(ctx, &t, m, nll, NULL);
+		a->in.f64 ? sx_trace_f64(ctx, &t, m, nll, NULL) : sx_trace(ctx, &t, m, nll, NULL);
 	free(nll);
 	return st;
 }
 
 static sx_status check_model(sx_ctx *ctx, const arguments *a, const char *command)
 {
+	enum { LONGEST = 256 };
 	sx_status st = SX_OK;
 	sx_source s = {0};
-	input in = {0};
+	sx_sequences in = {0};
 	sx_measures *m = NULL;
 	char **name = NULL, (*text)[SX_BOUND_NAME] = NULL;
 	sx_family family[SX_FAMILY_MOST];
 	sx_measure_opts o = {.ac = true, .ac_gradients = true, .spread = true, .bounds = true};
 	int64_t n_c = 0;
-	SX_TRY(parse_families(family, &n_c, ctx, a->ac));
-	SX_TRY(sx_source_open(&s, ctx, a->model, a->tokenizer, a->n, a->overrides, NULL));
-	SX_TRY(a->text || a->tokens || a->prompt ? given_input(&in, ctx, a, &s)
-						 : default_input(&in, ctx, a, &s));
+	SX_TRY(sx_families_parse(family, &n_c, ctx, a->in.ac));
+	SX_TRY(sx_source_open(&s, ctx, a->model, a->in.tokenizer, a->n, a->overrides, NULL));
+	SX_TRY(sx_sequences_read(&in, ctx, &a->in,
+				 &(sx_input_default){"text,constant", 2, LONGEST, true}, &s));
 	SX_TRY(sx_measures_new(&m, ctx, &o, in.S, s.spec.L, s.spec.H, in.T, s.spec.D / 2, n_c));
 	SX_TRY(measure(ctx, a, &s, &in, &o, family, m));
 	SX_TRY(name_all(&name, &text, ctx, family, m->n_bound));
@@ -510,7 +348,7 @@ static sx_status check_model(sx_ctx *ctx, const arguments *a, const char *comman
 out:
 	sx_source_free(&s);
 	sx_measures_free(m);
-	input_free(&in);
+	sx_sequences_free(&in);
 	free(name);
 	free(text);
 	return st;
@@ -529,7 +367,7 @@ static sx_status check_file(sx_ctx *ctx, const arguments *a)
 	sx_status st = SX_OK;
 	sx_bounds_record r = {0};
 	uint8_t *verdict = NULL;
-	if (a->text || a->tokens || a->prompt || a->out || a->n) {
+	if (a->in.text || a->in.tokens || a->in.prompt || a->in.kinds || a->out || a->n) {
 		st = sx_fail(ctx, SX_EUSAGE,
 			     "%s is a run file: it is read as it is, without input, -o or "
 			     "overrides",
@@ -553,7 +391,7 @@ out:
 static sx_status run(sx_ctx *ctx, int argc, char **argv)
 {
 	sx_status st = SX_OK;
-	arguments a = {.common = {.ctx = ctx}, .ac = "diagonal,previous,own"};
+	arguments a = {.common = {.ctx = ctx}, .in = {.ac = "diagonal,previous,own", .f64 = true}};
 	const struct argp argp = {options, parse, "MODEL [key=value..]\nFILE.h5", doc, NULL,
 				  NULL,    NULL};
 	char *command = sx_command_line("bounds", argc, argv);
