@@ -17,12 +17,12 @@ typedef struct {
 	sx_common common;
 	sx_input_words in;
 	const char *model, *out, *maps, *maps_type;
-	bool logits;
+	bool logits, grad;
 	int n;
 	char **overrides;
 } arguments;
 
-enum { KEY_MAPS = 0x100, KEY_MAPS_TYPE, KEY_LOGITS };
+enum { KEY_MAPS = 0x100, KEY_MAPS_TYPE, KEY_LOGITS, KEY_GRAD };
 
 /* clang-format off */
 static const struct argp_option options[] = {
@@ -36,6 +36,7 @@ static const struct argp_option options[] = {
 	{"maps", KEY_MAPS, "HEADS", 0, "keep the attention maps of these heads, e.g. L2-4/H*", 3},
 	{"maps-type", KEY_MAPS_TYPE, "f16|f32", 0, "their number format in the file (default: f16)", 3},
 	{"logits", KEY_LOGITS, NULL, 0, "keep the logits", 3},
+	{"grad", KEY_GRAD, NULL, 0, "gradients of the loss in every head (/grad): twice the time", 3},
 	{"precision", SX_KEY_PRECISION, "f32|f64", 0, "of the whole pass (default: f32)", 3},
 	SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
 	{0},
@@ -62,6 +63,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_LOGITS:
 		a->logits = true;
+		return 0;
+	case KEY_GRAD:
+		a->grad = true;
 		return 0;
 	case 'o':
 		a->out = arg;
@@ -151,6 +155,7 @@ static sx_status trace(sx_ctx *ctx, const arguments *a, const char *command)
 	SX_TRY(sx_sequences_read(&in, ctx, &a->in, &(sx_input_default){"text", 8, 0, false}, &s));
 	if (a->maps) SX_TRY(sx_select_heads(&map, &o.n_map, ctx, a->maps, s.spec.L, s.spec.H));
 	o.map = map;
+	o.grad = a->grad;
 	SX_TRY(sx_measures_new(&m, ctx, &o, in.S, s.spec.L, s.spec.H, in.T, s.spec.D / 2, n_c));
 	nll = sx_calloc((size_t)(in.S * in.T), sizeof *nll);
 	if (a->logits) logits = sx_calloc((size_t)(in.S * in.T * s.spec.V), sizeof *logits);

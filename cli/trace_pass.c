@@ -31,6 +31,18 @@ static sx_status copy_logits(sx_ctx *ctx, const sx_model *m, const sx_work *w, f
 	return SX_OK;
 }
 
+/* The backward pass of one sequence's mean loss; the gradients of the parameters are let go. Nothing
+ * where nothing was to be predicted. */
+static sx_status backward(sx_ctx *ctx, const sx_model *m, sx_work *w, sx_params *grad,
+			  const sx_observers *o, const int32_t *tokens, const int32_t *target)
+{
+	int n_probe = 0;
+	const sx_probe *probe = sx_observers_backward(o, &n_probe);
+	if (!w->counted) return SX_OK;
+	memset(grad->base, 0, (size_t)grad->count * sizeof *grad->base);
+	return sx_backward(ctx, m, w, grad, tokens, target, 1 / (double)w->counted, probe, n_probe);
+}
+
 sx_status sx_trace(sx_ctx *ctx, const sx_trace_input *in, sx_measures *into, double *nll,
 		   float *logits)
 {
@@ -38,8 +50,16 @@ sx_status sx_trace(sx_ctx *ctx, const sx_trace_input *in, sx_measures *into, dou
 	sx_model *m = NULL;
 	sx_work *w = NULL;
 	sx_observers *o = NULL;
+	sx_params grad = {0};
+	sx_real *reals = NULL;
+	bool back = in->measure->grad;
 	SX_TRY(open_model(&m, ctx, in));
-	SX_TRY(sx_work_new(&w, ctx, m, 1, in->T, SX_WORK_FORWARD));
+	SX_TRY(sx_work_new(&w, ctx, m, 1, in->T, back ? SX_WORK_TRAIN : SX_WORK_FORWARD));
+	if (back) {
+		reals = sx_calloc((size_t)m->p.count, sizeof *reals);
+		if (!reals) SX_TRY(sx_fail(ctx, SX_ENOMEM, "no memory for gradients"));
+		sx_params_layout(&grad, &m->spec, reals);
+	}
 	SX_TRY(sx_observers_new(&o, ctx, &m->spec, in->measure, in->family, in->threads, into));
 	for (int64_t s = 0; s < in->S; s++) {
 		int n_probe = 0;
@@ -47,12 +67,16 @@ sx_status sx_trace(sx_ctx *ctx, const sx_trace_input *in, sx_measures *into, dou
 		sx_observers_place(o, s);
 		SX_TRY(sx_forward(ctx, m, w, in->tokens + s * in->T, in->target + s * in->T, 1,
 				  probe, n_probe, NULL));
+		if (back)
+			SX_TRY(backward(ctx, m, w, &grad, o, in->tokens + s * in->T,
+					in->target + s * in->T));
 		if (in->measure->bounds)
 			sx_bounds_output(into, s, m->spec.L - 1, w->x_out, m->spec.C);
 		memcpy(nll + s * in->T, w->nll, (size_t)in->T * sizeof *nll);
 		if (logits) SX_TRY(copy_logits(ctx, m, w, logits + s * in->T * m->spec.V));
 	}
 out:
+	free(reals);
 	sx_observers_free(o);
 	sx_work_free(w);
 	sx_model_free(m);

@@ -50,17 +50,21 @@ static void score_gradient_row(sx_real *g, const sx_real *p, const double *c, do
 void sx_functional_tile(sx_functional *f, const sx_tile *t, const double *c, int64_t ldc,
 			sx_real *g)
 {
-	const sx_head *h = t->head;
-	int64_t D = h->spec->D;
-	double inv_T = 1 / (double)h->T;
-	sx_real scale = (sx_real)h->scale;
+	double inv_T = 1 / (double)t->head->T;
 	for (int64_t r = 0; r < t->nrow; r++) {
 		const sx_real *p = t->p + r * t->ld;
 		double mean = weigh_row(p, c + r * ldc, t->nkey);
 		f->value += mean * inv_T;
 		if (f->dq) score_gradient_row(g + r * t->ld, p, c + r * ldc, mean, inv_T, t->nkey);
 	}
-	if (!f->dq) return;
+	if (f->dq) sx_functional_scores(f, t, g);
+}
+
+void sx_functional_scores(sx_functional *f, const sx_tile *t, const sx_real *g)
+{
+	const sx_head *h = t->head;
+	int64_t D = h->spec->D;
+	sx_real scale = (sx_real)h->scale;
 	sx_gemm(false, false, t->nrow, D, t->nkey, scale, g, t->ld, h->k + t->key0 * h->ldk, h->ldk,
 		0, f->dq + t->row0 * D, D);
 	sx_gemm(true, false, t->nkey, D, t->nrow, scale, g, t->ld, h->q + t->row0 * h->ldq, h->ldq,

@@ -220,7 +220,9 @@ static sx_status head_bwd(sx_real *dq, sx_real *dk, sx_real *dv, int64_t ldd, co
 				.ld = ld,
 				.s = s,
 				.p = p,
-				.ds = dp};
+				.ds = dp,
+				.z = z + o.q + i * o.ldq,
+				.dz = dzi};
 		st = show_tile(tap, &tile);
 	}
 	return tap && st == SX_OK ? show_head(tap, &view) : st;

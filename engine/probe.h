@@ -63,11 +63,12 @@ typedef struct {
 
 /* Query rows [row0, row0+nrow) against keys [key0, key0+nkey); row i sees the keys sx_first_key(i)..i.
  * s: scores, -INFINITY where not visible; p: probabilities, 0 there; both (nrow, nkey), `ld` apart.
- * In the backward pass ds is the gradient of the loss with respect to s, else NULL. Borrowed. */
+ * In the backward pass ds is the gradient of the loss with respect to s, and z and dz are the rows of
+ * the head's output and of its gradient, (nrow,D), head->ldq apart; else NULL. Borrowed. */
 typedef struct {
 	const sx_head *head;
 	int64_t row0, nrow, key0, nkey, ld;
-	const sx_real *s, *p, *ds;
+	const sx_real *s, *p, *ds, *z, *dz;
 } sx_tile;
 
 /* First visible key of row i. */

@@ -72,6 +72,8 @@ sx_status sx_measures_new(sx_measures **out, sx_ctx *ctx, const sx_measure_opts 
 	bool ok = true;
 	for (int s = 0; s < SX_STAT_COUNT; s++) make(&m->stat[s], o->stats, heads, nan, &ok);
 	make(&m->offset_profile, o->stats, heads * SX_OFFSET_BINS, nan, &ok);
+	for (int g = 0; g < SX_GRAD_COUNT; g++) make(&m->grad[g], o->grad, heads, nan, &ok);
+	make(&m->key_flow, o->grad, heads * T, nan, &ok);
 	make(&m->rope_q, o->rope, heads * n_freq, nan, &ok);
 	make(&m->rope_k, o->rope, heads * n_freq, nan, &ok);
 	make(&m->rope_share, o->rope, heads * n_freq, nan, &ok);
@@ -105,7 +107,8 @@ void sx_measures_free(sx_measures *m)
 			       m->bound_lhs,       m->bound_rhs,        m->bound_paper,
 			       m->bound_allowance, m->value_bound,      m->value_bound_paper,
 			       m->grad_bound,      m->grad_bound_paper, m->osc_spread_h,
-			       m->wq_norm,         m->wk_norm};
+			       m->wq_norm,         m->wk_norm,          m->key_flow};
+	for (int g = 0; g < SX_GRAD_COUNT; g++) free(m->grad[g]);
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
 	free(m->bound_row);
 	free(m->bound_reason);

@@ -34,6 +34,16 @@ enum { SX_OFFSET_EXACT = 64, SX_OFFSET_BINS = SX_OFFSET_EXACT + 14 };
 int sx_offset_bin(int64_t offset);   /* offset < 2^20, larger ones go to the last bin */
 int64_t sx_offset_bin_edge(int bin); /* first offset of a bin */
 
+/* Norms per (sequence, layer, head) of the gradient of the sequence's mean loss. */
+typedef enum {
+	SX_GRAD_DS, /* by the scores */
+	SX_GRAD_DQ, /* by q, before rotation and after QK-norm */
+	SX_GRAD_DK,
+	SX_GRAD_DWQ, /* by the head's own rows of W_Q */
+	SX_GRAD_DWK,
+	SX_GRAD_COUNT
+} sx_grad;
+
 /* Inequalities and identities of the theory (docs/definitions.md), left side against right side: those
  * of attention alone, then those that come once per family of c. */
 /* clang-format off */
@@ -126,12 +136,15 @@ typedef struct {
 	double *grad_bound, *grad_bound_paper;                         /* (S,L,H,n_c,n_wrt)     */
 	double *osc_spread_h;                                          /* (S,L,H)               */
 	double *wq_norm, *wk_norm;                                     /* (L,H)                 */
-	double *map; /* (S,n_map,T,T), 0 where not visible   */
+	double *grad[SX_GRAD_COUNT];                                   /* (S,L,H)               */
+	double *key_flow; /* (S,L,H,T) sum over queries of alpha dL/dalpha               */
+	double *map;      /* (S,n_map,T,T), 0 where not visible   */
 } sx_measures;
 
 /* What to measure. */
 typedef struct {
 	bool stats, rope, ac, ac_gradients, spread, bounds;
+	bool grad; /* of the loss: needs a backward pass */
 	int64_t n_map;
 	const sx_map_choice *map;
 } sx_measure_opts;

@@ -2,15 +2,16 @@
 
 #include <stdlib.h>
 
-static const sx_observer_kind *const kinds[] = {&sx_observe_stats,  &sx_observe_rope,
-						&sx_observe_ac,     &sx_observe_maps,
-						&sx_observe_spread, &sx_observe_bounds};
-enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
+/* Those of the forward pass, then those of the backward pass. */
+static const sx_observer_kind *const kinds[] = {
+	&sx_observe_stats,  &sx_observe_rope,   &sx_observe_ac,  &sx_observe_maps,
+	&sx_observe_spread, &sx_observe_bounds, &sx_observe_grad};
+enum { N_KINDS = sizeof kinds / sizeof kinds[0], N_FORWARD = N_KINDS - 1 };
 
 struct sx_observers {
 	sx_probe probe[N_KINDS];
 	const sx_observer_kind *kind[N_KINDS];
-	int n;
+	int n, forward; /* all, and those of the forward pass */
 };
 
 sx_status sx_observers_new(sx_observers **out, sx_ctx *ctx, const sx_spec *spec,
@@ -34,6 +35,7 @@ sx_status sx_observers_new(sx_observers **out, sx_ctx *ctx, const sx_spec *spec,
 				       kinds[k]->name);
 		}
 		o->kind[o->n++] = kinds[k];
+		o->forward += k < N_FORWARD;
 	}
 	*out = o;
 	return SX_OK;
@@ -53,6 +55,12 @@ void sx_observers_place(sx_observers *o, int64_t seq0)
 
 const sx_probe *sx_observers_probes(const sx_observers *o, int *n)
 {
-	*n = o->n;
+	*n = o->forward;
 	return o->probe;
+}
+
+const sx_probe *sx_observers_backward(const sx_observers *o, int *n)
+{
+	*n = o->n - o->forward;
+	return o->probe + o->forward;
 }

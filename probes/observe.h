@@ -17,7 +17,9 @@ sx_status sx_observers_new(sx_observers **out, sx_ctx *ctx, const sx_spec *spec,
 void sx_observers_free(sx_observers *o);
 /* Sequence b of the next pass is sequence seq0 + b of the measures. */
 void sx_observers_place(sx_observers *o, int64_t seq0);
+/* Those of the forward pass, and those of the backward pass. */
 const sx_probe *sx_observers_probes(const sx_observers *o, int *n);
+const sx_probe *sx_observers_backward(const sx_observers *o, int *n);
 
 /* ---- one per file; state is allocated by _new and freed by _free ---- */
 
@@ -39,7 +41,7 @@ typedef struct {
 	void (*free)(void *self);
 } sx_observer_kind;
 extern const sx_observer_kind sx_observe_stats, sx_observe_rope, sx_observe_ac, sx_observe_maps,
-	sx_observe_spread, sx_observe_bounds;
+	sx_observe_spread, sx_observe_bounds, sx_observe_grad;
 
 /* Proposition 3.2 (4) of a constant sequence, seq of the measures: the rows of x (T,C), the residual
  * stream that leaves a layer, are equal. The observer does this between layers, the pass after the

@@ -207,6 +207,21 @@ out:
 	return st;
 }
 
+static const sx_run_id grad_id[SX_GRAD_COUNT] = {SX_RUN_GRAD_DS, SX_RUN_GRAD_DQ, SX_RUN_GRAD_DK,
+						 SX_RUN_GRAD_DWQ, SX_RUN_GRAD_DWK};
+
+static sx_status define_grad(sx_run *run, const sx_record_axes *a)
+{
+	sx_status st = SX_OK;
+	SX_TRY(axes_of_heads(run, a, SX_RUN_GRAD_STEP, SX_RUN_GRAD_PHASE, SX_RUN_GRAD_SEQUENCE,
+			     SX_RUN_GRAD_LAYER, SX_RUN_GRAD_HEAD));
+	SX_TRY(sx_run_axis_index(run, SX_RUN_GRAD_KEY, a->T));
+	for (int g = 0; g < SX_GRAD_COUNT; g++) SX_TRY(sx_run_define(run, grad_id[g]));
+	SX_TRY(sx_run_define(run, SX_RUN_GRAD_KEY_FLOW));
+out:
+	return st;
+}
+
 static sx_status define_maps(sx_run *run, const sx_record_axes *a)
 {
 	sx_status st = SX_OK;
@@ -249,6 +264,7 @@ sx_status sx_record_define(sx_run *run, const sx_record_axes *a)
 	if (a->measure->rope) SX_TRY(define_rope(run, a));
 	if (a->measure->ac) SX_TRY(define_ac(run, a));
 	if (a->measure->bounds) SX_TRY(define_bounds(run, a));
+	if (a->measure->grad) SX_TRY(define_grad(run, a));
 	if (a->measure->n_map) SX_TRY(define_maps(run, a));
 out:
 	return st;
@@ -390,6 +406,19 @@ out:
 	return st;
 }
 
+static sx_status put_grad(sx_run *run, const sx_measures *m, int64_t step, int phase)
+{
+	sx_status st = SX_OK;
+	int64_t rec = sx_run_records(run, SX_RUN_GRAD_STEP);
+	for (int g = 0; g < SX_GRAD_COUNT; g++)
+		SX_TRY(sx_run_put(run, grad_id[g], rec, (const double *)m->grad[g]));
+	SX_TRY(sx_run_put(run, SX_RUN_GRAD_KEY_FLOW, rec, (const double *)m->key_flow));
+	SX_TRY(put_step(run, SX_RUN_GRAD_STEP, SX_RUN_GRAD_PHASE, rec, step, phase));
+	SX_TRY(sx_run_flush(run, SX_RUN_GRAD_STEP));
+out:
+	return st;
+}
+
 sx_status sx_record_put(sx_run *run, sx_ctx *ctx, const sx_record_axes *a, const sx_measures *m,
 			const sx_spec *spec, int64_t step, int phase, bool with_maps)
 {
@@ -398,6 +427,7 @@ sx_status sx_record_put(sx_run *run, sx_ctx *ctx, const sx_record_axes *a, const
 	if (m->rope_q) SX_TRY(put_rope(run, ctx, m, spec, step, phase));
 	if (m->ac_value) SX_TRY(put_ac(run, m, step, phase));
 	if (m->bound_lhs) SX_TRY(put_bounds(run, m, step, phase));
+	if (m->key_flow) SX_TRY(put_grad(run, m, step, phase));
 	if (with_maps && m->map) SX_TRY(put_maps(run, a, m, step, phase));
 out:
 	return st;

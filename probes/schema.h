@@ -120,17 +120,19 @@ X(AC_TRAIN_C,         "/ac_train/c",         STR,   "c",     "1", "family of the
 X(AC_TRAIN_WRT,       "/ac_train/wrt",       STR,   "wrt",   "1", "what the gradient is taken by", NULL) \
 X(AC_TRAIN_VALUE,     "/ac_train/value",     F64, "step,layer,head,c",     "1", "A_c, mean over the training batch", NULL) \
 X(AC_TRAIN_GRAD_NORM, "/ac_train/grad_norm", F64, "step,layer,head,c,wrt", "1", "Frobenius norm of the gradient of A_c, mean over the training batch", NULL) \
-/* ---- /grad: the loss's gradients ---- */ \
+/* ---- /grad: of the sequence's mean loss ---- */ \
 X(GRAD_STEP,     "/grad/step",     I64,   "step",     "1", SX_STEP_NAME, NULL) \
 X(GRAD_PHASE,    "/grad/phase",    FLAGS, "step",     "1", SX_PHASE_NAME, SX_PHASES) \
 X(GRAD_SEQUENCE, "/grad/sequence", I32,   "sequence", "1", SX_SEQ_NAME, NULL) \
 X(GRAD_LAYER,    "/grad/layer",    I32,   "layer",    "1", "layer", NULL) \
 X(GRAD_HEAD,     "/grad/head",     I32,   "head",     "1", "query head", NULL) \
+X(GRAD_KEY,      "/grad/key",      I32,   "key",  "token", "position of the key", NULL) \
 X(GRAD_DS,       "/grad/ds",       F64, SX_SLH, "1",   "norm of the loss's gradient by the scores", NULL) \
-X(GRAD_DQ,       "/grad/dq",       F64, SX_SLH, "nat", "norm of the loss's gradient by the queries", NULL) \
-X(GRAD_DK,       "/grad/dk",       F64, SX_SLH, "nat", "norm of the loss's gradient by the keys", NULL) \
-X(GRAD_DWQ,      "/grad/dwq",      F64, SX_SLH, "nat", "norm of the loss's gradient by the query matrix", NULL) \
-X(GRAD_DWK,      "/grad/dwk",      F64, SX_SLH, "nat", "norm of the loss's gradient by the key matrix", NULL) \
+X(GRAD_DQ,       "/grad/dq",       F64, SX_SLH, "nat", "norm of the loss's gradient by the queries before rotation", NULL) \
+X(GRAD_DK,       "/grad/dk",       F64, SX_SLH, "nat", "norm of the loss's gradient by the keys before rotation, through this query head", NULL) \
+X(GRAD_DWQ,      "/grad/dwq",      F64, SX_SLH, "nat", "norm of the loss's gradient by the head's rows of the query matrix", NULL) \
+X(GRAD_DWK,      "/grad/dwk",      F64, SX_SLH, "nat", "norm of the loss's gradient by the head's rows of the key matrix, through this query head", NULL) \
+X(GRAD_KEY_FLOW, "/grad/key_flow", F64, SX_SLH ",key", "nat", "sum over queries of alpha times the loss's gradient by alpha", NULL) \
 /* ---- /rope: frequencies ---- */ \
 X(ROPE_STEP,        "/rope/step",        I64,   "step",     "1", SX_STEP_NAME, NULL) \
 X(ROPE_PHASE,       "/rope/phase",       FLAGS, "step",     "1", SX_PHASE_NAME, SX_PHASES) \
