@@ -1,4 +1,5 @@
 /* What becomes of a head through the drop: a file of known numbers against sums done here. */
+#include "analysis/ac_grad.h"
 #include "analysis/drop.h"
 #include "tests/run_fixture.h"
 
@@ -117,12 +118,68 @@ static void test_refusals(void **state)
 	sx_run_file_close(in);
 }
 
+/* Two files of gradients: means and ratios against sums done here. */
+static void write_gradients(struct fixture *f, const char *path, double factor)
+{
+	sx_run *run = NULL;
+	const char *family[] = {"diagonal", "previous"}, *wrt[] = {"wq", "wk"};
+	const uint8_t phase = 0;
+	const int64_t step = 0;
+	double x[SLH * C * 2];
+	for (int i = 0; i < SLH * C * 2; i++) x[i] = factor * (2 + sin(i * 0.7 * factor));
+	ok(f, sx_run_create(&run, &f->ctx, path, false));
+	ok(f, sx_run_grow(run, SX_RUN_AC_STEP, 1));
+	ok(f, sx_run_axis_index(run, SX_RUN_AC_SEQUENCE, SEQS));
+	ok(f, sx_run_axis_index(run, SX_RUN_AC_LAYER, LAYERS));
+	ok(f, sx_run_axis_index(run, SX_RUN_AC_HEAD, HEADS));
+	ok(f, sx_run_define(run, SX_RUN_AC_PHASE));
+	ok(f, sx_run_axis(run, SX_RUN_AC_C, C, family));
+	ok(f, sx_run_axis(run, SX_RUN_AC_WRT, 2, wrt));
+	ok(f, sx_run_define(run, SX_RUN_AC_GRAD_NORM));
+	ok(f, sx_run_start(run));
+	ok(f, sx_run_put(run, SX_RUN_AC_GRAD_NORM, 0, x));
+	ok(f, sx_run_put(run, SX_RUN_AC_PHASE, 0, &phase));
+	ok(f, sx_run_put(run, SX_RUN_AC_STEP, 0, &step));
+	ok(f, sx_run_close(&run, SX_RUN_COMPLETE));
+}
+
+static void test_gradients(void **state)
+{
+	struct fixture *f = *state;
+	sx_ac_grad g;
+	write_gradients(f, f->path[0], 3);
+	write_gradients(f, f->path[1], 1);
+	sx_run_file *a = open_run(f, f->path[0]), *b = open_run(f, f->path[1]);
+	ok(f, sx_ac_grad_compare(&g, &f->ctx, a, b, "previous", "wk", 1));
+	assert_int_equal(g.layers, LAYERS);
+	for (int l = 0; l < LAYERS; l++) {
+		double mean = 0, ratio = 0;
+		for (int s = 0; s < SEQS; s++) {
+			double x = 0, y = 0;
+			for (int h = 0; h < HEADS; h++) {
+				int i = (((s * LAYERS + l) * HEADS + h) * C + 1) * 2 + 1;
+				x += 3 * (2 + sin(i * 0.7 * 3)), y += 2 + sin(i * 0.7);
+			}
+			mean += x / HEADS / SEQS, ratio += x / y / SEQS;
+		}
+		assert_true(fabs(g.a[l].value - mean) < 1e-12);
+		assert_true(fabs(g.ratio[l].value - ratio) < 1e-12);
+		assert_true(g.ratio[l].lo <= g.ratio[l].value && g.ratio[l].value <= g.ratio[l].hi);
+	}
+	sx_ac_grad_free(&g);
+	refused(f, sx_ac_grad_compare(&g, &f->ctx, a, b, "first", "wk", 1), SX_EDATA, "no first");
+	refused(f, sx_ac_grad_compare(&g, &f->ctx, a, b, "previous", "h", 1), SX_EDATA, "no h");
+	sx_run_file_close(a);
+	sx_run_file_close(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_ac, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stat, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_gradients, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
