@@ -698,7 +698,7 @@ out:
 	return st;
 }
 
-static sx_status seal(sx_ctx *ctx, const char *dir)
+sx_status sx_train_seal(sx_ctx *ctx, const char *dir)
 {
 	int n = count_segments(dir);
 	char **paths = sx_calloc((size_t)n + 1, sizeof *paths), *out = sx_format("%s/run.h5", dir);
@@ -747,7 +747,7 @@ sx_status sx_train_run(sx_ctx *ctx, const sx_train_request *r)
 		if (end == SX_OK)
 			end = sx_run_close(&s.run,
 					   st == SX_OK ? SX_RUN_COMPLETE : SX_RUN_INTERRUPTED);
-		if (end == SX_OK && st == SX_OK) end = seal(ctx, r->dir);
+		if (end == SX_OK && st == SX_OK) end = sx_train_seal(ctx, r->dir);
 		if (end != SX_OK)
 			st = end;
 		else

@@ -220,4 +220,18 @@ typedef struct {
 sx_status sx_run_walk(sx_run_file *f, sx_status (*fn)(void *self, const sx_run_item *item),
 		      void *self) SX_NODISCARD;
 
+/* Reads every byte, which tests the checksums where there are any, and compares lengths and axes;
+ * calls `fault` for each thing that is wrong. */
+typedef struct {
+	int64_t datasets, summed; /* all, and those with checksums                            */
+	int64_t bytes;            /* read, uncompressed                                       */
+	int64_t missing;          /* NaN                                                      */
+	int64_t torn;             /* datasets with records after the last whole one: no fault */
+	int64_t faults;
+} sx_run_whole;
+/* SX_OK whatever it finds; SX_EDATA where the file cannot be listed, SX_ENOMEM. */
+sx_status sx_run_verify(sx_run_file *f, sx_run_whole *out,
+			void (*fault)(void *self, const char *path, const char *what),
+			void *self) SX_NODISCARD;
+
 #endif

@@ -102,6 +102,15 @@ sx_status sx_run_check(sx_run *run);
  * not refuse them. */
 sx_status sx_run_refuse_new(sx_run *run, const char *what);
 
+/* ---- a file being read (runfile_read.c, runfile_verify.c) ---- */
+
+struct sx_run_file {
+	sx_ctx *ctx;
+	char *path;
+	hid_t file;
+	bool live;
+};
+
 /* ---- for the seal ---- */
 
 hid_t sx_run_file_hid(const sx_run_file *f);

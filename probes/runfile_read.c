@@ -9,13 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct sx_run_file {
-	sx_ctx *ctx;
-	char *path;
-	hid_t file;
-	bool live;
-};
-
 hid_t sx_run_file_hid(const sx_run_file *f)
 {
 	return f->file;

@@ -54,6 +54,9 @@ for at in 3 8 14 16 21; do
 	if [ $code = 137 ]; then ok; else no "the run ended ($code) before it could be killed after update $at"; fi
 	want 0 '' "$sextant" info killed
 	want 0 '' "$sextant" ls killed
+	want 0 '' "$sextant" check killed
+	want 0 '' "$sextant" recover killed
+	want 0 '' "$sextant" check killed/run.h5
 	want 0 '' "$sextant" train tiny.yaml -o killed -q --resume
 	same whole/checkpoints/step-00000045/model.safetensors killed/checkpoints/step-00000045/model.safetensors
 	same whole/checkpoints/step-00000045/optimizer.safetensors killed/checkpoints/step-00000045/optimizer.safetensors
@@ -62,6 +65,18 @@ for at in 3 8 14 16 21; do
 		if cmp -s a.txt b.txt; then ok; else no "resumed after update $at: $d differs"; fi
 	done
 done
+# what a flipped bit does, and mending it from the segments
+want 73 'nothing is to be recovered' "$sextant" recover whole
+cp whole/run.h5 damaged.h5
+flip() { printf '%b' "\\x$(printf %02x $(($(od -An -tu1 -j "$2" -N1 "$1") ^ 64)))" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>>err.txt; }
+flip whole/run.h5 $(($(stat -c %s whole/run.h5) / 2))
+want 1 '' "$sextant" check whole
+want 0 '' "$sextant" recover whole
+same whole/run.h5 damaged.h5
+flip whole/checkpoints/step-00000045/model.safetensors 2000
+want 1 '' "$sextant" check whole
+flip whole/checkpoints/step-00000045/model.safetensors 2000
+want 0 '' "$sextant" check whole
 want 73 'holds a run already' "$sextant" train tiny.yaml -o whole -q
 want 78 'train.lr' "$sextant" train tiny.yaml -o whole -q --resume train.lr=0.002
 want 66 'no run to resume' "$sextant" train tiny.yaml -o nothing -q --resume

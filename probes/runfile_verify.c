@@ -1,0 +1,156 @@
+/* Is a run file whole? Every byte is read, which tests the checksums where there are any, and what
+ * belongs together is compared. */
+#include "probes/runfile_priv.h"
+
+#include <hdf5_hl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+	sx_run_file *f;
+	sx_run_whole *whole;
+	void (*fault)(void *self, const char *path, const char *what);
+	void *self;
+	void *buf;
+	size_t size;
+} verifier;
+
+static void fault(verifier *v, const char *path, const char *what)
+{
+	v->whole->faults++;
+	v->fault(v->self, path, what);
+}
+
+static void count_missing(verifier *v, const float *f32, const double *f64, size_t n)
+{
+	for (size_t i = 0; i < n; i++) v->whole->missing += f32 ? isnan(f32[i]) : isnan(f64[i]);
+}
+
+/* Rows [row, row + n) as they are stored. */
+static bool read_rows(verifier *v, hid_t set, hid_t type, int ndim, const hsize_t *dims,
+		      hsize_t row, hsize_t n)
+{
+	hsize_t start[SX_RUN_MAX_DIMS] = {row}, count[SX_RUN_MAX_DIMS];
+	memcpy(count, dims, (size_t)ndim * sizeof *count);
+	if (ndim > 0) count[0] = n;
+	hid_t space = H5Dget_space(set), block = H5Screate_simple(ndim, count, NULL);
+	bool ok = space >= 0 && block >= 0;
+	if (ok && ndim > 0)
+		ok = H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0;
+	if (ok) ok = H5Dread(set, type, block, space, H5P_DEFAULT, v->buf) >= 0;
+	if (ok && H5Tis_variable_str(type) > 0) H5Dvlen_reclaim(type, block, H5P_DEFAULT, v->buf);
+	if (space >= 0) H5Sclose(space);
+	if (block >= 0) H5Sclose(block);
+	return ok;
+}
+
+/* Reads a dataset some rows at a time. */
+static sx_status read_all(verifier *v, const char *path, hid_t set, hid_t type, int ndim,
+			  const hsize_t *dims)
+{
+	enum { AT_ONCE = 4 << 20 };
+	size_t element = H5Tget_size(type), per_row = element;
+	for (int i = 1; i < ndim; i++) per_row *= (size_t)dims[i];
+	hsize_t rows = ndim > 0 ? dims[0] : 1, step = per_row ? AT_ONCE / per_row : rows;
+	if (step < 1) step = 1;
+	if (step > rows) step = rows;
+	if (per_row * (size_t)step > v->size) {
+		free(v->buf);
+		v->size = per_row * (size_t)step;
+		v->buf = sx_calloc(v->size, 1);
+		if (!v->buf) {
+			v->size = 0;
+			return sx_fail(v->f->ctx, SX_ENOMEM, "no memory to read %s of %s", path,
+				       v->f->path);
+		}
+	}
+	bool f32 = H5Tequal(type, H5T_IEEE_F32LE) > 0, f64 = H5Tequal(type, H5T_IEEE_F64LE) > 0;
+	for (hsize_t row = 0; per_row > 0 && row < rows; row += step) {
+		hsize_t n = rows - row < step ? rows - row : step;
+		if (!read_rows(v, set, type, ndim, dims, row, n)) {
+			fault(v, path, "cannot be read: it is damaged");
+			return SX_OK;
+		}
+		v->whole->bytes += (int64_t)(per_row * (size_t)n);
+		if (f32 || f64)
+			count_missing(v, f32 ? v->buf : NULL, f64 ? v->buf : NULL,
+				      per_row * (size_t)n / element);
+	}
+	return SX_OK;
+}
+
+/* The extent of a one-dimensional dataset, -1 if there is none such. */
+static int64_t length_of(const sx_run_file *f, const char *path)
+{
+	hsize_t dims[H5S_MAX_RANK];
+	hid_t set = H5Lexists(f->file, path, H5P_DEFAULT) > 0 ? H5Dopen2(f->file, path, H5P_DEFAULT)
+							      : -1;
+	hid_t space = set < 0 ? -1 : H5Dget_space(set);
+	int ndim = space < 0 ? -1 : H5Sget_simple_extent_dims(space, dims, NULL);
+	if (space >= 0) H5Sclose(space);
+	if (set >= 0) H5Dclose(set);
+	return ndim == 1 ? (int64_t)dims[0] : -1;
+}
+
+/* Axes: there, and as long as the dataset. Along a growing axis the dataset may be longer: those are
+ * records that were being written, and nobody reads them; shorter, and records are lost. */
+static void compare_axes(verifier *v, const sx_run_item *item)
+{
+	const char *slash = strrchr(item->path, '/');
+	for (int i = 0; i < item->ndim; i++) {
+		char *path =
+			sx_format("%.*s/%s", (int)(slash - item->path), item->path, item->axes[i]);
+		int64_t n = path && item->axes[i][0] ? length_of(v->f, path) : -1;
+		bool grows = !strcmp(item->axes[i], "step") || !strcmp(item->axes[i], "sample") ||
+			     !strcmp(item->axes[i], "ckpt");
+		free(path);
+		if (n < 0)
+			fault(v, item->path, "an axis has no dimension scale of its name");
+		else if (item->dims[i] < n || (item->dims[i] > n && !grows))
+			fault(v, item->path, "is not as long as its axis");
+		else if (item->dims[i] > n)
+			v->whole->torn++;
+	}
+	if (!item->units[0]) fault(v, item->path, "has no units");
+	if (!item->long_name[0]) fault(v, item->path, "has no long_name");
+}
+
+static sx_status verify_set(void *self, const sx_run_item *item)
+{
+	verifier *v = self;
+	hsize_t dims[SX_RUN_MAX_DIMS];
+	sx_status st = SX_OK;
+	v->whole->datasets++;
+	compare_axes(v, item);
+	for (int i = 0; i < item->ndim; i++) dims[i] = (hsize_t)item->dims[i];
+	hid_t set = H5Dopen2(v->f->file, item->path, H5P_DEFAULT);
+	hid_t type = set < 0 ? -1 : H5Dget_type(set);
+	hid_t made = set < 0 ? -1 : H5Dget_create_plist(set);
+	if (type < 0 || made < 0)
+		fault(v, item->path, "does not open");
+	else
+		st = read_all(v, item->path, set, type, item->ndim, dims);
+	if (made >= 0 && H5Pall_filters_avail(made) > 0 && H5Pget_nfilters(made) > 0) {
+		unsigned flags;
+		size_t n = 0;
+		if (H5Pget_filter_by_id2(made, H5Z_FILTER_FLETCHER32, &flags, &n, NULL, 0, NULL,
+					 NULL) >= 0)
+			v->whole->summed++;
+	}
+	if (made >= 0) H5Pclose(made);
+	if (type >= 0) H5Tclose(type);
+	if (set >= 0) H5Dclose(set);
+	return st;
+}
+
+sx_status sx_run_verify(sx_run_file *f, sx_run_whole *out,
+			void (*on_fault)(void *self, const char *path, const char *what),
+			void *self)
+{
+	verifier v = {.f = f, .whole = out, .fault = on_fault, .self = self};
+	*out = (sx_run_whole){0};
+	sx_status st = sx_run_walk(f, verify_set, &v);
+	free(v.buf);
+	return st;
+}
