@@ -17,7 +17,7 @@ extern const sx_cmd sx_cmd_trace;
 typedef struct {
 	sx_common common;
 	const char *model, *text, *tokens, *prompt, *out, *maps, *maps_type, *ac, *tokenizer;
-	bool logits, f64, bos_given, bos;
+	bool held_out, logits, f64, bos_given, bos;
 	int64_t length, sequences;
 	int n;
 	char **overrides;
@@ -27,6 +27,7 @@ enum {
 	KEY_TEXT = 0x100,
 	KEY_TOKENS,
 	KEY_PROMPT,
+	KEY_HELD_OUT,
 	KEY_MAPS,
 	KEY_MAPS_TYPE,
 	KEY_LOGITS,
@@ -44,6 +45,7 @@ static const struct argp_option options[] = {
 	{"text", KEY_TEXT, "FILE", 0, "trace this text", 1},
 	{"tokens", KEY_TOKENS, "FILE", 0, "trace these ids: text, .npy, or .bin of llm.c or nanoGPT", 1},
 	{"prompt", KEY_PROMPT, "TEXT", 0, "trace this text itself", 1},
+	{"held-out", KEY_HELD_OUT, NULL, 0, "trace windows of the text that MODEL, a run or a configuration, holds back (default: 8, of its context's length)", 1},
 	{"output", 'o', "FILE.h5", 0, "the run file to write", 1},
 	{"length", KEY_LENGTH, "N", 0, "cut the input into sequences of N tokens (default: one sequence of all of it)", 2},
 	{"sequences", KEY_SEQUENCES, "K", 0, "take the first K of them (default: all)", 2},
@@ -80,6 +82,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_PROMPT:
 		a->prompt = arg;
+		return 0;
+	case KEY_HELD_OUT:
+		a->held_out = true;
 		return 0;
 	case KEY_MAPS:
 		a->maps = arg;
@@ -127,8 +132,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!a->model) argp_error(state, "which MODEL?");
 		if (!a->out || !*a->out) argp_error(state, "where to? -o FILE.h5");
-		if ((a->text != NULL) + (a->tokens != NULL) + (a->prompt != NULL) != 1)
-			argp_error(state, "want one of --text, --tokens, --prompt");
+		if ((a->text != NULL) + (a->tokens != NULL) + (a->prompt != NULL) + a->held_out !=
+		    1)
+			argp_error(state, "want one of --text, --tokens, --prompt, --held-out");
 		if (strcmp(a->maps_type, "f16") != 0 && strcmp(a->maps_type, "f32") != 0)
 			argp_error(state, "--maps-type %s: want f16 or f32", a->maps_type);
 		return 0;
@@ -163,6 +169,32 @@ static sx_status all_ids(int32_t **ids, int64_t *n, int64_t *cols, sx_ctx *ctx, 
 	*cols = *n;
 out:
 	free(text);
+	return st;
+}
+
+/* The text windows of a training run's probe batch, and the ones after them: the same for every model
+ * with this seed and this data. */
+static sx_status held_out(input *in, sx_ctx *ctx, const arguments *a, const sx_source *s)
+{
+	sx_status st = SX_OK;
+	sx_data data = {0};
+	if (!s->has_config)
+		return sx_fail(
+			ctx, SX_EDATA,
+			"%s does not say what text it holds back: --held-out is for runs and "
+			"configurations, give --text",
+			s->name);
+	in->S = a->sequences ? a->sequences : SX_HELD_OUT_SEQUENCES;
+	in->T = a->length ? a->length : s->spec.T;
+	in->tokens = sx_calloc((size_t)(in->S * in->T), sizeof *in->tokens);
+	in->target = sx_calloc((size_t)(in->S * in->T), sizeof *in->target);
+	if (!in->tokens || !in->target) return sx_fail(ctx, SX_ENOMEM, "no memory for the input");
+	SX_TRY(sx_data_open(&data, ctx, &s->cfg, s->spec.V));
+	for (int64_t k = 0; k < in->S; k++)
+		SX_TRY(sx_language_probe(in->tokens + k * in->T, in->target + k * in->T, NULL, ctx,
+					 &data.lang, SX_PROBE_TEXT, in->T, s->seed, (uint64_t)k));
+out:
+	sx_data_free(&data);
 	return st;
 }
 
@@ -276,7 +308,7 @@ static sx_status trace(sx_ctx *ctx, const arguments *a, const char *command)
 	int64_t n_c = 0;
 	SX_TRY(parse_families(family, &n_c, ctx, a->ac));
 	SX_TRY(sx_source_open(&s, ctx, a->model, a->tokenizer, a->n, a->overrides, NULL));
-	SX_TRY(read_input(&in, ctx, a, &s));
+	SX_TRY(a->held_out ? held_out(&in, ctx, a, &s) : read_input(&in, ctx, a, &s));
 	if (a->maps) SX_TRY(sx_select_heads(&map, &o.n_map, ctx, a->maps, s.spec.L, s.spec.H));
 	o.map = map;
 	SX_TRY(sx_measures_new(&m, ctx, &o, in.S, s.spec.L, s.spec.H, in.T, s.spec.D / 2, n_c));

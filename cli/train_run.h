@@ -18,4 +18,8 @@ typedef struct {
  * SX_ECONFIG where it is and the configuration differs. */
 sx_status sx_train_run(sx_ctx *ctx, const sx_train_request *r) SX_NODISCARD;
 
+/* Whether a branch may set this key to something else than the run it branches from: everything after
+ * the drop, and what only looks on. */
+bool sx_train_branch_may_change(const char *key);
+
 #endif
