@@ -173,20 +173,6 @@ static sx_flops per_token(sx_flops f, int64_t T)
 	return (sx_flops){.linear = f.linear / (double)T, .attention = f.attention / (double)T};
 }
 
-static sx_file_axes axes_of_heads(const sx_spec *s, int64_t S, int64_t T, int64_t n_c,
-				  int64_t n_map)
-{
-	return (sx_file_axes){.sequence = S,
-			      .layer = s->L,
-			      .head = s->H,
-			      .offset_bin = SX_OFFSET_BINS,
-			      .c = n_c,
-			      .wrt = SX_WRT_COUNT,
-			      .freq = s->D / 2,
-			      .map = n_map,
-			      .query = T};
-}
-
 /* Groups of what observers find; `samples` sequences with maps. */
 static void add_measured(plan *p, const sx_file_axes *axes, const sx_measure_opts *o,
 			 int64_t records, int64_t samples)
@@ -209,27 +195,6 @@ static sx_status check_tokens(sx_ctx *ctx, const char *what, int64_t sequences, 
 }
 
 /* ---- of a training run ---- */
-
-/* The spec train would make; init's model is not loaded, only looked at. */
-static sx_status spec_of(sx_spec *out, sx_ctx *ctx, sx_config *cfg)
-{
-	sx_status st = SX_OK;
-	sx_tokenizer *tok = NULL;
-	sx_source init = {0};
-	if (cfg->init[0]) {
-		SX_TRY(sx_source_open(&init, ctx, cfg->init, cfg->data.tokenizer, 0, NULL, NULL));
-		SX_TRY(sx_config_adopt(cfg, ctx, &init.spec));
-		SX_TRY(sx_config_spec(cfg, init.spec.V, out, ctx));
-		out->tied = init.spec.tied;
-	} else {
-		SX_TRY(sx_tokenizer_open(&tok, ctx, cfg->data.tokenizer, 0));
-		SX_TRY(sx_config_spec(cfg, sx_tokenizer_vocab(tok), out, ctx));
-	}
-out:
-	sx_tokenizer_free(tok);
-	sx_source_free(&init);
-	return st;
-}
 
 static void plan_work(plan *p, const sx_config *cfg, const sx_measure_opts *o, sx_run_counts n)
 {
@@ -275,26 +240,11 @@ static void plan_memory(plan *p, const sx_config *cfg, const sx_measure_opts *o,
 		add_memory(p, "evaluation", sx_cost_evaluation_bytes(cfg, s, p->threads));
 }
 
-static int64_t distance_bins(const sx_config *cfg)
-{
-	int64_t longest = 2, bins = 1;
-	for (size_t i = 0; i < cfg->eval.lengths.n; i++)
-		if (cfg->eval.lengths.at[i] > longest) longest = cfg->eval.lengths.at[i];
-	while ((longest - 1) >> bins) bins++;
-	return bins;
-}
-
 static void plan_files(plan *p, const sx_config *cfg, const sx_measure_opts *o, sx_run_counts n)
 {
 	const sx_spec *s = &p->spec;
-	int64_t S = sx_cost_probe_sequences(cfg), T = sx_cost_probe_length(cfg, s);
-	int64_t updates = sx_run_updates(cfg);
-	sx_file_axes axes = axes_of_heads(s, S, T, (int64_t)cfg->probe.ac.n, o->n_map);
-	axes.maps_f32 = strcmp(cfg->probe.maps.type, "f32") == 0;
-	axes.losses = cfg->eval.windows > 0;
-	axes.context_length = (int64_t)cfg->eval.lengths.n;
-	axes.kind = sx_cost_needle_kinds(cfg);
-	axes.distance = axes.kind ? distance_bins(cfg) : 0;
+	int64_t updates = sx_run_updates(cfg), S = sx_cost_probe_sequences(cfg);
+	sx_file_axes axes = sx_cost_run_axes(cfg, s, o->n_map);
 	add_file(p, "/train", &axes, updates);
 	add_file(p, "/eval", &axes, axes.context_length ? n.evals : 0);
 	add_measured(p, &axes, o, n.probes, n.maps * S);
@@ -308,14 +258,14 @@ static sx_status plan_run(plan *p, sx_ctx *ctx, sx_config *cfg)
 {
 	sx_status st = SX_OK;
 	sx_map_choice *map = NULL;
-	SX_TRY(spec_of(&p->spec, ctx, cfg));
+	SX_TRY(sx_source_spec(&p->spec, ctx, cfg));
 	SX_TRY(check_tokens(ctx, "train.batch, model.context", cfg->train.batch, p->spec.T));
 	SX_TRY(check_tokens(ctx, "probe.sequences, probe.length", sx_cost_probe_sequences(cfg),
 			    sx_cost_probe_length(cfg, &p->spec)));
 	for (size_t i = 0; i < cfg->eval.lengths.n; i++)
 		SX_TRY(check_tokens(ctx, "eval.lengths", 1, cfg->eval.lengths.at[i]));
 	sx_measure_opts o = sx_cost_measures(cfg);
-	sx_run_counts n = sx_cost_counts(cfg);
+	sx_run_counts n = sx_cost_counts(cfg, 0);
 	if (sx_cost_probe_sequences(cfg) == 0) n.probes = n.maps = 0;
 	if (n.maps > 0)
 		SX_TRY(sx_select_heads(&map, &o.n_map, ctx, cfg->probe.maps.heads, p->spec.L,
@@ -378,7 +328,7 @@ static sx_status plan_trace(plan *p, sx_ctx *ctx, const arguments *a)
 	add_memory(p, "observers", sx_cost_probe_bytes(s, &o, S, T, FAMILIES, p->threads));
 	add_memory(p, "tokens and losses", S * T * (int64_t)(2 * sizeof(int32_t) + sizeof(double)));
 	if (a->logits) add_memory(p, "logits", S * T * s->V * (int64_t)sizeof(float));
-	sx_file_axes axes = axes_of_heads(s, S, T, FAMILIES, o.n_map);
+	sx_file_axes axes = sx_cost_trace_axes(s, S, T, FAMILIES, o.n_map);
 	axes.vocab = a->logits ? s->V : 0;
 	add_measured(p, &axes, &o, 1, S);
 	add_file(p, "/out", &axes, 1);

@@ -91,16 +91,16 @@ sx_run_due sx_run_due_at(const sx_config *cfg, int64_t step)
 	return due;
 }
 
-sx_run_counts sx_cost_counts(const sx_config *cfg)
+sx_run_counts sx_cost_counts(const sx_config *cfg, int64_t first)
 {
 	sx_run_counts n = {0};
 	int64_t last = sx_run_updates(cfg);
-	for (int64_t k = 0; k <= last; k++) {
+	for (int64_t k = first; k <= last; k++) {
 		sx_run_due due = sx_run_due_at(cfg, k);
 		int64_t times = k == cfg->train.drop_at ? 2 : 1;
 		n.probes += due.probe ? times : 0;
 		n.maps += due.maps ? times : 0;
-		n.evals += due.eval;
+		n.evals += due.eval && k > first;
 		n.checkpoints += due.checkpoint;
 	}
 	return n;
@@ -292,4 +292,39 @@ void sx_cost_group(const char *group, const sx_file_axes *a, int64_t *record, in
 			continue;
 		*(grows(id) ? record : fixed) += dataset_bytes(id, a);
 	}
+}
+
+sx_file_axes sx_cost_trace_axes(const sx_spec *s, int64_t S, int64_t T, int64_t n_c, int64_t n_map)
+{
+	return (sx_file_axes){.sequence = S,
+			      .layer = s->L,
+			      .head = s->H,
+			      .offset_bin = SX_OFFSET_BINS,
+			      .c = n_c,
+			      .wrt = SX_WRT_COUNT,
+			      .freq = s->D / 2,
+			      .map = n_map,
+			      .query = T};
+}
+
+static int64_t distance_bins(const sx_config *cfg)
+{
+	int64_t longest = 2, bins = 1;
+	for (size_t i = 0; i < cfg->eval.lengths.n; i++)
+		if (cfg->eval.lengths.at[i] > longest) longest = cfg->eval.lengths.at[i];
+	while ((longest - 1) >> bins) bins++;
+	return bins;
+}
+
+sx_file_axes sx_cost_run_axes(const sx_config *cfg, const sx_spec *s, int64_t n_map)
+{
+	sx_file_axes a =
+		sx_cost_trace_axes(s, sx_cost_probe_sequences(cfg), sx_cost_probe_length(cfg, s),
+				   (int64_t)cfg->probe.ac.n, n_map);
+	a.maps_f32 = strcmp(cfg->probe.maps.type, "f32") == 0;
+	a.losses = cfg->eval.windows > 0;
+	a.context_length = (int64_t)cfg->eval.lengths.n;
+	a.kind = sx_cost_needle_kinds(cfg);
+	a.distance = a.kind ? distance_bins(cfg) : 0;
+	return a;
 }

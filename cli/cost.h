@@ -49,11 +49,11 @@ typedef struct {
 	bool probe, maps, eval, checkpoint;
 } sx_run_due;
 sx_run_due sx_run_due_at(const sx_config *cfg, int64_t step);
-/* How often each comes in a whole run. */
+/* How often each comes in a run from step `first` on: 0, or the checkpoint it begins with. */
 typedef struct {
 	int64_t probes, maps, evals, checkpoints;
 } sx_run_counts;
-sx_run_counts sx_cost_counts(const sx_config *cfg);
+sx_run_counts sx_cost_counts(const sx_config *cfg, int64_t first);
 
 /* The probe batch: sequences, their length, what is measured (without maps). */
 int64_t sx_cost_probe_sequences(const sx_config *cfg);
@@ -82,6 +82,9 @@ typedef struct {
 		kind, distance;
 	bool maps_f32, losses; /* losses: /eval has nll */
 } sx_file_axes;
+/* Of a trace of S sequences of T tokens with n_c families of A_c and n_map maps; of a run. */
+sx_file_axes sx_cost_trace_axes(const sx_spec *s, int64_t S, int64_t T, int64_t n_c, int64_t n_map);
+sx_file_axes sx_cost_run_axes(const sx_config *cfg, const sx_spec *s, int64_t n_map);
 /* What a run or a trace stores in a group ("/stats"): *record for each record of its growing axis,
  * *fixed once. Texts count as if they had their greatest length. */
 void sx_cost_group(const char *group, const sx_file_axes *a, int64_t *record, int64_t *fixed);

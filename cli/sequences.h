@@ -17,6 +17,8 @@ typedef struct {
 	int64_t length, sequences; /* 0 = not given */
 } sx_input_words;
 
+enum { SX_HELD_OUT_SEQUENCES = 8 }; /* of each kind, that `trace` takes where it is not told */
+
 enum {
 	SX_KEY_TEXT = 0x5901,
 	SX_KEY_TOKENS,

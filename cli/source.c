@@ -273,6 +273,26 @@ sx_status sx_source_model(sx_model **out, sx_ctx *ctx, const sx_source *s)
 	return st;
 }
 
+sx_status sx_source_spec(sx_spec *out, sx_ctx *ctx, sx_config *cfg)
+{
+	sx_status st = SX_OK;
+	sx_tokenizer *tok = NULL;
+	sx_source init = {0};
+	if (cfg->init[0]) {
+		SX_TRY(sx_source_open(&init, ctx, cfg->init, cfg->data.tokenizer, 0, NULL, NULL));
+		SX_TRY(sx_config_adopt(cfg, ctx, &init.spec));
+		SX_TRY(sx_config_spec(cfg, init.spec.V, out, ctx));
+		out->tied = init.spec.tied;
+	} else {
+		SX_TRY(sx_tokenizer_open(&tok, ctx, cfg->data.tokenizer, 0));
+		SX_TRY(sx_config_spec(cfg, sx_tokenizer_vocab(tok), out, ctx));
+	}
+out:
+	sx_tokenizer_free(tok);
+	sx_source_free(&init);
+	return st;
+}
+
 /* ---- training data ---- */
 
 sx_status sx_data_open(sx_data *out, sx_ctx *ctx, const sx_config *cfg, int vocab)

@@ -46,6 +46,10 @@ sx_status sx_checkpoint_find(char **out, int64_t *found, sx_ctx *ctx, const char
 /* "RUN@1400" -> RUN, 1400; without "@" step = -1. *run is the caller's. */
 sx_status sx_checkpoint_split(char **run, int64_t *step, sx_ctx *ctx, const char *arg) SX_NODISCARD;
 
+/* The shape of the model a configuration trains; init's model is not loaded, only looked at, and
+ * cfg takes its shape. SX_ENOINPUT, SX_EDATA, SX_ECONFIG. */
+sx_status sx_source_spec(sx_spec *out, sx_ctx *ctx, sx_config *cfg) SX_NODISCARD;
+
 /* ---- training data ---- */
 
 typedef struct {

@@ -517,8 +517,7 @@ static sx_status check_same_config(sx_ctx *ctx, const sx_config *cfg, const char
 	return st;
 }
 
-/* What a branch may change: everything after the drop, and what only looks on. */
-static bool may_branch(const char *key)
+bool sx_train_branch_may_change(const char *key)
 {
 	static const char *const free_keys[] = {"train.drop", "probe.", "eval.",
 						"train.checkpoint"};
@@ -547,7 +546,7 @@ static sx_status start_from_branch(session *s)
 	const sx_option *keys[SX_OPTION_COUNT];
 	int n = sx_config_diff(&old, s->cfg, keys);
 	for (int i = 0; i < n; i++)
-		if (!may_branch(keys[i]->key)) {
+		if (!sx_train_branch_may_change(keys[i]->key)) {
 			st = sx_fail(s->ctx, SX_ECONFIG,
 				     "--branch %s: %s differs from that run's; only train.drop_at, "
 				     "train.drop.*, train.checkpoint_*, probe.* and eval.* may",

@@ -235,7 +235,7 @@ static void runs_are_counted(void **state)
 	char *const with[] = {drop, at}, *const without[] = {never, no_eval, last};
 	/* 0, 50 .. 1750 and 1763; 913, 918 .. 1013, the drop in them, twice */
 	sx_config cfg = config(2, with);
-	sx_run_counts n = sx_cost_counts(&cfg);
+	sx_run_counts n = sx_cost_counts(&cfg, 0);
 	assert_int_equal(sx_run_updates(&cfg), 1763);
 	assert_int_equal(n.probes, 37 + 21 + 1);
 	assert_int_equal(n.maps, 5 + 2);         /* 0, 500, 1000, 1500, 1763; the drop twice */
@@ -243,7 +243,7 @@ static void runs_are_counted(void **state)
 	assert_int_equal(n.checkpoints, 18 + 3); /* 0 .. 1700; 7, 963, 1763                  */
 	sx_config_free(&cfg);
 	cfg = config(3, without);
-	n = sx_cost_counts(&cfg);
+	n = sx_cost_counts(&cfg, 0);
 	assert_int_equal(n.probes, 0);
 	assert_int_equal(n.maps, 0);
 	assert_int_equal(n.evals, 0);
