@@ -225,6 +225,20 @@ void sx_fig_band(sx_fig *f, int panel, int series, const double *x, const double
 	if (m && !(m->high = copied(f, hi, n))) m->n = 0;
 }
 
+void sx_fig_bars(sx_fig *f, int panel, int series, const double *x, const double *lo,
+		 const double *hi, int64_t n)
+{
+	sx_fig_mark *m = add_mark(f, panel, MARK_BARS, series, x, lo, n);
+	if (m && !(m->high = copied(f, hi, n))) m->n = 0;
+}
+
+void sx_fig_guide(sx_fig *f, int panel, const double *x, const double *y, int64_t n,
+		  const char *label)
+{
+	sx_fig_mark *m = add_mark(f, panel, MARK_GUIDE, -1, x, y, n);
+	if (m) m->label = kept(f, sx_strdup(label));
+}
+
 void sx_fig_points(sx_fig *f, int panel, int series, const double *x, const double *y, int64_t n)
 {
 	add_mark(f, panel, MARK_POINTS, series, x, y, n);
@@ -306,15 +320,15 @@ static void put_cells(FILE *out, const sx_fig *f, int panel, const sx_fig_mark *
 
 static void put_marks(FILE *out, const sx_fig *f, int panel)
 {
-	static const char *const names[] = {"heat", "rule", "vline",  "band",
-					    "raw",  "line", "points", "note"};
+	static const char *const names[] = {"heat", "rule", "vline", "guide",  "band",
+					    "bars", "raw",  "line",  "points", "note"};
 	const sx_fig_panel_data *p = &f->panel[panel];
 	for (int k = 0; k < p->n_mark; k++) {
 		const sx_fig_mark *m = &p->mark[k];
 		const char *name = m->label        ? m->label
 				   : m->series < 0 ? ""
 						   : f->series[m->series].label;
-		bool band = m->kind == MARK_BAND;
+		bool band = m->kind == MARK_BAND || m->kind == MARK_BARS;
 		put_cells(out, f, panel, m);
 		for (int64_t i = 0; i < m->n && m->kind != MARK_RULE; i++) {
 			put_place(out, f, panel, names[m->kind], name);

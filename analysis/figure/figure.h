@@ -34,7 +34,14 @@ const sx_fig_style *sx_fig_style_find(const char *name); /* NULL if there is non
 
 typedef enum { SX_FIG_ROPE, SX_FIG_NOPE, SX_FIG_DROPE, SX_FIG_CONTROL, SX_FIG_OTHER } sx_fig_kind;
 typedef enum { SX_FIG_SOLID, SX_FIG_DASHED, SX_FIG_DASHDOT, SX_FIG_DOTTED } sx_fig_dash;
-typedef enum { SX_FIG_CIRCLE, SX_FIG_SQUARE, SX_FIG_TRIANGLE, SX_FIG_DIAMOND } sx_fig_marker;
+typedef enum {
+	SX_FIG_CIRCLE,
+	SX_FIG_SQUARE,
+	SX_FIG_TRIANGLE,
+	SX_FIG_DIAMOND,
+	SX_FIG_TRIANGLE_DOWN,
+	SX_FIG_CROSS
+} sx_fig_marker;
 
 typedef struct {
 	double rgb[3]; /* 0..1, sRGB */
@@ -111,6 +118,12 @@ void sx_fig_line(sx_fig *f, int panel, int series, const double *x, const double
 void sx_fig_pale(sx_fig *f, int panel, int series, const double *x, const double *y, int64_t n);
 void sx_fig_band(sx_fig *f, int panel, int series, const double *x, const double *lo,
 		 const double *hi, int64_t n);
+/* Thin vertical bars from lo to hi: intervals where bands would hide one another. */
+void sx_fig_bars(sx_fig *f, int panel, int series, const double *x, const double *lo,
+		 const double *hi, int64_t n);
+/* A thin dotted grey line of no series, such as a chance level. label names it in the numbers. */
+void sx_fig_guide(sx_fig *f, int panel, const double *x, const double *y, int64_t n,
+		  const char *label);
 void sx_fig_points(sx_fig *f, int panel, int series, const double *x, const double *y, int64_t n);
 /* Cells coloured by z (rows, cols), the centre of cell (r, c) at x = c, y = r. NaN is light grey: no
  * value, which differs from 0. Of cells smaller than a printer's dot the one farthest from zero is

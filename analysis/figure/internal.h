@@ -11,7 +11,9 @@ typedef enum {
 	MARK_HEAT,
 	MARK_RULE,
 	MARK_VLINE,
+	MARK_GUIDE,
 	MARK_BAND,
+	MARK_BARS,
 	MARK_PALE,
 	MARK_LINE,
 	MARK_POINTS,
@@ -23,10 +25,10 @@ typedef struct {
 	mark_kind kind;
 	int series; /* -1: none                                        */
 	int64_t n;
-	double *x, *y, *high; /* (n); of a band y is the lower edge, else high is NULL */
+	double *x, *y, *high; /* (n); of a band or bars y is the lower edge */
 	double *z;            /* heat: (rows, cols), and n = 0; else NULL          */
 	int64_t rows, cols;
-	char *label, *markup;              /* vline and note                                  */
+	char *label, *markup;              /* vline and note; a guide has a label alone        */
 	double text_x, text_y, text_align; /* set by layout                       */
 } sx_fig_mark;
 

@@ -17,7 +17,7 @@ void sx_fig_mark_key_use(sx_fig *f)
 			if (m->series < 0 || m->n == 0) continue;
 			if (m->kind == MARK_POINTS)
 				f->series[m->series].has_points = true;
-			else
+			else if (m->kind != MARK_BARS)
 				f->series[m->series].has_line = true;
 		}
 }
@@ -113,7 +113,9 @@ static double hits_along(const sx_fig_panel_data *p, const sx_fig_mark *m, const
 	double hits = 0, ax = (double)NAN, ay = (double)NAN;
 	for (int64_t i = 0; i < m->n; i++) {
 		double bx = sx_fig_device_x(p, m->x[i]), by = sx_fig_device_y(p, y[i]);
-		if (m->kind == MARK_POINTS || !isfinite(ax) || !isfinite(ay)) ax = bx, ay = by;
+		if (m->kind == MARK_POINTS || m->kind == MARK_BARS || !isfinite(ax) ||
+		    !isfinite(ay))
+			ax = bx, ay = by;
 		if (isfinite(bx) && isfinite(by) && meets(r, ax, ay, bx, by)) hits++;
 		ax = bx, ay = by;
 	}

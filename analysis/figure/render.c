@@ -152,15 +152,21 @@ static void draw_marker(const pen *d, const sx_fig_look *l, double x, double y)
 		cairo_arc(cr, x, y, r, 0, 6.28318530717958647692);
 	} else if (l->marker == SX_FIG_SQUARE) {
 		cairo_rectangle(cr, x - 0.89 * r, y - 0.89 * r, 1.78 * r, 1.78 * r);
+	} else if (l->marker == SX_FIG_CROSS) {
+		cairo_move_to(cr, x - r, y - r);
+		cairo_line_to(cr, x + r, y + r);
+		cairo_move_to(cr, x - r, y + r);
+		cairo_line_to(cr, x + r, y - r);
 	} else {
-		int sides = l->marker == SX_FIG_TRIANGLE ? 3 : 4;
+		int sides = l->marker == SX_FIG_DIAMOND ? 4 : 3;
 		double out = sides == 3 ? 1.4 * r : 1.25 * r;
+		double up = l->marker == SX_FIG_TRIANGLE_DOWN ? -out : out;
 		for (int i = 0; i < sides; i++) {
 			double a = 6.28318530717958647692 * i / sides;
-			cairo_line_to(cr, x + out * sin(a), y - out * cos(a));
+			cairo_line_to(cr, x + out * sin(a), y - up * cos(a));
 		}
 	}
-	cairo_close_path(cr);
+	if (l->marker != SX_FIG_CROSS) cairo_close_path(cr);
 	cairo_set_source_rgb(cr, 1, 1, 1);
 	cairo_fill_preserve(cr);
 	set_look(d, l, 1, 1);
@@ -194,6 +200,21 @@ static void draw_vline(const pen *d, const sx_fig_panel_data *p, const sx_fig_ma
 	cairo_stroke(d->cr);
 }
 
+static void draw_bars(const pen *d, const sx_fig_panel_data *p, const sx_fig_mark *m)
+{
+	double x, lo, hi;
+	cairo_new_path(d->cr);
+	for (int64_t i = 0; i < m->n; i++) {
+		if (!point(p, m->x[i], m->y[i], &x, &lo) || !point(p, m->x[i], m->high[i], &x, &hi))
+			continue;
+		cairo_move_to(d->cr, x, lo);
+		cairo_line_to(d->cr, x, hi);
+	}
+	cairo_set_dash(d->cr, NULL, 0, 0);
+	cairo_set_line_width(d->cr, 0.5 * d->s->line_pt);
+	cairo_stroke(d->cr);
+}
+
 static void draw_rule(const pen *d, const sx_fig_panel_data *p, const sx_fig_mark *m)
 {
 	double y = sx_fig_device_y(p, m->y[0]);
@@ -223,6 +244,16 @@ static void draw_mark(const pen *d, const sx_fig_panel_data *p, const sx_fig_mar
 	case MARK_BAND:
 		set_look(d, l, 1, 0.2);
 		fill_band(d, p, m);
+		break;
+	case MARK_GUIDE:
+		set_grey(d, 0.45);
+		set_dash(d, SX_FIG_DOTTED);
+		cairo_set_line_width(d->cr, d->s->axis_pt);
+		stroke_line(d, p, m);
+		break;
+	case MARK_BARS:
+		set_look(d, l, 1, 1);
+		draw_bars(d, p, m);
 		break;
 	case MARK_PALE:
 		set_look(d, l, 1, 0.25);
