@@ -1,9 +1,7 @@
 /* sextant eval: the loss and needle retrieval by length, for one variant of the positions or many. */
 #include "cli/cmd.h"
-#include "cli/evaluate.h"
-#include "cli/out.h"
+#include "cli/eval_job.h"
 #include "cli/provenance.h"
-#include "cli/source.h"
 #include "engine/blas.h"
 #include "engine/tokens.h"
 
@@ -11,16 +9,17 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 extern const sx_cmd sx_cmd_eval;
 
-enum { LIST_MOST = 64 };
 enum {
 	KEY_LENGTHS = 256,
 	KEY_WINDOWS,
 	KEY_METHODS,
 	KEY_TEMPERATURES,
 	KEY_TRIALS,
+	KEY_CHOOSE,
 	KEY_KINDS,
 	KEY_FACTS,
 	KEY_SEED,
@@ -36,11 +35,12 @@ static const struct argp_option options[] = {
 	{"lengths", KEY_LENGTHS, "N,..", 0, "context lengths, tokens (default: eval.lengths; with --text or --tokens the trained length)", 1},
 	{"windows", KEY_WINDOWS, "N", 0, "held-out windows for the loss at each length (default: eval.windows)", 1},
 	{"seed", KEY_SEED, "N", 0, "of windows and problems (default: the configuration's)", 1},
-	{"output", 'o', "FILE.h5", 0, "write one variant to a run file", 1},
+	{"output", 'o', "FILE.h5", 0, "write all variants to a run file", 1},
 	{"methods", KEY_METHODS, "NAME,..", 0, "positional methods to compare, with factor = length / trained length", 2},
 	{"temperatures", KEY_TEMPERATURES, "C,..", 0, "multiply the logits by 1 + C ln(factor), for each of these C (default with --methods: 0)", 2},
 	{"kinds", KEY_KINDS, "KIND,..", 0, "niah: single, multi-key, multi-query, multi-value (default: multi-key)", 3},
 	{"trials", KEY_TRIALS, "N", 0, "niah: problems of each kind at each length (default: eval.niah_trials)", 3},
+	{"choose", KEY_CHOOSE, "N", 0, "niah, with --temperatures: N further problems to choose each method's C on", 3},
 	{"facts", KEY_FACTS, "N", 0, "niah: facts in a window (default: 4; single: 1)", 3},
 	{"text", KEY_TEXT, "FILE", 0, "ppl: the loss on this text instead of held-out windows", 4},
 	{"tokens", KEY_TOKENS, "FILE", 0, "ppl: on these ids: text, .npy, or .bin of llm.c or nanoGPT", 4},
@@ -70,21 +70,20 @@ static const char doc[] =
 	"that factor 1 and the temperature given, and \"yarn (shipped)\" the method with its own. "
 	"Methods that rotate do not apply to a model whose positions were dropped.\n"
 	"\n"
+	"With --choose N every cell gets N further problems, from another seed. The temperature of "
+	"a "
+	"method is the one with most hits on these, over all lengths beyond the trained one (ties: "
+	"the smaller), and its rates are reported on the other problems.\n"
+	"\n"
+	"-o writes all variants to /extension of a run file, for `sextant figure context`; of a "
+	"model as it stands also /eval, with the loss of every window.\n"
+	"\n"
 	"Examples:\n"
 	"  sextant eval niah runs/rope --methods rope,pi,ntk,yarn \\\n"
-	"          --temperatures 0,0.2,0.4 --lengths 128,256,512,1024 --trials 160\n"
+	"          --temperatures 0,0.2,0.4 --lengths 128,256,512,1024 --trials 160 \\\n"
+	"          --choose 80 -o rope-grid.h5\n"
 	"  sextant eval ppl stories260K.bin --tokenizer tok512.bin \\\n"
 	"          --text tinystories.txt --chunk 800 --limit 80000 pos.method=nope";
-
-typedef struct {
-	sx_common common;
-	bool niah;
-	const char *what, *model, *output, *text, *tokens, *tokenizer;
-	const char *methods, *temperatures, *lengths, *kinds;
-	int64_t windows, trials, facts, chunk, limit, seed; /* 0 = default; seed -1 = default */
-	int n;
-	char **overrides;
-} args;
 
 static int64_t parse_seed(struct argp_state *state, const char *arg)
 {
@@ -96,7 +95,7 @@ static int64_t parse_seed(struct argp_state *state, const char *arg)
 	return v;
 }
 
-static void parse_word(struct argp_state *state, args *a, char *arg)
+static void parse_word(struct argp_state *state, sx_eval_args *a, char *arg)
 {
 	if (!a->what) {
 		a->what = arg;
@@ -112,7 +111,7 @@ static void parse_word(struct argp_state *state, args *a, char *arg)
 	}
 }
 
-static void check_args(struct argp_state *state, const args *a)
+static void check_args(struct argp_state *state, const sx_eval_args *a)
 {
 	bool other = a->text || a->tokens;
 	if (!a->what) argp_error(state, "what to evaluate? ppl or niah");
@@ -126,9 +125,8 @@ static void check_args(struct argp_state *state, const args *a)
 		argp_error(state, "--windows is for held-out windows, not for --text or --tokens");
 	if (!a->niah && (a->kinds || a->trials || a->facts))
 		argp_error(state, "--kinds, --trials and --facts are for niah");
-	if (a->output && (a->methods || a->temperatures))
-		argp_error(state, "-o writes one variant: leave out --methods and --temperatures, "
-				  "and set pos.method, pos.factor and pos.beta");
+	if (a->choose && !(a->niah && a->temperatures))
+		argp_error(state, "--choose chooses among the --temperatures of niah");
 	if (a->facts > SX_NEEDLE_MAX)
 		argp_error(state, "--facts %lld: must be %d at most", (long long)a->facts,
 			   SX_NEEDLE_MAX);
@@ -136,7 +134,7 @@ static void check_args(struct argp_state *state, const args *a)
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-	args *a = state->input;
+	sx_eval_args *a = state->input;
 	/* clang-format off */
 	switch (key) {
 	case KEY_LENGTHS: a->lengths = arg; return 0;
@@ -145,6 +143,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_TEMPERATURES: a->temperatures = arg; return 0;
 	case KEY_TRIALS: a->trials = sx_parse_count(state, "--trials", arg); return 0;
 	case KEY_KINDS: a->kinds = arg; return 0;
+	case KEY_CHOOSE: a->choose = sx_parse_count(state, "--choose", arg); return 0;
 	case KEY_FACTS: a->facts = sx_parse_count(state, "--facts", arg); return 0;
 	case KEY_SEED: a->seed = parse_seed(state, arg); return 0;
 	case KEY_TEXT: a->text = arg; return 0;
@@ -162,38 +161,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 /* ---- what is to be done ---- */
 
-/* One evaluation: a length, a variant, what came out. */
-typedef struct {
-	int64_t T;
-	sx_variant variant;
-	sx_eval_row row;
-} result;
-
-typedef struct {
-	sx_ctx *ctx;
-	const args *a;
-	sx_source source;
-	sx_model *model;
-	sx_data data;
-	bool has_data; /* else in */
-	sx_pieces in;
-	sx_eval_opts opts;
-	int64_t length[LIST_MOST];
-	char *words; /* --methods, split */
-	const char *method[LIST_MOST];
-	double c[LIST_MOST];
-	int n_method, n_c; /* 0 and 0: the model as it stands */
-	result *results;
-	int n_result;
-} job;
-
 /* Splits a comma-separated list in place. */
 static sx_status split(const char **words, int *n, sx_ctx *ctx, const char *option, char *list)
 {
 	*n = 0;
 	for (char *rest = list, *word; (word = strtok_r(rest, ",", &rest));) {
-		if (*n == LIST_MOST)
-			return sx_fail(ctx, SX_EUSAGE, "%s: %d entries at most", option, LIST_MOST);
+		if (*n == SX_EVAL_LIST)
+			return sx_fail(ctx, SX_EUSAGE, "%s: %d entries at most", option,
+				       SX_EVAL_LIST);
 		words[(*n)++] = word;
 	}
 	return *n ? SX_OK : sx_fail(ctx, SX_EUSAGE, "%s: the list is empty", option);
@@ -202,7 +177,7 @@ static sx_status split(const char **words, int *n, sx_ctx *ctx, const char *opti
 static sx_status read_numbers(double *out, int *n, sx_ctx *ctx, const char *option,
 			      const char *list)
 {
-	const char *words[LIST_MOST];
+	const char *words[SX_EVAL_LIST];
 	char *copy = sx_strdup(list);
 	if (!copy) return sx_fail(ctx, SX_ENOMEM, "no memory for the arguments");
 	sx_status st = split(words, n, ctx, option, copy);
@@ -217,13 +192,13 @@ static sx_status read_numbers(double *out, int *n, sx_ctx *ctx, const char *opti
 	return st;
 }
 
-static sx_status choose_lengths(job *j)
+static sx_status choose_lengths(sx_eval_job *j)
 {
 	const sx_int_list *given = &j->source.cfg.eval.lengths;
 	sx_status st = SX_OK;
 	int n = 0;
 	if (j->a->lengths) {
-		double v[LIST_MOST];
+		double v[SX_EVAL_LIST];
 		SX_TRY(read_numbers(v, &n, j->ctx, "--lengths", j->a->lengths));
 		for (int i = 0; i < n; i++) {
 			j->length[i] = (int64_t)fmin(v[i], 1e15);
@@ -237,9 +212,9 @@ static sx_status choose_lengths(job *j)
 	} else if (j->a->text || j->a->tokens) {
 		j->length[n++] = j->source.spec.T;
 	} else {
-		if (given->n < 1 || given->n > LIST_MOST) {
+		if (given->n < 1 || given->n > SX_EVAL_LIST) {
 			st = sx_fail(j->ctx, SX_EUSAGE, "eval.lengths: want 1 to %d lengths",
-				     LIST_MOST);
+				     SX_EVAL_LIST);
 			goto out;
 		}
 		for (size_t i = 0; i < given->n; i++) j->length[n++] = given->at[i];
@@ -250,10 +225,10 @@ out:
 	return st;
 }
 
-static sx_status choose_kinds(job *j)
+static sx_status choose_kinds(sx_eval_job *j)
 {
 	sx_status st = SX_OK;
-	const char *words[LIST_MOST];
+	const char *words[SX_EVAL_LIST];
 	int n = 0;
 	char *copy = sx_strdup(j->a->kinds ? j->a->kinds : "multi-key");
 	if (!copy) return sx_fail(j->ctx, SX_ENOMEM, "no memory for the arguments");
@@ -280,11 +255,11 @@ out:
 }
 
 /* Methods that do not apply are left out with a sentence. */
-static sx_status choose_methods(job *j)
+static sx_status choose_methods(sx_eval_job *j)
 {
 	sx_status st = SX_OK;
 	const sx_spec *spec = &j->source.spec;
-	const char *given[LIST_MOST];
+	const char *given[SX_EVAL_LIST];
 	int n = 0;
 	j->words = sx_strdup(j->a->methods ? j->a->methods : spec->pos.method);
 	if (!j->words) return sx_fail(j->ctx, SX_ENOMEM, "no memory for the arguments");
@@ -307,7 +282,7 @@ out:
 	return st;
 }
 
-static sx_status choose_variants(job *j)
+static sx_status choose_variants(sx_eval_job *j)
 {
 	static const char *const set_by_grid[] = {
 		"pos.method=", "pos.factor=", "pos.attention_factor="};
@@ -330,8 +305,8 @@ out:
 	return st;
 }
 
-/* Lengths times variants. */
-static sx_status list_results(job *j)
+/* Lengths times variants, of which a grid has the same at every length. */
+static sx_status list_results(sx_eval_job *j)
 {
 	sx_status st = SX_OK;
 	for (int i = 0; st == SX_OK && i < j->opts.n_lengths; i++) {
@@ -344,13 +319,14 @@ static sx_status list_results(job *j)
 		else
 			st = sx_variant_now(&one, j->ctx, &j->source.spec, T);
 		if (st != SX_OK) return st;
+		j->n_variant = n;
 		size_t all = (size_t)(j->n_result + n);
-		result *grown = sx_grow(j->results, all, sizeof *grown);
+		sx_eval_result *grown = sx_grow(j->results, all, sizeof *grown);
 		if (grown) {
 			j->results = grown;
 			for (int k = 0; k < n; k++)
 				j->results[j->n_result++] =
-					(result){.T = T, .variant = list ? list[k] : one};
+					(sx_eval_result){.T = T, .variant = list ? list[k] : one};
 		} else {
 			st = sx_fail(j->ctx, SX_ENOMEM, "no memory for the results");
 		}
@@ -361,10 +337,10 @@ static sx_status list_results(job *j)
 
 /* ---- input ---- */
 
-static sx_status read_text(job *j)
+static sx_status read_text(sx_eval_job *j)
 {
 	sx_status st = SX_OK;
-	const args *a = j->a;
+	const sx_eval_args *a = j->a;
 	const sx_source *s = &j->source;
 	char *text = NULL;
 	size_t size = 0;
@@ -379,10 +355,10 @@ out:
 	return st;
 }
 
-static sx_status read_tokens(job *j)
+static sx_status read_tokens(sx_eval_job *j)
 {
 	sx_status st = SX_OK;
-	const args *a = j->a;
+	const sx_eval_args *a = j->a;
 	sx_tokens t = {0};
 	SX_TRY(sx_tokens_read(&t, j->ctx, a->tokens, j->source.spec.V));
 	if (t.rows > 1 && (a->chunk || a->limit)) {
@@ -399,7 +375,7 @@ out:
 	return st;
 }
 
-static sx_status open_data(job *j)
+static sx_status open_data(sx_eval_job *j)
 {
 	sx_status st = SX_OK;
 	if (j->a->text) return read_text(j);
@@ -416,25 +392,58 @@ static sx_status open_data(job *j)
 
 /* ---- doing it ---- */
 
-static sx_status evaluate(job *j)
+const sx_eval_result *sx_eval_result_of(const sx_eval_job *j, int i)
+{
+	return &j->results[i - i % j->n_variant + j->results[i].variant.same_as];
+}
+
+bool sx_eval_is_own(const sx_eval_job *j, int i)
+{
+	return j->results[i].variant.same_as == i % j->n_variant;
+}
+
+/* Of all tokens and targets: two files with the same one were evaluated on the same windows. */
+static int64_t fingerprint(const sx_windows *w)
+{
+	size_t n = (size_t)(w->W * w->T);
+	uint64_t h = XXH3_64bits(w->tokens, n * sizeof *w->tokens);
+	return (int64_t)XXH3_64bits_withSeed(w->target, n * sizeof *w->target, h);
+}
+
+/* The losses of single windows are kept where /eval will have them. */
+static sx_status keep_windows(sx_eval_job *j, sx_eval_result *r, const sx_windows *w)
+{
+	r->windows = w->W;
+	if (!j->a->output || j->n_method) return SX_OK;
+	r->fingerprint = fingerprint(w);
+	r->row.window_nll = sx_calloc((size_t)w->W, sizeof *r->row.window_nll);
+	return r->row.window_nll ? SX_OK : sx_fail(j->ctx, SX_ENOMEM, "no memory to evaluate");
+}
+
+static sx_status evaluate(sx_eval_job *j)
 {
 	sx_status st = SX_OK;
 	sx_windows w = {0};
 	sx_progress progress;
+	int own = 0, done = 0;
 	const sx_language *l = j->has_data ? &j->data.lang : NULL;
-	sx_progress_begin(&progress, j->ctx, "eval", 0, j->n_result);
+	for (int i = 0; i < j->n_result; i++) own += sx_eval_is_own(j, i);
+	sx_progress_begin(&progress, j->ctx, "eval", 0, own);
 	for (int i = 0; i < j->n_result; i++) {
-		result *r = &j->results[i];
-		if (i == 0 || r->T != j->results[i - 1].T) {
+		sx_eval_result *r = &j->results[i];
+		if (i % j->n_variant == 0) {
 			sx_windows_free(&w);
 			SX_TRY(l ? sx_windows_heldout(&w, j->ctx, l, j->opts.windows, r->T,
 						      j->opts.seed)
 				 : sx_windows_pieces(&w, j->ctx, &j->in, r->T));
 		}
+		if (!sx_eval_is_own(j, i)) continue;
 		j->model->spec.pos = r->variant.pos;
+		SX_TRY(keep_windows(j, r, &w));
 		SX_TRY(sx_eval_length(&r->row, j->ctx, j->model, &w, l, &j->opts, r->T));
-		sx_progress_step(&progress, i + 1, r->row.ppl.nll,
-				 w.W * w.T + j->opts.n_kinds * j->opts.trials * r->T);
+		sx_progress_step(&progress, ++done, r->row.ppl.nll,
+				 w.W * w.T + j->opts.n_kinds * (j->opts.trials + j->opts.choice) *
+						     r->T);
 	}
 	sx_progress_end(&progress);
 out:
@@ -442,260 +451,32 @@ out:
 	return st;
 }
 
-/* ---- output ---- */
-
-static json_t *variant_json(const result *r)
-{
-	const sx_variant *v = &r->variant;
-	return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o}", "method", v->label, "length",
-			 (json_int_t)r->T, "factor", sx_json_number(v->pos.factor), "c",
-			 sx_json_number(v->c), "beta", sx_json_number(v->pos.beta),
-			 "attention_factor", sx_json_number(v->attention_factor));
-}
-
-static json_t *ppl_json(const sx_ppl *p)
-{
-	double lo, hi;
-	sx_wilson(p->query_hits, p->query_trials, &lo, &hi);
-	double rate = (double)p->query_hits / (double)p->query_trials;
-	return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o}", "tokens",
-			 (json_int_t)p->tokens, "nll", sx_json_number(p->nll), "se",
-			 sx_json_number(p->se), "nll_last", sx_json_number(p->nll_last), "text_nll",
-			 sx_json_number(p->text_nll), "text_nll_last",
-			 sx_json_number(p->text_nll_last), "query_hits", (json_int_t)p->query_hits,
-			 "query_trials", (json_int_t)p->query_trials, "query_rate",
-			 sx_json_number(rate), "query_lo", sx_json_number(lo), "query_hi",
-			 sx_json_number(hi));
-}
-
-static json_t *distances_json(const sx_niah *n)
-{
-	json_t *list = json_array();
-	for (int b = 0; list && b < SX_NIAH_BINS; b++)
-		if (n->bin_trials[b])
-			json_array_append_new(list, json_pack("{s:I, s:I, s:I, s:I}", "from",
-							      (json_int_t)1 << b, "below",
-							      (json_int_t)2 << b, "hits",
-							      (json_int_t)n->bin_hits[b], "trials",
-							      (json_int_t)n->bin_trials[b]));
-	return list;
-}
-
-static json_t *niah_json(const sx_niah *n, const sx_ppl *p)
-{
-	double lo, hi;
-	sx_wilson(n->hits, n->trials, &lo, &hi);
-	return json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kind",
-			 sx_needle_kind_name(n->kind), "hits", (json_int_t)n->hits, "trials",
-			 (json_int_t)n->trials, "rate",
-			 sx_json_number((double)n->hits / (double)n->trials), "lo",
-			 sx_json_number(lo), "hi", sx_json_number(hi), "chance_blind",
-			 sx_json_number(n->chance_blind), "chance_window",
-			 sx_json_number(n->chance_window), "text_nll_last",
-			 sx_json_number(p->text_nll_last), "by_distance", distances_json(n));
-}
-
-/* Takes `more` over. */
-static void add_row(json_t *rows, const result *r, json_t *more)
-{
-	json_t *row = variant_json(r);
-	if (row && more) json_object_update(row, more);
-	json_array_append_new(rows, row);
-	json_decref(more);
-}
-
-static sx_status print_json(const job *j)
-{
-	const sx_source *s = &j->source;
-	const char *given = j->a->text ? j->a->text : j->a->tokens;
-	json_t *rows = json_array();
-	for (int i = 0; rows && i < j->n_result; i++) {
-		const result *r = &j->results[i];
-		if (!j->a->niah) add_row(rows, r, ppl_json(&r->row.ppl));
-		for (int k = 0; k < j->opts.n_kinds; k++)
-			add_row(rows, r, niah_json(&r->row.niah[k], &r->row.ppl));
-	}
-	json_t *all = json_pack("{s:s, s:s, s:o, s:I, s:s?}", "eval", j->a->what, "model", s->name,
-				"step", s->step_known ? json_integer(s->step) : json_null(),
-				"trained_length", (json_int_t)sx_trained_length(&s->spec), "input",
-				given);
-	if (all && !given) {
-		json_object_set_new(all, "seed", json_integer((json_int_t)j->opts.seed));
-		json_object_set_new(all, "windows", json_integer(j->opts.windows));
-	}
-	if (all && j->a->niah) json_object_set_new(all, "facts", json_integer(j->opts.facts));
-	if (all && !rows) json_decref(all), all = NULL;
-	if (all)
-		json_object_set_new(all, "rows", rows);
-	else
-		json_decref(rows);
-	return sx_print_json(j->ctx, all);
-}
-
-static void number_cell(sx_table *t, int digits, double v)
-{
-	if (isnan(v))
-		sx_table_cell(t, "-");
-	else
-		sx_table_cell(t, "%.*f", digits, v);
-}
-
-static void interval_cell(sx_table *t, int64_t hits, int64_t trials)
-{
-	double lo, hi;
-	sx_wilson(hits, trials, &lo, &hi);
-	if (trials)
-		sx_table_cell(t, "%.3f..%.3f", lo, hi);
-	else
-		sx_table_cell(t, "-");
-}
-
-static void variant_cells(sx_table *t, const result *r)
-{
-	sx_table_cell(t, "%lld", (long long)r->T);
-	sx_table_cell(t, "%s", r->variant.label);
-	sx_table_cell(t, "%.4g", r->variant.pos.factor);
-	number_cell(t, 2, r->variant.c);
-	number_cell(t, 3, r->variant.pos.beta);
-}
-
-static sx_status print_niah(const job *j)
-{
-	static const char *const headings[] = {"length",
-					       "method",
-					       "factor",
-					       "c",
-					       "beta",
-					       "kind",
-					       "hits",
-					       "trials",
-					       "rate",
-					       "95 %",
-					       "chance: blind",
-					       "in window",
-					       "text loss, last half"};
-	sx_table *t = sx_table_new(13, headings);
-	for (int i = 0; i < j->n_result; i++) {
-		const result *r = &j->results[i];
-		for (int k = 0; k < j->opts.n_kinds; k++) {
-			const sx_niah *n = &r->row.niah[k];
-			variant_cells(t, r);
-			sx_table_cell(t, "%s", sx_needle_kind_name(n->kind));
-			sx_table_cell(t, "%lld", (long long)n->hits);
-			sx_table_cell(t, "%lld", (long long)n->trials);
-			number_cell(t, 3, (double)n->hits / (double)n->trials);
-			interval_cell(t, n->hits, n->trials);
-			number_cell(t, 4, n->chance_blind);
-			number_cell(t, 4, n->chance_window);
-			number_cell(t, 3, r->row.ppl.text_nll_last);
-		}
-	}
-	return sx_table_print(t, j->ctx);
-}
-
-static sx_status print_ppl(const job *j)
-{
-	static const char *const headings[] = {
-		"length",          "method",    "factor", "c",         "beta",
-		"tokens",          "loss",      "+-",     "last half", "text",
-		"text, last half", "retrieval", "95 %"};
-	/* Retrieval and the loss on filler alone are known for the retrieval language only. */
-	bool items = j->has_data && j->data.lang.opts.on;
-	sx_table *t = sx_table_new(items ? 13 : 9, headings);
-	for (int i = 0; i < j->n_result; i++) {
-		const sx_ppl *p = &j->results[i].row.ppl;
-		variant_cells(t, &j->results[i]);
-		sx_table_cell(t, "%lld", (long long)p->tokens);
-		number_cell(t, 4, p->nll);
-		number_cell(t, 4, p->se);
-		number_cell(t, 4, p->nll_last);
-		if (!items) continue;
-		number_cell(t, 4, p->text_nll);
-		number_cell(t, 4, p->text_nll_last);
-		number_cell(t, 3, (double)p->query_hits / (double)p->query_trials);
-		interval_cell(t, p->query_hits, p->query_trials);
-	}
-	return sx_table_print(t, j->ctx);
-}
-
-static sx_status write_meta(sx_run *run, const job *j)
-{
-	sx_status st = SX_OK;
-	const sx_source *s = &j->source;
-	char *yaml = NULL, *data_json = NULL;
-	json_t *data = j->has_data ? sx_language_json(&j->data.lang) : NULL;
-	if (s->has_config) {
-		SX_TRY(sx_config_yaml(&s->cfg, j->ctx, false, &yaml));
-		SX_TRY(sx_run_meta(run, SX_RUN_META_CONFIG_YAML, yaml));
-	}
-	if (j->has_data) {
-		data_json = data ? json_dumps(data, JSON_INDENT(1)) : NULL;
-		if (!data_json) {
-			st = sx_fail(j->ctx, SX_ENOMEM, "no memory for the run file");
-			goto out;
-		}
-		SX_TRY(sx_run_meta(run, SX_RUN_META_DATA_JSON, data_json));
-		SX_TRY(sx_run_attr_int(run, "/eval", "windows", j->opts.windows));
-	}
-out:
-	free(yaml);
-	free(data_json);
-	json_decref(data);
-	return st;
-}
-
-/* The results are one per length here. */
-static sx_status write_file(job *j, const char *command)
-{
-	sx_status st = SX_OK;
-	sx_run *run = NULL;
-	const sx_source *s = &j->source;
-	const sx_variant *v = &j->results[0].variant;
-	sx_eval_row *rows = sx_calloc((size_t)j->n_result, sizeof *rows);
-	if (!rows) return sx_fail(j->ctx, SX_ENOMEM, "no memory for the run file");
-	for (int i = 0; i < j->n_result; i++) rows[i] = j->results[i].row;
-	SX_TRY(sx_run_create(&run, j->ctx, j->a->output, false));
-	SX_TRY(sx_provenance(run, j->ctx, command, s->seed, "f32", command, &s->spec));
-	SX_TRY(sx_run_attr_int(run, "/", "step_known", s->step_known));
-	SX_TRY(sx_eval_axes(run, &j->opts));
-	SX_TRY(write_meta(run, j));
-	SX_TRY(sx_run_attr_str(run, "/eval", "method", v->label));
-	SX_TRY(sx_run_attr_real(run, "/eval", "factor", v->pos.factor));
-	SX_TRY(sx_run_attr_real(run, "/eval", "beta", v->pos.beta));
-	SX_TRY(sx_run_attr_real(run, "/eval", "attention_factor", v->attention_factor));
-	SX_TRY(sx_run_start(run));
-	SX_TRY(sx_eval_put(run, j->ctx, &j->opts, rows, s->step, s->phase));
-	SX_TRY(sx_run_close(&run, SX_RUN_COMPLETE));
-out:
-	sx_run_free(run);
-	free(rows);
-	return st;
-}
-
 /* ---- the verb ---- */
 
-static void job_free(job *j)
+static void job_free(sx_eval_job *j)
 {
 	sx_source_free(&j->source);
 	sx_model_free(j->model);
 	if (j->has_data) sx_data_free(&j->data);
 	sx_pieces_free(&j->in);
 	free(j->words);
+	for (int i = 0; i < j->n_result; i++) free(j->results[i].row.window_nll);
 	free(j->results);
 }
 
-static sx_status prepare(job *j)
+static sx_status prepare(sx_eval_job *j)
 {
 	static const char *const allowed[] = {"data", "eval", NULL};
 	sx_status st = SX_OK;
-	const args *a = j->a;
+	const sx_eval_args *a = j->a;
 	const sx_config *cfg = &j->source.cfg;
 	SX_TRY(sx_source_open(&j->source, j->ctx, a->model, a->tokenizer, a->n, a->overrides,
 			      allowed));
 	j->opts = (sx_eval_opts){.windows = a->windows ? a->windows : cfg->eval.windows,
 				 .trials = a->trials ? a->trials : cfg->eval.niah_trials,
 				 .facts = a->facts ? (int)a->facts : 4,
-				 .seed = (uint64_t)(a->seed >= 0 ? a->seed : cfg->seed)};
+				 .seed = (uint64_t)(a->seed >= 0 ? a->seed : cfg->seed),
+				 .choice = a->choose};
 	SX_TRY(choose_lengths(j));
 	if (a->niah) SX_TRY(choose_kinds(j));
 	if (a->niah && j->opts.trials < 1) {
@@ -715,8 +496,8 @@ static sx_status run(sx_ctx *ctx, int argc, char **argv)
 	static const struct argp argp = {options, parse, "ppl|niah MODEL [key=value..]", doc, NULL,
 					 NULL,    NULL};
 	sx_status st = SX_OK;
-	args a = {.common.ctx = ctx, .seed = -1};
-	job j = {.ctx = ctx, .a = &a};
+	sx_eval_args a = {.common.ctx = ctx, .seed = -1};
+	sx_eval_job j = {.ctx = ctx, .a = &a};
 	char *command = sx_command_line("eval", argc, argv);
 	a.overrides = sx_calloc((size_t)argc, sizeof *a.overrides);
 	if (!command || !a.overrides) {
@@ -727,8 +508,8 @@ static sx_status run(sx_ctx *ctx, int argc, char **argv)
 	sx_blas_start(ctx, a.common.threads);
 	SX_TRY(prepare(&j));
 	SX_TRY(evaluate(&j));
-	if (a.output) SX_TRY(write_file(&j, command));
-	SX_TRY(a.common.json ? print_json(&j) : a.niah ? print_niah(&j) : print_ppl(&j));
+	if (a.output) SX_TRY(sx_eval_write(&j, command));
+	SX_TRY(a.common.json ? sx_eval_print_json(&j) : sx_eval_print(&j));
 out:
 	job_free(&j);
 	free(command);

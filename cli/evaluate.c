@@ -6,19 +6,6 @@
 
 enum { BATCH_TOKENS = 4096, FACTS = 4 };
 
-void sx_wilson(int64_t hits, int64_t trials, double *lo, double *hi)
-{
-	const double z = 1.959963984540054; /* 97.5 % point of the normal distribution */
-	double n = (double)trials, p = (double)hits / n;
-	*lo = *hi = (double)NAN;
-	if (trials < 1) return;
-	double middle = (p + z * z / (2 * n)) / (1 + z * z / n);
-	double half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
-	/* Rounding would leave the ends an ulp from 0 and 1. */
-	*lo = hits == 0 ? 0 : middle - half;
-	*hi = hits == trials ? 1 : middle + half;
-}
-
 static int64_t least(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
@@ -268,7 +255,8 @@ static void tally_batch(tally *y, const sx_model *m, const sx_work *work, const 
 	}
 }
 
-sx_status sx_eval_ppl(sx_ppl *out, sx_ctx *ctx, const sx_model *m, const sx_windows *w)
+sx_status sx_eval_ppl(sx_ppl *out, double *window_nll, sx_ctx *ctx, const sx_model *m,
+		      const sx_windows *w)
 {
 	sx_status st = SX_OK;
 	sx_work *work = NULL;
@@ -286,6 +274,7 @@ sx_status sx_eval_ppl(sx_ppl *out, sx_ctx *ctx, const sx_model *m, const sx_wind
 				  n, NULL, 0, NULL));
 		tally_batch(&y, m, work, w, first, n, logits);
 	}
+	for (int64_t i = 0; window_nll && i < w->W; i++) window_nll[i] = value_of(y.window[i]);
 	*out = (sx_ppl){.nll = value_of(y.all),
 			.nll_last = value_of(y.last),
 			.text_nll = value_of(y.text),
@@ -424,15 +413,18 @@ out:
 	return st;
 }
 
-/* Appends v unless its like is there. */
+/* Appends v and finds its like. */
 static sx_status append(sx_variant *list, int *n, sx_ctx *ctx, const sx_spec *spec, int64_t T,
 			sx_variant v)
 {
 	sx_status st = describe(&v, ctx, spec, T);
 	bool same = false;
-	for (int i = 0; st == SX_OK && !same && i < *n; i++)
+	v.same_as = *n;
+	for (int i = 0; st == SX_OK && !same && i < *n; i++) {
 		st = compare(&same, ctx, spec, T, &list[i], &v);
-	if (st == SX_OK && !same) list[(*n)++] = v;
+		if (same) v.same_as = i;
+	}
+	if (st == SX_OK) list[(*n)++] = v;
 	return st;
 }
 
@@ -478,6 +470,11 @@ out:
 
 /* ---- a whole evaluation ---- */
 
+uint64_t sx_eval_choice_seed(uint64_t seed)
+{
+	return seed + 0x63686f696365; /* "choice": far from the seeds that people give */
+}
+
 sx_status sx_eval_length(sx_eval_row *out, sx_ctx *ctx, const sx_model *m,
 			 const sx_windows *windows, const sx_language *l, const sx_eval_opts *o,
 			 int64_t T)
@@ -485,10 +482,15 @@ sx_status sx_eval_length(sx_eval_row *out, sx_ctx *ctx, const sx_model *m,
 	sx_status st = SX_OK;
 	const double none = (double)NAN;
 	sx_eval_row r = {.T = T, .ppl = {none, none, none, none, none, 0, 0, 0}};
-	if (windows) SX_TRY(sx_eval_ppl(&r.ppl, ctx, m, windows));
-	for (int k = 0; k < o->n_kinds; k++)
+	r.window_nll = out->window_nll;
+	if (windows) SX_TRY(sx_eval_ppl(&r.ppl, r.window_nll, ctx, m, windows));
+	for (int k = 0; k < o->n_kinds; k++) {
 		SX_TRY(sx_eval_niah(&r.niah[k], ctx, m, l, o->kind[k], o->facts, T, o->trials,
 				    o->seed));
+		if (o->choice > 0)
+			SX_TRY(sx_eval_niah(&r.choice[k], ctx, m, l, o->kind[k], o->facts, T,
+					    o->choice, sx_eval_choice_seed(o->seed)));
+	}
 	*out = r;
 out:
 	return st;

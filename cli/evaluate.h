@@ -10,9 +10,6 @@
 #include "engine/tokenizer.h"
 #include "probes/runfile.h"
 
-/* Wilson's 95 % interval for a proportion (E. B. Wilson 1927); NaN without trials. */
-void sx_wilson(int64_t hits, int64_t trials, double *lo, double *hi);
-
 /* ---- loss ---- */
 
 /* What the loss is taken on. A window is evaluated as a whole, whatever its targets. */
@@ -60,7 +57,8 @@ typedef struct {
 	int64_t query_hits, query_trials; /* targets of class query: is the arg max right   */
 	int64_t tokens;                   /* targets                                        */
 } sx_ppl;
-sx_status sx_eval_ppl(sx_ppl *out, sx_ctx *ctx, const sx_model *m,
+/* window_nll (W): the mean over each window's targets, NaN where it has none; may be NULL. */
+sx_status sx_eval_ppl(sx_ppl *out, double *window_nll, sx_ctx *ctx, const sx_model *m,
 		      const sx_windows *w) SX_NODISCARD;
 
 /* ---- needles ---- */
@@ -88,6 +86,7 @@ typedef struct {
 	sx_pos_opts pos;
 	double c; /* beta = the model's own beta * (1 + c ln factor); NaN = as given */
 	double attention_factor; /* what the plan has                                      */
+	int same_as; /* number in its grid of the first variant with the same plans     */
 } sx_variant;
 /* The model as it stands, at length T. SX_ECONFIG. */
 sx_status sx_variant_now(sx_variant *out, sx_ctx *ctx, const sx_spec *spec, int64_t T) SX_NODISCARD;
@@ -96,9 +95,10 @@ int64_t sx_trained_length(const sx_spec *spec);
 /* Methods that rotate do not apply to a model whose positions were dropped. */
 bool sx_method_applies(const sx_spec *spec, const char *method);
 /* Every method with every c at length T, factor = max(1, T / trained length). YaRN is its ramp with
- * attention factor 1, so that its temperature is the grid's, and once more as it is shipped.
- * Variants whose plans are equal come once, under the first label (at factor 1 all scalings are
- * plain RoPE, and c does nothing). *out is the caller's. SX_ECONFIG, SX_ENOMEM. */
+ * attention factor 1, so that its temperature is the grid's, and once more as it is shipped. The
+ * list is the same at every length; where plans are equal (at factor 1 all scalings are plain RoPE,
+ * and c does nothing) same_as is the first of them, which alone needs to be evaluated. *out is the
+ * caller's. SX_ECONFIG, SX_ENOMEM. */
 sx_status sx_variant_grid(sx_variant **out, int *n, sx_ctx *ctx, const sx_spec *spec, int64_t T,
 			  const char *const *methods, int n_methods, const double *c,
 			  int n_c) SX_NODISCARD;
@@ -113,15 +113,20 @@ typedef struct {
 	sx_needle_kind kind[SX_NEEDLE_KINDS];
 	int n_kinds, facts;
 	uint64_t seed;
+	int64_t choice; /* further problems of each kind, to choose a temperature on; 0 = none */
 } sx_eval_opts;
+/* Seed of those further problems: they are drawn independently of the others. */
+uint64_t sx_eval_choice_seed(uint64_t seed);
 
 typedef struct {
 	int64_t T;
-	sx_ppl ppl;                    /* NaN and 0 without windows */
-	sx_niah niah[SX_NEEDLE_KINDS]; /* (n_kinds)                 */
+	sx_ppl ppl;                      /* NaN and 0 without windows        */
+	sx_niah niah[SX_NEEDLE_KINDS];   /* (n_kinds)                        */
+	sx_niah choice[SX_NEEDLE_KINDS]; /* (n_kinds), on the further problems */
+	double *window_nll; /* (W) the caller's room, see sx_eval_ppl; NULL: not wanted */
 } sx_eval_row;
-/* The model as it stands, at one length. windows (of that length) may be NULL: no loss; l may be
- * NULL where o has no kinds. */
+/* The model as it stands, at one length; out->window_nll is set before. windows (of that length)
+ * may be NULL: no loss; l may be NULL where o has no kinds. */
 sx_status sx_eval_length(sx_eval_row *out, sx_ctx *ctx, const sx_model *m,
 			 const sx_windows *windows, const sx_language *l, const sx_eval_opts *o,
 			 int64_t T) SX_NODISCARD;

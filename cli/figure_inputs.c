@@ -98,10 +98,6 @@ void sx_input_free(sx_input *in)
 	free(in->omega);
 	free(in->map_layer);
 	free(in->map_head);
-	free(in->length);
-	free(in->hits);
-	free(in->trials);
-	free(in->nll);
 	free(in->needle);
 	sx_bounds_record_free(&in->bounds);
 	free(in->why_not);
@@ -580,34 +576,6 @@ out:
 
 /* ---- evaluations ---- */
 
-/* One record of a dataset of /eval. */
-static sx_status read_record_ints(int64_t **out, sx_ctx *ctx, const sx_input *in, sx_run_id id,
-				  int64_t record)
-{
-	int64_t dims[SX_RUN_MAX_DIMS], start[SX_RUN_MAX_DIMS] = {record}, size = 1;
-	int ndim;
-	sx_status st = sx_run_shape(in->file, id, dims, &ndim);
-	if (st != SX_OK) return st;
-	for (int i = 1; i < ndim; i++) size *= dims[i];
-	dims[0] = 1;
-	*out = sx_calloc((size_t)size + 1, sizeof **out);
-	if (!*out) return no_memory(ctx, in);
-	return sx_run_read(in->file, id, start, dims, *out);
-}
-
-static sx_status read_needles(sx_input *in, sx_ctx *ctx, int64_t record)
-{
-	sx_status st = SX_OK;
-	int64_t *distance = NULL;
-	SX_TRY(sx_run_strings(in->file, SX_RUN_EVAL_KIND, &in->needle, &in->n_kind));
-	SX_TRY(read_ints(&distance, &in->n_distance, ctx, in, SX_RUN_EVAL_DISTANCE));
-	SX_TRY(read_record_ints(&in->hits, ctx, in, SX_RUN_EVAL_NIAH_HITS, record));
-	SX_TRY(read_record_ints(&in->trials, ctx, in, SX_RUN_EVAL_NIAH_TRIALS, record));
-out:
-	free(distance);
-	return st;
-}
-
 /* How an eval file was evaluated, where that is not how the model was trained. */
 static sx_status read_method(sx_input *in)
 {
@@ -623,24 +591,27 @@ static sx_status read_method(sx_input *in)
 
 sx_status sx_input_context(sx_input *in, sx_ctx *ctx, int64_t at_step)
 {
-	sx_status st = SX_OK;
-	int64_t record;
 	static const group of_eval = {SX_RUN_EVAL_STEP, SX_RUN_EVAL_PHASE, SX_RUN_COUNT};
-	SX_TRY(need(ctx, in, SX_RUN_EVAL_STEP, "evaluations",
-		    "make one with sextant eval -o F.h5, or train with eval.every"));
-	SX_TRY(read_steps(in, ctx, &of_eval));
-	record = in->n_step - 1;
-	if (at_step >= 0) SX_TRY(find_step(&record, ctx, in, at_step));
-	in->kind = kind_of(in, in->phase[record]);
-	SX_TRY(read_method(in));
-	SX_TRY(read_ints(&in->length, &in->n_length, ctx, in, SX_RUN_EVAL_CONTEXT_LENGTH));
-	if (sx_run_has(in->file, SX_RUN_EVAL_NLL)) {
-		const int64_t start[] = {record, 0}, count[] = {1, in->n_length};
-		in->nll = sx_calloc((size_t)in->n_length + 1, sizeof *in->nll);
-		if (!in->nll) SX_TRY(no_memory(ctx, in));
-		SX_TRY(sx_run_read(in->file, SX_RUN_EVAL_NLL, start, count, in->nll));
+	sx_status st = SX_OK;
+	sx_run_id kinds = SX_RUN_EVAL_KIND;
+	if (sx_run_has(in->file, SX_RUN_EXTENSION_METHOD)) {
+		int64_t phase = 0;
+		kinds = SX_RUN_EXTENSION_KIND;
+		if (sx_run_has_attr(in->file, "/extension", "phase"))
+			SX_TRY(sx_run_get_int(in->file, "/extension", "phase", &phase));
+		in->kind = kind_of(in, (int)phase);
+	} else {
+		int64_t record;
+		SX_TRY(need(ctx, in, SX_RUN_EVAL_STEP, "evaluations",
+			    "make one with sextant eval -o F.h5, or train with eval.every"));
+		SX_TRY(read_steps(in, ctx, &of_eval));
+		record = in->n_step - 1;
+		if (at_step >= 0) SX_TRY(find_step(&record, ctx, in, at_step));
+		in->kind = kind_of(in, in->phase[record]);
 	}
-	if (sx_run_has(in->file, SX_RUN_EVAL_NIAH_HITS)) SX_TRY(read_needles(in, ctx, record));
+	SX_TRY(read_method(in));
+	if (sx_run_has(in->file, kinds))
+		SX_TRY(sx_run_strings(in->file, kinds, &in->needle, &in->n_kind));
 out:
 	return st;
 }

@@ -7,14 +7,15 @@
 #include "probes/runfile.h"
 
 /* One run file and what of it a figure takes. Arrays are NULL until read. */
-typedef struct {
+typedef struct sx_input {
 	sx_run_file *file;
-	const char *path;     /* as given, borrowed                                            */
-	char *label;          /* sx_inputs_label                                               */
-	char method[24];      /* how position enters at the start                              */
-	char drop_to[24];     /* what the run's configuration drops to; "" = no drop           */
-	sx_fig_kind kind;     /* at the last record taken                                      */
-	char eval_method[32]; /* of an eval file: how it was evaluated; "" elsewhere        */
+	const char *path; /* as given, borrowed                                            */
+	char *label;      /* sx_inputs_label                                               */
+	char method[24];  /* how position enters at the start                              */
+	char drop_to[24]; /* what the run's configuration drops to; "" = no drop           */
+	sx_fig_kind kind; /* at the last record taken                                      */
+	char eval_method
+		[32]; /* of an eval file: how it was evaluated; "" elsewhere, and of a grid */
 	int64_t context, window, seed;
 	bool step_unknown; /* a file of a model whose training is not known */
 
@@ -31,10 +32,8 @@ typedef struct {
 	int64_t n_map, n_query, n_key, map_step;
 	int map_sequence;
 
-	int64_t n_length, n_kind, n_distance;
-	int64_t *length, *hits, *trials;
-	double *nll;
-	char **needle; /* one allocation */
+	int64_t n_kind;
+	char **needle; /* kinds of needle problem, one allocation */
 
 	sx_bounds_record bounds;
 	const char **why_not; /* (bounds.b.n) */
@@ -71,7 +70,8 @@ sx_status sx_input_maps(sx_input *in, sx_ctx *ctx, int64_t at_step, int64_t sequ
 /* Both sides of the theory's inequalities, of the last record; entries that were not evaluated are
  * NaN, and a constant sequence, whose left sides are zero or of rounding's size, is not used. */
 sx_status sx_input_bounds(sx_input *in, sx_ctx *ctx, int64_t at_step) SX_NODISCARD;
-/* The last record of /eval. */
+/* What an evaluation is of (/extension, or the last record of /eval); the numbers are left to
+ * analysis/extension.h. */
 sx_status sx_input_context(sx_input *in, sx_ctx *ctx, int64_t at_step) SX_NODISCARD;
 
 /* The arrays as the figures take them. */

@@ -258,25 +258,8 @@ static sx_status read_context(sx_input *in, sx_ctx *ctx, const sx_figure_args *a
 static sx_status make_context(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a)
 {
 	sx_input *in = NULL;
-	sx_fig_context_data *data = NULL;
 	sx_status st = open_all(&in, ctx, a, read_context);
-	if (st != SX_OK) return st;
-	data = sx_calloc((size_t)a->n_input, sizeof *data);
-	if (!data) SX_TRY(sx_fail(ctx, SX_ENOMEM, "no memory for the inputs"));
-	for (int i = 0; i < a->n_input; i++)
-		data[i] = (sx_fig_context_data){.label = in[i].label,
-						.kind = in[i].kind,
-						.n_length = in[i].n_length,
-						.length = in[i].length,
-						.nll = in[i].nll,
-						.n_kind = (int)in[i].n_kind,
-						.n_distance = (int)in[i].n_distance,
-						.needle = (const char *const *)in[i].needle,
-						.hits = in[i].hits,
-						.trials = in[i].trials};
-	st = sx_fig_context(out, ctx, a->style, data, a->n_input);
-out:
-	free(data);
+	if (st == SX_OK) st = sx_make_context(out, ctx, a, in);
 	inputs_free(in, a->n_input);
 	return st;
 }
@@ -303,8 +286,8 @@ const sx_figure_row sx_figure_rows[] = {
 	 sx_make_gamma, 0, 0, "settings", false},
 	{"bounds", "the theory's inequalities: left side against bound, and their ratio by layer (--of I9,I10,I11)",
 	 make_bounds, 1, 0, "files of sextant bounds -o", false},
-	{"context", "perplexity and retrieval by context length, from files of sextant eval -o",
-	 make_context, 1, 0, A_FILE, false},
+	{"context", "perplexity and retrieval by context length, of each method at its chosen temperature (--of all: at every one)",
+	 make_context, 1, 0, "files of sextant eval -o, or runs", false},
 	{"lines", "a CSV of your own: x (the first column or --x), series, bands NAME_lo and NAME_hi (--log x|y)",
 	 sx_make_lines, 1, 1, "one CSV file", true},
 	{NULL, NULL, NULL, 0, 0, NULL, false},

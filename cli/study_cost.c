@@ -1,6 +1,7 @@
 /* What the jobs of a study cost before they are begun: the formulas of cost.h, and seconds from a few
  * measured steps. */
 #include "cli/cost.h"
+#include "cli/sequences.h"
 #include "cli/source.h"
 #include "cli/study.h"
 

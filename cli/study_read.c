@@ -531,7 +531,7 @@ static sx_status read_option(struct reader *r, sx_study_item *x, int row, const 
 	}
 	word = sx_format("--%s=", key);
 	for (size_t i = 0; i < count; i++) {
-		if (!is_value(type, key, texts[i])) {
+		if (!is_value(x->kind, type, key, texts[i])) {
 			st = refuse(r, n, "%s: %.100s is %s", key, texts[i],
 				    type == WORDS   ? "not known here"
 				    : type == REALS ? "no number from 0 on"

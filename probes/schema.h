@@ -16,7 +16,8 @@
  * Every group with a step has a phase, since two records share the step of the drop. Quantities and
  * their formulas: the definitions in docs/runfile.md. Attributes a writer adds: `n_rows` (one number
  * per sequence, or one) on statistics over fewer than T rows, `bin_edges` on offset_bin and distance,
- * `pairing` on /rope. */
+ * `pairing` on /rope; `fingerprint` (a hash of the windows at each length) on /eval/window_nll;
+ * trained_length, phase, seed, windows, facts, trials, choose on /extension. */
 #ifndef SX_PROBES_SCHEMA_H
 #define SX_PROBES_SCHEMA_H
 
@@ -26,6 +27,7 @@
 #define SX_PHASE_NAME "phase of the run; at the drop two records share a step"
 #define SX_SEQ_NAME   "sequence of the probe batch"
 #define SX_SLH        "step,sequence,layer,head"
+#define SX_EXT        "variant,context_length"
 
 #define SX_RUN_SCHEMA(X) \
 /* ---- /train: record k is update k ---- */ \
@@ -45,8 +47,37 @@ X(EVAL_KIND,           "/eval/kind",           STR, "kind",           "1",     "
 X(EVAL_DISTANCE,       "/eval/distance",       I64, "distance",       "token", "from the fact's last to the query's first token: lower edge of the bin", NULL) \
 X(EVAL_NLL,            "/eval/nll",            F64, "step,context_length", "nat", "negative log-likelihood per token, mean over the context", NULL) \
 X(EVAL_NLL_LAST,       "/eval/nll_last",       F64, "step,context_length", "nat", "negative log-likelihood per token, mean over the last half of the context", NULL) \
+X(EVAL_WINDOW,         "/eval/window",         I32, "window",         "1",     "held-out window", NULL) \
+X(EVAL_NLL_SE,         "/eval/nll_se",         F64, "step,context_length", "nat", "standard error of nll over windows", NULL) \
+X(EVAL_TEXT_NLL,       "/eval/text_nll",       F64, "step,context_length", "nat", "negative log-likelihood per token of the filler, mean over the context", NULL) \
+X(EVAL_WINDOW_NLL,     "/eval/window_nll",     F64, "step,context_length,window", "nat", "negative log-likelihood per token, mean over one window", NULL) \
+X(EVAL_QUERY_HITS,     "/eval/query_hits",     I64, "step,context_length", "1", "values of repeated items whose logit was the largest", NULL) \
+X(EVAL_QUERY_TRIALS,   "/eval/query_trials",   I64, "step,context_length", "1", "values of repeated items", NULL) \
 X(EVAL_NIAH_HITS,      "/eval/niah_hits",      I64, "step,context_length,kind,distance", "1", "needles retrieved", NULL) \
 X(EVAL_NIAH_TRIALS,    "/eval/niah_trials",    I64, "step,context_length,kind,distance", "1", "needles asked for", NULL) \
+/* ---- /extension: a grid of positional variants beyond the trained length ---- */ \
+X(EXTENSION_VARIANT,        "/extension/variant",        I32, "variant",        "1",     "number of the variant", NULL) \
+X(EXTENSION_CONTEXT_LENGTH, "/extension/context_length", I64, "context_length", "token", "length of the evaluated context", NULL) \
+X(EXTENSION_KIND,           "/extension/kind",           STR, "kind",           "1",     "kind of needle problem", NULL) \
+X(EXTENSION_METHOD,         "/extension/method",         STR, "variant",        "1",     "positional method", NULL) \
+X(EXTENSION_C,              "/extension/c",              F64, "variant",        "1",     "temperature: the logits are multiplied by 1 + c ln(factor); NaN = as the method is shipped", NULL) \
+X(EXTENSION_SAME_AS,        "/extension/same_as",        I32, SX_EXT, "1",   "the variant that was evaluated: another one where both put the same positions into every layer, whose numbers are repeated here", NULL) \
+X(EXTENSION_FACTOR,         "/extension/factor",         F64, SX_EXT, "1",   "length over trained length, 1 at least", NULL) \
+X(EXTENSION_BETA,           "/extension/beta",           F64, SX_EXT, "1",   "what the logits are multiplied by", NULL) \
+X(EXTENSION_ATTENTION_FACTOR, "/extension/attention_factor", F64, SX_EXT, "1", "what cosine and sine are multiplied by", NULL) \
+X(EXTENSION_NLL,            "/extension/nll",            F64, SX_EXT, "nat", "negative log-likelihood per token, mean over the context", NULL) \
+X(EXTENSION_NLL_LAST,       "/extension/nll_last",       F64, SX_EXT, "nat", "negative log-likelihood per token, mean over the last half of the context", NULL) \
+X(EXTENSION_NLL_SE,         "/extension/nll_se",         F64, SX_EXT, "nat", "standard error of nll over windows", NULL) \
+X(EXTENSION_TEXT_NLL,       "/extension/text_nll",       F64, SX_EXT, "nat", "negative log-likelihood per token of the filler, mean over the context", NULL) \
+X(EXTENSION_TEXT_NLL_LAST,  "/extension/text_nll_last",  F64, SX_EXT, "nat", "negative log-likelihood per token of the filler, mean over the last half of the context", NULL) \
+X(EXTENSION_QUERY_HITS,     "/extension/query_hits",     I64, SX_EXT, "1",   "values of repeated items whose logit was the largest", NULL) \
+X(EXTENSION_QUERY_TRIALS,   "/extension/query_trials",   I64, SX_EXT, "1",   "values of repeated items", NULL) \
+X(EXTENSION_NIAH_HITS,      "/extension/niah_hits",      I64, SX_EXT ",kind", "1", "needles retrieved", NULL) \
+X(EXTENSION_NIAH_TRIALS,    "/extension/niah_trials",    I64, SX_EXT ",kind", "1", "needles asked for", NULL) \
+X(EXTENSION_CHANCE_BLIND,   "/extension/chance_blind",   F64, SX_EXT ",kind", "1", "chance of a hit by a guess among all values", NULL) \
+X(EXTENSION_CHANCE_WINDOW,  "/extension/chance_window",  F64, SX_EXT ",kind", "1", "chance of a hit by a guess among the values in the window", NULL) \
+X(EXTENSION_CHOICE_HITS,    "/extension/choice_hits",    I64, SX_EXT ",kind", "1", "needles retrieved from the problems that c is chosen on, which are not those of niah_hits", NULL) \
+X(EXTENSION_CHOICE_TRIALS,  "/extension/choice_trials",  I64, SX_EXT ",kind", "1", "needles asked for in the problems that c is chosen on", NULL) \
 /* ---- /stats: means over the rows that qualify, one value per sequence ---- */ \
 X(STATS_STEP,           "/stats/step",           I64,   "step",     "1", SX_STEP_NAME, NULL) \
 X(STATS_PHASE,          "/stats/phase",          FLAGS, "step",     "1", SX_PHASE_NAME, SX_PHASES) \

@@ -126,6 +126,12 @@ want 65 'no /bounds' "$sextant" bounds t.h5
 want 0 '' "$sextant" trace tiny.yaml --prompt 'hello there' -o random.h5 -q pos.method=yarn pos.factor=2
 want 0 '' "$sextant" eval ppl whole --lengths 32,64 --windows 4
 want 0 '' "$sextant" eval niah whole --lengths 32 --trials 8 --kinds single
+want 0 '' "$sextant" eval niah whole --lengths 32,64 --trials 8 --temperatures 0,0.4 --choose 8 --windows 4 -o grid.h5 -q
+want 0 '' "$sextant" figure context grid.h5 -o context.pdf
+want 0 '' "$sextant" eval ppl whole --lengths 32,64 --windows 4 -o ppl.h5 -q
+want 0 '' "$sextant" figure context ppl.h5 grid.h5 --label a,b --of all -o context.pdf
+want 64 'choose' "$sextant" eval niah whole --lengths 32 --trials 8 --choose 8 -o bad.h5
+gone bad.h5
 want 0 '' "$sextant" figure loss whole branch -o loss.pdf
 want 0 '' "$sextant" figure loss whole branch -o loss.svg --data loss.csv
 want 0 '' "$sextant" rope whole --step 15 --phase pretrain

@@ -499,33 +499,55 @@ static void test_frequencies(void **state)
 	sx_fig_free(f);
 }
 
-/* Wilson's interval against values in the literature (5/10: .2366-.7634; 0/10: 0-.2775). */
+/* Perplexities, rates with their intervals, chance levels; seeds give a range. */
 static void test_context(void **state)
 {
 	(void)state;
-	const int64_t length[] = {128, 256}, hits[] = {2, 3, 0, 0}, trials[] = {5, 5, 10, 0};
-	const double nll[] = {0, 1};
+	const int64_t length[] = {128, 256};
+	const double none = (double)NAN, nll[] = {0, 1}, seeds[] = {0, 0.5, 0, 1.5};
+	const double rate[] = {0.5, none}, low[] = {0.25, none}, high[] = {0.75, none};
+	const double chance[] = {0.3, 0.2}, blind[] = {0.0625};
 	const char *const needle[] = {"multi-key"};
-	const sx_fig_context_data d = {.label = "a",
-				       .kind = SX_FIG_ROPE,
-				       .n_length = 2,
-				       .length = length,
-				       .nll = nll,
+	const sx_fig_context_curve a = {.label = "a",
+					.kind = SX_FIG_ROPE,
+					.method = "",
+					.c = none,
+					.n_length = 2,
+					.n_seed = 2,
+					.length = length,
+					.nll = nll,
+					.seed_nll = seeds,
+					.rate = rate,
+					.low = low,
+					.high = high,
+					.chance = chance,
+					.blind = blind};
+	sx_fig_context_curve b = a, both[2];
+	b.method = "yarn (shipped)", b.c = 0.4;
+	both[0] = a, both[1] = b;
+	const sx_fig_context_data d = {.loss = "Perplexity",
 				       .n_kind = 1,
-				       .n_distance = 2,
 				       .needle = needle,
-				       .hits = hits,
-				       .trials = trials};
+				       .trained = 128,
+				       .n = 2,
+				       .curve = both};
 	sx_fig *f;
-	assert_int_equal(sx_fig_context(&f, NULL, style("icml-full"), &d, 1), SX_OK);
+	assert_int_equal(sx_fig_context(&f, NULL, style("icml-full"), &d), SX_OK);
 	assert_int_equal(f->n_panel, 2);
+	assert_string_equal(f->series[0].label, "a");
+	assert_string_equal(f->series[1].label, "a + YaRN (shipped), $c$ = 0.4");
+	assert_true(f->series[0].look.marker != f->series[1].look.marker);
 	check_close(find_mark(f, 0, MARK_LINE, 0)->y[1], exp(1), 1e-12);
-	const sx_fig_mark *b = find_mark(f, 1, MARK_BAND, 0);
-	check_close(find_mark(f, 1, MARK_LINE, 0)->y[0], 0.5, 0);
-	check_close(b->y[0], 0.2366, 5e-5);
-	check_close(b->high[0], 0.7634, 5e-5);
-	check_close(b->y[1], 0, 1e-12);
-	check_close(b->high[1], 0.2775, 5e-5);
+	const sx_fig_mark *m = find_mark(f, 0, MARK_BAND, 0);
+	check_close(m->y[1], exp(0.5), 1e-12);
+	check_close(m->high[1], exp(1.5), 1e-12);
+	assert_int_equal(find_mark(f, 1, MARK_LINE, 0)->n, 1);
+	m = find_mark(f, 1, MARK_BAND, 0);
+	check_close(m->y[0], 0.25, 0);
+	check_close(m->high[0], 0.75, 0);
+	check_close(find_mark(f, 1, MARK_VLINE, 0)->x[0], 128, 0);
+	check_close(find_mark(f, 1, MARK_GUIDE, 0)->y[1], 0.2, 1e-15);
+	check_close(find_mark(f, 1, MARK_GUIDE, 1)->y[1], 0.0625, 1e-15);
 	assert_int_equal(sx_fig_save(f, NULL, in_dir("c.pdf")), SX_OK);
 	sx_fig_free(f);
 }

@@ -312,6 +312,38 @@ static void test_holm(void **state)
 	check_close(any / 4000.0, 1 - pow(0.99, 5), 0.012);
 }
 
+/* Against published intervals, and against what the ends are. */
+static void test_wilson(void **state)
+{
+	(void)state;
+	sx_interval w = sx_wilson(81, 263);
+	check_close(w.value, 81.0 / 263, 1e-15);
+	check_close(w.lo, 0.2553, 5e-5);
+	check_close(w.hi, 0.3662, 5e-5);
+	w = sx_wilson(15, 148);
+	check_close(w.lo, 0.0624, 5e-5);
+	check_close(w.hi, 0.1605, 5e-5);
+	w = sx_wilson(5, 10);
+	check_close(w.lo, 0.2366, 5e-5);
+	check_close(w.hi, 0.7634, 5e-5);
+	w = sx_wilson(0, 20);
+	assert_true(w.lo == 0);
+	check_close(w.hi, 0.1611, 5e-5);
+	w = sx_wilson(20, 20);
+	assert_true(w.hi == 1);
+	check_close(w.lo, 1 - 0.1611, 5e-5);
+	w = sx_wilson(0, 0);
+	assert_true(isnan(w.value) && isnan(w.lo) && isnan(w.hi));
+	/* the ends are where the score test rejects: (k/n - p)^2 = z^2 p (1 - p) / n */
+	for (int k = 1; k < 40; k++) {
+		double z2 = 1.959963984540054 * 1.959963984540054, p = k / 40.0;
+		w = sx_wilson(k, 40);
+		assert_true(w.lo < p && p < w.hi);
+		check_close((p - w.lo) * (p - w.lo), z2 * w.lo * (1 - w.lo) / 40, 1e-14);
+		check_close((p - w.hi) * (p - w.hi), z2 * w.hi * (1 - w.hi) / 40, 1e-14);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -324,6 +356,7 @@ int main(void)
 		cmocka_unit_test(test_mann_whitney_edges),
 		cmocka_unit_test(test_spearman),
 		cmocka_unit_test(test_holm),
+		cmocka_unit_test(test_wilson),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

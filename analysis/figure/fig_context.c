@@ -6,200 +6,286 @@
 
 #include "analysis/figure/parts.h"
 
-enum { MAX_KINDS = 8, MAX_LENGTHS = 32 };
+enum {
+	MOST_LENGTHS = 32,
+	MOST_BANDS = 4 /* more of them hide one another: bars */
+};
 
-/* The lengths and kinds of all inputs, each once: ticks and panels. */
+/* The lengths of all curves, each once. */
 typedef struct {
-	int n_length, n_kind;
-	int64_t length[MAX_LENGTHS];
-	const char *kind[MAX_KINDS];
-	bool has_nll;
-} all_of;
+	int n;
+	int64_t at[MOST_LENGTHS];
+} lengths;
 
-static void add_length(all_of *a, int64_t length)
+static void add_length(lengths *l, int64_t length)
 {
 	int k = 0;
-	while (k < a->n_length && a->length[k] < length) k++;
-	if ((k < a->n_length && a->length[k] == length) || a->n_length == MAX_LENGTHS) return;
-	memmove(a->length + k + 1, a->length + k,
-		(size_t)(a->n_length++ - k) * sizeof a->length[0]);
-	a->length[k] = length;
+	while (k < l->n && l->at[k] < length) k++;
+	if ((k < l->n && l->at[k] == length) || l->n == MOST_LENGTHS) return;
+	memmove(l->at + k + 1, l->at + k, (size_t)(l->n++ - k) * sizeof l->at[0]);
+	l->at[k] = length;
 }
 
-static void add_kind(all_of *a, const char *kind)
+static bool has_loss(const sx_fig_context_curve *c)
 {
-	for (int k = 0; k < a->n_kind; k++)
-		if (strcmp(a->kind[k], kind) == 0) return;
-	if (a->n_kind < MAX_KINDS) a->kind[a->n_kind++] = kind;
+	for (int i = 0; i < c->n_length; i++)
+		if (isfinite(c->nll[i])) return true;
+	return false;
 }
 
-static all_of collect(const sx_fig_context_data *in, int n)
+static bool is_empty(const sx_fig_context_data *d)
 {
-	all_of a = {0};
-	for (int i = 0; i < n; i++) {
-		for (int64_t k = 0; k < in[i].n_length; k++) add_length(&a, in[i].length[k]);
-		for (int k = 0; k < in[i].n_kind && in[i].hits; k++) add_kind(&a, in[i].needle[k]);
-		a.has_nll = a.has_nll || in[i].nll;
-	}
-	return a;
+	for (int i = 0; i < d->n; i++)
+		if (d->curve[i].n_length > 0 && (d->n_kind > 0 || has_loss(&d->curve[i])))
+			return false;
+	return true;
 }
 
-/* Hits and trials of a kind at a length, over all distances. */
-static void count(int64_t *hits, int64_t *trials, const sx_fig_context_data *d, int64_t length,
-		  const char *kind)
+static bool any_loss(const sx_fig_context_data *d)
 {
-	for (int k = 0; k < d->n_kind && d->hits; k++) {
-		if (strcmp(d->needle[k], kind) != 0) continue;
-		for (int i = 0; i < d->n_distance; i++) {
-			int64_t at = (length * d->n_kind + k) * d->n_distance + i;
-			if (d->trials[at] <= 0 || d->hits[at] < 0) continue;
-			*hits += d->hits[at];
-			*trials += d->trials[at];
+	for (int i = 0; i < d->n; i++)
+		if (has_loss(&d->curve[i])) return true;
+	return false;
+}
+
+/* ---- names and looks ---- */
+
+static const char *shown_method(const char *method)
+{
+	static const char *const names[][2] = {
+		{"rope", "RoPE"},    {"nope", "NoPE"}, {"pi", "PI"},
+		{"ntk", "NTK"},      {"yarn", "YaRN"}, {"yarn (shipped)", "YaRN (shipped)"},
+		{"p-rope", "p-RoPE"}};
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (strcmp(names[i][0], method) == 0) return names[i][1];
+	return method;
+}
+
+static char *series_name(const sx_fig_context_curve *c)
+{
+	char temperature[32] = "";
+	if (!isnan(c->c)) snprintf(temperature, sizeof temperature, ", $c$ = %g", c->c);
+	return sx_format("%s%s%s%s", c->label, c->method[0] ? " + " : "", shown_method(c->method),
+			 temperature);
+}
+
+/* Number of the curve's method, or of its temperature, among those before it. */
+static int rank_of(const sx_fig_context_data *d, int i, bool temperature)
+{
+	int rank = 0;
+	for (int k = 0; k < d->n; k++) {
+		const sx_fig_context_curve *c = &d->curve[k];
+		bool first = true;
+		for (int e = 0; e < k; e++) {
+			const sx_fig_context_curve *o = &d->curve[e];
+			bool same = temperature ? o->c == c->c : strcmp(o->method, c->method) == 0;
+			first = first && !same;
 		}
+		if (temperature ? c->c == d->curve[i].c || isnan(d->curve[i].c)
+				: strcmp(c->method, d->curve[i].method) == 0)
+			return rank;
+		rank += first && !(temperature && isnan(c->c));
 	}
+	return rank;
 }
 
-/* Wilson's 95 % interval for h of n. */
-static void wilson(double *low, double *high, double h, double n)
+static const sx_fig_look grey = {{0.5, 0.5, 0.5}, SX_FIG_DOTTED, SX_FIG_DIAMOND};
+
+/* Several models: each has its colour and dash, each method its marker. One model: a look for each
+ * method. Temperatures of one method differ in their dashes. */
+static sx_fig_look look_of(const sx_fig_context_data *d, const sx_fig_look *model, bool several,
+			   bool temperatures, int i)
 {
-	const double z = 1.959963984540054;
-	double p = h / n, d = 1 + z * z / n, c = p + z * z / (2 * n);
-	double w = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
-	*low = fmax(0, (c - w) / d);
-	*high = fmin(1, (c + w) / d);
+	sx_fig_look look = model[i];
+	int method = rank_of(d, i, false);
+	/* The fourth of the free colours is yellow: too faint for a line. */
+	if (!several && method > 0)
+		look = method < 4 ? sx_fig_look_of(SX_FIG_OTHER, method - 1) : grey;
+	if (several || method > 0) look.marker = (sx_fig_marker)(method % (SX_FIG_CROSS + 1));
+	if (temperatures) look.dash = (sx_fig_dash)(rank_of(d, i, true) % (SX_FIG_DOTTED + 1));
+	return look;
 }
 
-typedef struct {
-	double x[MAX_LENGTHS], y[MAX_LENGTHS], low[MAX_LENGTHS], high[MAX_LENGTHS];
-	int n;
-	bool band;
-} curve;
-
-/* A point for each length that any input of the group has: of one input its value, of several the
- * mean and range. kind NULL: perplexity. Needles of seeds are counted together. */
-static curve curve_of(const all_of *a, const sx_fig_context_data *in, const int *group, int n,
-		      int g, const char *kind)
+/* Does a label and method come with several temperatures? */
+static bool has_temperatures(const sx_fig_context_data *d)
 {
-	curve c = {.n = 0};
-	for (int t = 0; t < a->n_length; t++) {
-		double sum = 0, low = (double)NAN, high = (double)NAN;
-		int64_t hits = 0, trials = 0;
-		int values = 0;
-		for (int i = 0; i < n; i++) {
-			if (group[i] != g) continue;
-			for (int64_t k = 0; k < in[i].n_length; k++) {
-				if (in[i].length[k] != a->length[t]) continue;
-				if (kind) {
-					count(&hits, &trials, &in[i], k, kind);
-				} else if (in[i].nll && isfinite(in[i].nll[k])) {
-					double v = exp(in[i].nll[k]);
-					sum += v, values++;
-					low = fmin(low, v);
-					high = fmax(high, v);
-				}
-			}
-		}
-		if (kind ? trials == 0 : values == 0) continue;
-		c.x[c.n] = (double)a->length[t];
-		c.y[c.n] = kind ? (double)hits / (double)trials : sum / values;
-		if (kind) wilson(&low, &high, (double)hits, (double)trials);
-		c.low[c.n] = low;
-		c.high[c.n++] = high;
-		c.band = c.band || kind || values > 1;
-	}
-	return c;
+	for (int i = 0; i < d->n; i++)
+		for (int k = 0; k < i; k++)
+			if (strcmp(d->curve[i].label, d->curve[k].label) == 0 &&
+			    strcmp(d->curve[i].method, d->curve[k].method) == 0)
+				return true;
+	return false;
 }
 
-static void add_panel(sx_fig *f, const all_of *a, int row, int col, const char *kind)
+/* ---- panels ---- */
+
+static void add_panel(sx_fig *f, const sx_fig_context_data *d, const lengths *l, int row, int col,
+		      int kind)
 {
-	double at[MAX_LENGTHS];
-	char text[MAX_LENGTHS][24];
-	const char *texts[MAX_LENGTHS];
-	char title[64];
-	snprintf(title, sizeof title, "%s", kind ? kind : "");
+	double at[MOST_LENGTHS];
+	char text[MOST_LENGTHS][24];
+	const char *texts[MOST_LENGTHS];
 	sx_fig_axis x = sx_part_axis("Context length (tokens)", SX_FIG_LOG10);
-	sx_fig_axis y = kind ? sx_part_axis("Retrieved", SX_FIG_LINEAR)
-			     : sx_part_axis("Perplexity", SX_FIG_LOG10);
-	if (kind) y.lo = 0, y.hi = 1.03;
-	int panel = sx_fig_panel(f, row, col, title, x, y);
-	for (int i = 0; i < a->n_length; i++) {
-		at[i] = (double)a->length[i];
-		snprintf(text[i], sizeof text[i], "%lld", (long long)a->length[i]);
+	sx_fig_axis y = kind >= 0 ? sx_part_axis("Retrieved", SX_FIG_LINEAR)
+				  : sx_part_axis(d->loss, SX_FIG_LOG10);
+	if (kind >= 0) y.lo = 0, y.hi = 1.03;
+	int panel = sx_fig_panel(f, row, col, kind >= 0 ? d->needle[kind] : "", x, y);
+	for (int i = 0; i < l->n; i++) {
+		at[i] = (double)l->at[i];
+		snprintf(text[i], sizeof text[i], "%lld", (long long)l->at[i]);
 		texts[i] = text[i];
 	}
-	sx_fig_x_ticks(f, panel, a->n_length, at, texts);
+	sx_fig_x_ticks(f, panel, l->n, at, texts);
+	/* Beside a title its label would stand far from it: the first panel says it for all. */
+	if (d->trained > 0)
+		sx_fig_vline(f, panel, (double)d->trained, panel == 0 ? "trained length" : "");
 }
 
-static void describe(sx_fig *f, const char *const *label, int n, const all_of *a)
+/* Both chance levels, means over the curves: they look at the same problems. */
+static void add_chance(sx_fig *f, const sx_fig_context_data *d, const lengths *l, int panel,
+		       int kind)
 {
-	char *names = sx_part_names(label, n);
-	const char *needles =
-		a->n_kind == 0 ? ""
-		: a->has_nll
-			? " and share of needles retrieved, all distances together, with Wilson's "
-			  "95 % interval,"
-			: "Share of needles retrieved, all distances together, with Wilson's 95 % "
-			  "interval,";
-	sx_part_about(f, "By context length",
-		      sx_format("%s%s against context length for %s.",
-				a->has_nll ? "Perplexity (mean over the context)" : "", needles,
-				names ? names : "the inputs"));
-	free(names);
+	double x[MOST_LENGTHS], window[MOST_LENGTHS], blind[MOST_LENGTHS];
+	int n = 0;
+	for (int t = 0; t < l->n; t++) {
+		double sum = 0, guess = 0;
+		int curves = 0;
+		for (int i = 0; i < d->n; i++) {
+			const sx_fig_context_curve *c = &d->curve[i];
+			for (int k = 0; k < c->n_length; k++) {
+				double v = c->chance[kind * c->n_length + k];
+				if (c->length[k] != l->at[t] || isnan(v)) continue;
+				sum += v, guess += c->blind[kind], curves++;
+			}
+		}
+		if (curves == 0) continue;
+		x[n] = (double)l->at[t];
+		window[n] = sum / curves;
+		blind[n++] = guess / curves;
+	}
+	if (n == 0) return;
+	sx_fig_guide(f, panel, x, window, n, "chance: a value of the window");
+	sx_fig_guide(f, panel, x, blind, n, "chance: blind");
+	sx_fig_note(f, panel, x[0], window[0] + 0.02, "chance: a value of the window");
+	sx_fig_note(f, panel, x[0], blind[0] + 0.02, "chance: blind");
 }
 
-static sx_status build(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style, const all_of *a,
-		       const sx_fig_context_data *in, const int *group, const sx_fig_look *look,
-		       int n)
+static void add_interval(sx_fig *f, int panel, int series, const double *x, const double *low,
+			 const double *high, int n, bool bars)
 {
-	int panels = a->n_kind + a->has_nll, cols = sx_part_is_narrow(style) ? 1 : panels;
+	if (bars)
+		sx_fig_y_intervals(f, panel, series, x, low, high, n);
+	else
+		sx_fig_band(f, panel, series, x, low, high, n);
+}
+
+/* The curve in the panel of the losses, or of a kind of problem. */
+static void add_curve(sx_fig *f, const sx_fig_context_curve *c, int panel, int kind, int series,
+		      bool bars)
+{
+	double x[MOST_LENGTHS], y[MOST_LENGTHS], low[MOST_LENGTHS], high[MOST_LENGTHS];
+	int n = 0;
+	for (int t = 0; t < c->n_length && n < MOST_LENGTHS; t++) {
+		int at = kind * c->n_length + t;
+		double v = kind < 0 ? exp(c->nll[t]) : c->rate[at];
+		if (isnan(v)) continue;
+		x[n] = (double)c->length[t];
+		y[n] = v;
+		low[n] = high[n] = (double)NAN;
+		for (int s = 0; s < c->n_seed && kind < 0; s++) {
+			double one = exp(c->seed_nll[s * c->n_length + t]);
+			low[n] = fmin(low[n], one);
+			high[n] = fmax(high[n], one);
+		}
+		if (kind >= 0) low[n] = c->low[at], high[n] = c->high[at];
+		n++;
+	}
+	if (kind >= 0 || c->n_seed > 1) add_interval(f, panel, series, x, low, high, n, bars);
+	sx_fig_line(f, panel, series, x, y, n);
+	sx_fig_points(f, panel, series, x, y, n);
+}
+
+/* ---- the whole ---- */
+
+static void describe(sx_fig *f, const sx_fig_context_data *d, const char *const *label)
+{
+	char *models = sx_part_names(label, d->n);
+	bool losses = any_loss(d);
+	sx_part_about(
+		f, "By context length",
+		sx_format("%s%s%s against context length for %s: %d curves, by model, method and "
+			  "temperature%s.",
+			  losses ? d->loss : "", losses && d->n_kind ? " and " : "",
+			  d->n_kind ? "share of needles retrieved, all distances together, with "
+				      "Wilson's 95 % interval,"
+				    : "",
+			  models ? models : "the inputs", d->n,
+			  d->n_kind ? "; dotted: chance levels" : ""));
+	free(models);
+}
+
+static sx_status build(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
+		       const sx_fig_context_data *d, const sx_fig_look *model, bool several,
+		       const char *const *name)
+{
+	lengths l = {0};
+	int losses = any_loss(d), panels = d->n_kind + losses;
+	int cols = sx_part_is_narrow(style) ? 1 : panels;
+	bool temperatures = has_temperatures(d);
 	if (cols > 3) cols = 2;
 	sx_status st = sx_fig_new(out, ctx, style, (panels + cols - 1) / cols, cols);
 	if (st != SX_OK) return st;
-	for (int p = 0; p < panels; p++)
-		add_panel(*out, a, p / cols, p % cols,
-			  p < a->has_nll ? NULL : a->kind[p - a->has_nll]);
-	for (int g = 0; g < n; g++) {
-		int size = 0;
-		for (int i = 0; i < n; i++) size += group[i] == g;
-		if (size == 0) continue;
-		int series = sx_fig_series(*out, in[g].label, look[g]);
-		for (int p = 0; p < panels; p++) {
-			const char *kind = p < a->has_nll ? NULL : a->kind[p - a->has_nll];
-			curve c = curve_of(a, in, group, n, g, kind);
-			if (c.band) sx_fig_band(*out, p, series, c.x, c.low, c.high, c.n);
-			sx_fig_line(*out, p, series, c.x, c.y, c.n);
-			sx_fig_points(*out, p, series, c.x, c.y, c.n);
-		}
+	for (int i = 0; i < d->n; i++)
+		for (int t = 0; t < d->curve[i].n_length; t++)
+			add_length(&l, d->curve[i].length[t]);
+	for (int p = 0; p < panels; p++) {
+		add_panel(*out, d, &l, p / cols, p % cols, p - losses);
+		if (p >= losses) add_chance(*out, d, &l, p, p - losses);
+	}
+	for (int i = 0; i < d->n; i++) {
+		sx_fig_look look = look_of(d, model, several, temperatures, i);
+		int series = sx_fig_series(*out, name[i], look);
+		for (int p = 0; p < panels; p++)
+			add_curve(*out, &d->curve[i], p, p - losses, series, d->n > MOST_BANDS);
 	}
 	return SX_OK;
 }
 
 sx_status sx_fig_context(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
-			 const sx_fig_context_data *in, int n)
+			 const sx_fig_context_data *d)
 {
 	sx_status st = SX_OK;
 	sx_fig *f = NULL;
-	int *group = sx_calloc((size_t)n, sizeof *group);
-	sx_fig_look *look = sx_calloc((size_t)n, sizeof *look);
-	const char **label = sx_calloc((size_t)n, sizeof *label);
-	sx_fig_kind *kind = sx_calloc((size_t)n, sizeof *kind);
-	if (!group || !look || !label || !kind)
+	size_t n = (size_t)d->n + 1;
+	int *group = sx_calloc(n, sizeof *group);
+	sx_fig_look *look = sx_calloc(n, sizeof *look);
+	const char **label = sx_calloc(n, sizeof *label);
+	char **name = sx_calloc(n, sizeof *name);
+	sx_fig_kind *kind = sx_calloc(n, sizeof *kind);
+	bool several = false;
+	if (!group || !look || !label || !name || !kind)
 		SX_TRY(sx_fail(ctx, SX_ENOMEM, "out of memory for a figure"));
-	for (int i = 0; i < n; i++) label[i] = in[i].label, kind[i] = in[i].kind;
-	sx_part_groups(group, look, label, kind, n);
-	all_of a = collect(in, n);
-	if (a.n_length == 0 || (!a.has_nll && a.n_kind == 0))
+	if (is_empty(d))
 		SX_TRY(sx_fail(ctx, SX_EDATA,
 			       "there is neither perplexity nor retrieval in the inputs"));
-	SX_TRY(build(&f, ctx, style, &a, in, group, look, n));
-	describe(f, label, n, &a);
+	for (int i = 0; i < d->n; i++) {
+		label[i] = d->curve[i].label, kind[i] = d->curve[i].kind;
+		if (!(name[i] = series_name(&d->curve[i])))
+			SX_TRY(sx_fail(ctx, SX_ENOMEM, "out of memory for a figure"));
+		several = several || strcmp(label[i], label[0]) != 0;
+	}
+	sx_part_groups(group, look, label, kind, d->n);
+	SX_TRY(build(&f, ctx, style, d, look, several, (const char *const *)name));
+	describe(f, d, label);
 	*out = f;
 	f = NULL;
 out:
 	sx_fig_free(f);
+	for (int i = 0; name && i < d->n; i++) free(name[i]);
 	free(group);
 	free(look);
 	free(label);
+	free(name);
 	free(kind);
 	return st;
 }

@@ -270,6 +270,13 @@ void sx_fig_y_intervals(sx_fig *f, int panel, int series, const double *x, const
 	add_high(f, add_mark(f, panel, MARK_Y_INTERVALS, series, x, low, n), high, n);
 }
 
+void sx_fig_guide(sx_fig *f, int panel, const double *x, const double *y, int64_t n,
+		  const char *label)
+{
+	sx_fig_mark *m = add_mark(f, panel, MARK_GUIDE, -1, x, y, n);
+	if (m) m->label = kept(f, sx_strdup(label));
+}
+
 void sx_fig_points(sx_fig *f, int panel, int series, const double *x, const double *y, int64_t n)
 {
 	add_mark(f, panel, MARK_POINTS, series, x, y, n);
@@ -352,6 +359,7 @@ static sx_status walk_mark(const sx_fig *f, const char *panel, const sx_fig_mark
 					    [MARK_RULE] = "rule",
 					    [MARK_VLINE] = "vline",
 					    [MARK_BAND] = "band",
+					    [MARK_GUIDE] = "guide",
 					    [MARK_PALE] = "raw",
 					    [MARK_X_INTERVALS] = "x-interval",
 					    [MARK_Y_INTERVALS] = "y-interval",

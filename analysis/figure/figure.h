@@ -123,6 +123,9 @@ void sx_fig_line(sx_fig *f, int panel, int series, const double *x, const double
 void sx_fig_pale(sx_fig *f, int panel, int series, const double *x, const double *y, int64_t n);
 void sx_fig_band(sx_fig *f, int panel, int series, const double *x, const double *lo,
 		 const double *hi, int64_t n);
+/* A thin dotted grey line of no series, such as a chance level. label names it in the numbers. */
+void sx_fig_guide(sx_fig *f, int panel, const double *x, const double *y, int64_t n,
+		  const char *label);
 /* Markers on the printed page: points are white inside and stand on a line, dots are small and full,
  * for clouds. */
 void sx_fig_points(sx_fig *f, int panel, int series, const double *x, const double *y, int64_t n);

@@ -187,20 +187,34 @@ sx_status sx_fig_frequencies(sx_fig **out, sx_ctx *ctx, const sx_fig_style *styl
 
 /* ---- context ---- */
 
+/* One model, positional method and temperature. Seeds are pooled before. Missing numbers are NaN. */
 typedef struct {
-	const char *label;
+	const char *label; /* of the model: curves of one model share colour and dash        */
 	sx_fig_kind kind;
-	int64_t n_length;
-	const int64_t *length; /* (n_length) tokens                                        */
-	const double *nll;     /* (n_length) nats per token; NULL: not measured            */
-	int n_kind, n_distance;
-	const char *const *needle;    /* (n_kind) "multi-key", ..                          */
-	const int64_t *hits, *trials; /* (length, kind, distance), -1 = missing; may be NULL */
+	const char *method; /* "pi", ..; "" = the model's own, not named. A marker for each    */
+	double c;           /* temperature to name; NaN = none                                */
+	int n_length, n_seed;
+	const int64_t *length;  /* (n_length) tokens                                          */
+	const double *nll;      /* (n_length) nats per token, mean over seeds                 */
+	const double *seed_nll; /* (n_seed, n_length)                                         */
+	const double *rate, *low, *high; /* (kind, n_length) share retrieved, its interval     */
+	const double *chance,
+		*blind; /* (kind, n_length), (kind): by a value of the window, blind */
+} sx_fig_context_curve;
+
+typedef struct {
+	const char *loss; /* what nll is taken on, for the axis: "Perplexity"                  */
+	int n_kind;
+	const char *const *needle; /* (n_kind) "multi-key", ..                                 */
+	int64_t trained;           /* trained length, tokens; 0 = not known                    */
+	int n;
+	const sx_fig_context_curve *curve;
 } sx_fig_context_data;
 
-/* Perplexity, and the share of needles retrieved with Wilson's 95 % interval, by context length. A
- * panel each, retrieval one for each kind of problem. */
+/* Perplexity with the range over seeds, and the share of needles retrieved with its 95 % interval,
+ * by context length. A panel each, retrieval one for each kind of problem, with the chance levels
+ * dotted. */
 sx_status sx_fig_context(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
-			 const sx_fig_context_data *in, int n) SX_NODISCARD;
+			 const sx_fig_context_data *d) SX_NODISCARD;
 
 #endif

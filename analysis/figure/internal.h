@@ -11,6 +11,7 @@ typedef enum {
 	MARK_HEAT,
 	MARK_RULE,
 	MARK_VLINE,
+	MARK_GUIDE,
 	MARK_BAND,
 	MARK_PALE,
 	MARK_X_INTERVALS,
@@ -31,7 +32,7 @@ typedef struct {
 				 else high is NULL */
 	double *z;            /* heat: (rows, cols), and n = 0; else NULL          */
 	int64_t rows, cols;
-	char *label, *markup;              /* vline, note and label                           */
+	char *label, *markup;              /* vline, note and label; a guide has a label alone  */
 	double text_x, text_y, text_align; /* set by layout; NaN = left out               */
 } sx_fig_mark;
 

@@ -24,7 +24,7 @@ void sx_fig_mark_key_use(sx_fig *f)
 				f->series[m->series].has_points = true;
 			else if (m->kind == MARK_DOTS)
 				f->series[m->series].has_dots = true;
-			else
+			else if (m->kind != MARK_X_INTERVALS && m->kind != MARK_Y_INTERVALS)
 				f->series[m->series].has_line = true;
 		}
 }

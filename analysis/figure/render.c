@@ -269,6 +269,12 @@ static void draw_mark(const pen *d, const sx_fig_panel_data *p, const sx_fig_mar
 		set_look(d, l, 1, 0.2);
 		fill_band(d, p, m);
 		break;
+	case MARK_GUIDE:
+		set_grey(d, 0.45);
+		set_dash(d, SX_FIG_DOTTED);
+		cairo_set_line_width(d->cr, d->s->axis_pt);
+		stroke_line(d, p, m);
+		break;
 	case MARK_PALE:
 		set_look(d, l, 1, 0.25);
 		cairo_set_dash(d->cr, NULL, 0, 0);

@@ -40,6 +40,11 @@ sx_interval sx_boot_mean(sx_boot *b, const double *x, int64_t stride);
  * same units take the mean of their differences instead. */
 sx_interval sx_boot_difference(sx_boot *bx, const double *x, sx_boot *by, const double *y);
 
+/* ---- proportions ---- */
+
+/* hits / trials and Wilson's 95 % interval (E. B. Wilson 1927); NaN without trials. */
+sx_interval sx_wilson(int64_t hits, int64_t trials);
+
 /* ---- ranks ---- */
 
 typedef struct {
