@@ -106,7 +106,9 @@ void sx_input_free(sx_input *in)
 static sx_fig_kind kind_of(const sx_input *in, int phase)
 {
 	if (phase == 1 && strcmp(in->drop_to, "keep") == 0) return SX_FIG_CONTROL;
-	if (phase == 1 && strcmp(in->drop_to, "nope") == 0) return SX_FIG_DROPE;
+	/* A trace or a check of the recalibrated model alone knows nothing of the run. */
+	const char *to = in->drop_to[0] ? in->drop_to : in->method;
+	if (phase == 1 && strcmp(to, "nope") == 0) return SX_FIG_DROPE;
 	if (phase == 1) return SX_FIG_OTHER;
 	if (strcmp(in->method, "rope") == 0) return SX_FIG_ROPE;
 	if (strcmp(in->method, "nope") == 0) return SX_FIG_NOPE;

@@ -249,7 +249,7 @@ sx_status sx_fig_ac_grad(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 	SX_TRY(sx_fig_new(&f, ctx, style, all.above < 0 ? 1 : 2, in[0].n_c));
 	/* The ratio has an axis of its own. */
 	if (all.above < 0)
-		sx_fig_share(f, in[0].n_c == 1 ? 0.62 : sx_part_is_narrow(style) ? 0.95 : 0.7);
+		sx_fig_share(f, in[0].n_c == 1 ? 0.62 : sx_part_is_narrow(style) ? 0.95 : 0.55);
 	else
 		sx_fig_shape(f, in[0].n_c == 1 ? 0.62 : sx_part_is_narrow(style) ? 0.8 : 0.55);
 	SX_TRY(add_all(f, ctx, &all, look));

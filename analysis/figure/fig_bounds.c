@@ -196,7 +196,9 @@ static int64_t ratios_of(double *v, const part *p, int g, int64_t layer)
 			int64_t seq = k / (L * H * d->n);
 			if (k / (H * d->n) % L != layer || !d->at.use[seq]) continue;
 			if (!family_in(d->name[k % d->n], p->name)) continue;
-			if (!is_shown(d->lhs[k], d->rhs[k]) || d->lhs[k] <= 0) continue;
+			/* Sides of zero have no place on the axes; the dots' axes report them. */
+			if (!(is_shown(d->lhs[k], d->rhs[k]) && d->lhs[k] > 0 && d->rhs[k] > 0))
+				continue;
 			v[count++] = d->lhs[k] / d->rhs[k];
 		}
 	}
