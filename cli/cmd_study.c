@@ -207,42 +207,22 @@ static json_t *json_of(const sx_study *s, const sx_job *jobs, int at_once, total
 
 /* ---- the report ---- */
 
-/* The verb is asked for in the program itself: a build without it still makes a study's files. */
-static sx_status make_report(sx_ctx *ctx, const sx_study *s, const char *folder, bool json,
-			     bool *made)
+static sx_status make_report(sx_ctx *ctx, const sx_study *s, const char *folder, bool json)
 {
-	char *ask[] = {"sextant", "help", "report", NULL};
-	char *words[] = {"sextant", "report", "--recipe", s->recipe, "--work",
-			 s->work,   "-o",     NULL,       NULL};
-	char *copy = sx_strdup(folder), *log = sx_format("%s/logs/report-asked.log", s->work);
+	char *words[] = {"sextant", "report", "--work", s->work, "-o", NULL, NULL};
 	int pid = 0, code = 0;
 	sx_status st = SX_OK;
-	if (!copy || !log) {
-		st = sx_fail(ctx, SX_ENOMEM, "no memory for a path");
-		goto out;
-	}
-	words[7] = copy;
-	SX_TRY(sx_child_start(&pid, ctx, &(sx_child){.argv = ask, .log = log}));
-	code = sx_child_wait(pid);
-	unlink(log);
-	*made = code == 0;
-	if (!*made) {
-		sx_log(ctx, SX_LOG_WARN,
-		       "this build has no `report`: everything is in %s, nothing was drawn",
-		       s->work);
-		goto out;
-	}
+	words[5] = sx_strdup(folder);
+	if (!words[5]) return sx_fail(ctx, SX_ENOMEM, "no memory for a path");
 	sx_child c = {.argv = words, .out = json ? STDERR_FILENO : STDOUT_FILENO};
 	SX_TRY(sx_child_start(&pid, ctx, &c));
 	code = sx_child_wait(pid);
 	if (code)
 		st = sx_fail(ctx, sx_child_status(code),
-			     "the report failed (exit %d); the runs "
-			     "and files are in %s",
-			     code, s->work);
+			     "the report failed (exit %d); the runs and files are in %s", code,
+			     s->work);
 out:
-	free(copy);
-	free(log);
+	free(words[5]);
 	return st;
 }
 
@@ -255,7 +235,6 @@ static sx_status study(sx_ctx *ctx, const arguments *a, const sx_study *s)
 	int at_once = a->at_once ? (int)a->at_once : sx_study_threads(1);
 	char *folder = a->out ? sx_strdup(a->out) : sx_format("notebooks-out/%s", s->name);
 	total before = {0};
-	bool drawn = false;
 	if (!folder) return sx_fail(ctx, SX_ENOMEM, "no memory for a path");
 	SX_TRY(sx_study_jobs(&jobs, ctx, s));
 	SX_TRY(sx_study_cost(jobs, ctx, s));
@@ -266,11 +245,11 @@ static sx_status study(sx_ctx *ctx, const arguments *a, const sx_study *s)
 	if (!a->common.quiet) say_cost(ctx, s, jobs, at_once);
 	if (!a->dry_run) {
 		SX_TRY(sx_study_run(jobs, ctx, s, at_once));
-		SX_TRY(make_report(ctx, s, folder, a->common.json, &drawn));
+		SX_TRY(make_report(ctx, s, folder, a->common.json));
 	}
 	if (a->common.json)
 		SX_TRY(sx_print_json(ctx,
-				     json_of(s, jobs, at_once, before, drawn ? folder : NULL)));
+				     json_of(s, jobs, at_once, before, a->dry_run ? NULL : folder)));
 out:
 	sx_study_jobs_free(jobs, s);
 	free(folder);

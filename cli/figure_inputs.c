@@ -295,16 +295,11 @@ static sx_status read_families(sx_input *in)
 	return sx_run_strings(in->file, SX_RUN_AC_C, &in->family, &n);
 }
 
-sx_status sx_input_ac(sx_input *in, sx_ctx *ctx, int64_t at_step)
+/* Reads a dataset of the group at every record, or at the last one of at_step. */
+static sx_status take_all(sx_input *in, sx_ctx *ctx, sx_run_id id, int64_t at_step)
 {
 	sx_status st = SX_OK;
-	int64_t *record = NULL, n, only = 0;
-	SX_TRY(need(ctx, in, SX_RUN_AC_VALUE, "values of A_c",
-		    "measure with probe.ac or trace --ac"));
-	SX_TRY(read_axes(in, ctx, &of_ac));
-	SX_TRY(read_families(in));
-	n = in->n_step;
-	record = sx_calloc((size_t)n, sizeof *record);
+	int64_t n = in->n_step, only = 0, *record = sx_calloc((size_t)n, sizeof *record);
 	if (!record) SX_TRY(no_memory(ctx, in));
 	for (int64_t i = 0; i < n; i++) record[i] = i;
 	if (at_step >= 0) {
@@ -312,9 +307,32 @@ sx_status sx_input_ac(sx_input *in, sx_ctx *ctx, int64_t at_step)
 		record[0] = only;
 		n = 1;
 	}
-	SX_TRY(take(in, ctx, SX_RUN_AC_VALUE, record, n, -1));
+	SX_TRY(take(in, ctx, id, record, n, -1));
 out:
 	free(record);
+	return st;
+}
+
+sx_status sx_input_stats(sx_input *in, sx_ctx *ctx, int64_t at_step)
+{
+	sx_status st = SX_OK;
+	SX_TRY(need(ctx, in, SX_RUN_STATS_ENTROPY, "statistics of heads",
+		    "measure with probe.stats or trace"));
+	SX_TRY(read_axes(in, ctx, &of_stats));
+	SX_TRY(take_all(in, ctx, SX_RUN_STATS_ENTROPY, at_step));
+out:
+	return st;
+}
+
+sx_status sx_input_ac(sx_input *in, sx_ctx *ctx, int64_t at_step)
+{
+	sx_status st = SX_OK;
+	SX_TRY(need(ctx, in, SX_RUN_AC_VALUE, "values of A_c",
+		    "measure with probe.ac or trace --ac"));
+	SX_TRY(read_axes(in, ctx, &of_ac));
+	SX_TRY(read_families(in));
+	SX_TRY(take_all(in, ctx, SX_RUN_AC_VALUE, at_step));
+out:
 	return st;
 }
 

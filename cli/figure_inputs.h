@@ -54,6 +54,8 @@ char *sx_label_of_path(const char *path);
 /* Each reads what one figure needs. A thing the file lacks is SX_EDATA in one sentence. at_step >= 0
  * takes the last record of that step alone; -1 is the figure's own choice. */
 sx_status sx_input_ac(sx_input *in, sx_ctx *ctx, int64_t at_step) SX_NODISCARD; /* all records */
+/* Axes of /stats, all records; value is the entropy. */
+sx_status sx_input_stats(sx_input *in, sx_ctx *ctx, int64_t at_step) SX_NODISCARD;
 /* Norms by `wrt`; the first record. */
 sx_status sx_input_ac_grad(sx_input *in, sx_ctx *ctx, int64_t at_step,
 			   const char *wrt) SX_NODISCARD;

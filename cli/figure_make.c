@@ -152,6 +152,23 @@ static sx_status make_offsets(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a
 	return st;
 }
 
+/* ---- plane ---- */
+
+static sx_status read_stats(sx_input *in, sx_ctx *ctx, const sx_figure_args *a)
+{
+	return sx_input_stats(in, ctx, a->step);
+}
+
+static sx_status make_plane(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a)
+{
+	sx_input *in = NULL;
+	sx_status st = open_all(&in, ctx, a, read_stats);
+	if (st != SX_OK) return st;
+	st = sx_make_plane(out, ctx, a, in);
+	inputs_free(in, a->n_input);
+	return st;
+}
+
 /* ---- frequencies ---- */
 
 static const struct {
@@ -280,6 +297,8 @@ const sx_figure_row sx_figure_rows[] = {
 	 make_maps, 1, 1, ONE_FILE, false},
 	{"offsets", "attention weight at each distance, a panel per head; before and after the drop of a run (--heads)",
 	 make_offsets, 1, 1, ONE_FILE, false},
+	{"plane", "each head by its positional and its content share, by class; of a run with a drop its path through it",
+	 make_plane, 1, 0, A_FILE, false},
 	{"frequencies", "what each head does with each rotary frequency (--of logit_var|logit_share|q_norm|k_norm)",
 	 make_frequencies, 1, 0, A_FILE, false},
 	{"gamma", "what PI, NTK, YaRN and p-RoPE do to each frequency (pos.factor=2,3,4 pos.head_dim=64 pos.theta=..)",

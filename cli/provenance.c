@@ -67,6 +67,11 @@ static char *cpu_name(void)
 	return name;
 }
 
+const char *sx_git_commit(void)
+{
+	return SX_GIT;
+}
+
 char *sx_environment_json(void)
 {
 	struct utsname u = {0};

@@ -1,0 +1,306 @@
+/* sextant report: a folder with the findings of runs, traces, evaluations and bounds. */
+#include "cli/cmd.h"
+#include "cli/figure_inputs.h"
+#include "cli/out.h"
+#include "cli/provenance.h"
+#include "cli/report_job.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+extern const sx_cmd sx_cmd_report;
+
+enum { KEY_TITLE = 256, KEY_LABEL, KEY_WORK };
+
+/* clang-format off */
+static const struct argp_option options[] = {
+	{"output", 'o', "FOLDER", 0, "where to (default: notebooks-out/NAME, the first input's)", 1},
+	{"title", KEY_TITLE, "TEXT", 0, "of the report", 1},
+	{"label", KEY_LABEL, "A,B,..", 0, "names of the inputs in their order; inputs with the same name are seeds of one setting", 1},
+	{"work", KEY_WORK, "DIR", 0, "report on the study whose files are in DIR, in place of inputs", 1},
+	SX_ARG_QUIET, SX_ARG_VERBOSE,
+	{0}};
+/* clang-format on */
+
+static const char doc[] =
+	"Writes what can be said about its inputs to a folder: report.html and report.ipynb, "
+	"figures, tables, analysis.h5 with every number, manifest.json. RUN is a run folder, "
+	"FILE.h5 "
+	"a trace or what `eval -o` and `bounds -o` wrote."
+	"\v"
+	"The first paragraph states the findings with numbers and intervals. Each section is there "
+	"if an input has what it needs: losses (runs, eval ppl -o), heads through the drop (runs "
+	"with one), classes of heads and frequencies (traces), extension (eval niah -o), bounds. A "
+	"folder that holds such a report is replaced, any other refused.\n"
+	"\n"
+	"Examples:\n"
+	"  sextant report runs/rope runs/drope\n"
+	"  sextant report --work runs/quickstart -o notebooks-out/quickstart\n";
+
+typedef struct {
+	sx_common common;
+	const char *folder, *title, *labels, *work;
+	char **input;
+	int n;
+} arguments;
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	arguments *a = state->input;
+	switch (key) {
+	case 'o':
+		a->folder = arg;
+		return 0;
+	case KEY_TITLE:
+		a->title = arg;
+		return 0;
+	case KEY_LABEL:
+		a->labels = arg;
+		return 0;
+	case KEY_WORK:
+		a->work = arg;
+		return 0;
+	case ARGP_KEY_ARG:
+		a->input[a->n++] = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (!a->work && !a->n) argp_error(state, "what to report on? RUN or FILE.h5");
+		if (a->work && (a->n || a->labels))
+			argp_error(state, "--work names a study: leave out inputs and --label");
+		return 0;
+	default:
+		return sx_common_parse(&a->common, key, arg, state);
+	}
+}
+
+/* ---- the inputs ---- */
+
+/* Both phases among the records of /ac or /stats. */
+static sx_status has_drop(bool *out, sx_run_file *f)
+{
+	const sx_run_id phase[] = {SX_RUN_AC_PHASE, SX_RUN_STATS_PHASE};
+	for (int k = 0; k < 2; k++) {
+		double *x = NULL;
+		int64_t n = 0;
+		bool seen[2] = {false, false};
+		if (!sx_run_has(f, phase[k])) continue;
+		sx_status st = sx_run_read_all(f, phase[k], &x, &n);
+		if (st != SX_OK) return st;
+		for (int64_t i = 0; i < n; i++)
+			if (x[i] == 0 || x[i] == 1) seen[(int)x[i]] = true;
+		*out |= seen[0] && seen[1];
+		free(x);
+	}
+	return SX_OK;
+}
+
+/* What the opened file says of an item. */
+static sx_status look(sx_report_item *i, const sx_input *in, bool is_run)
+{
+	sx_status st = SX_OK;
+	i->file = in->file;
+	if (is_run) {
+		i->kind = SX_STUDY_RUN;
+		SX_TRY(has_drop(&i->drops, i->file));
+		i->nope = i->drops ? strcmp(in->drop_to, "nope") == 0
+				   : strcmp(in->method, "nope") == 0;
+		goto out;
+	}
+	i->nope = strcmp(in->method, "nope") == 0;
+out:
+	return st;
+}
+
+static sx_study_kind kind_of_file(const sx_run_file *f)
+{
+	if (sx_run_has(f, SX_RUN_EVAL_NLL) || sx_run_has(f, SX_RUN_EVAL_NIAH_HITS) ||
+	    sx_run_has(f, SX_RUN_EXTENSION_NIAH_HITS))
+		return SX_STUDY_EVAL;
+	return sx_run_has(f, SX_RUN_BOUNDS_LHS) ? SX_STUDY_BOUNDS : SX_STUDY_TRACE;
+}
+
+/* A folder, or the file at its top. */
+static bool is_run_folder(const char *path)
+{
+	char *log = sx_format("%s/log.jsonl", path);
+	FILE *f = log ? fopen(log, "r") : NULL;
+	free(log);
+	if (f) fclose(f);
+	return f != NULL;
+}
+
+typedef struct {
+	sx_input *in;
+	sx_report_item *item;
+	char **name; /* made up here for inputs of the command line */
+	int n;
+	sx_study study;
+} inputs;
+
+static void inputs_free(inputs *x)
+{
+	for (int i = 0; i < x->n; i++) {
+		if (x->in) sx_input_free(&x->in[i]);
+		if (x->name) free(x->name[i]);
+	}
+	free(x->in);
+	free(x->item);
+	free(x->name);
+	sx_study_free(&x->study);
+}
+
+static sx_status make_room(inputs *x, sx_ctx *ctx, int n)
+{
+	x->n = n;
+	x->in = sx_calloc((size_t)n, sizeof *x->in);
+	x->item = sx_calloc((size_t)n, sizeof *x->item);
+	x->name = sx_calloc((size_t)n, sizeof *x->name);
+	return x->in && x->item && x->name ? SX_OK
+					   : sx_fail(ctx, SX_ENOMEM, "no memory for the inputs");
+}
+
+static sx_status from_words(inputs *x, sx_ctx *ctx, const arguments *a)
+{
+	sx_status st = SX_OK;
+	SX_TRY(make_room(x, ctx, a->n));
+	for (int i = 0; i < a->n; i++) SX_TRY(sx_input_open(&x->in[i], ctx, a->input[i]));
+	SX_TRY(sx_inputs_label(x->in, a->n, ctx, a->labels));
+	for (int i = 0; i < a->n; i++) {
+		sx_report_item *item = &x->item[i];
+		x->name[i] = sx_label_of_path(a->input[i]);
+		if (!x->name[i]) SX_TRY(sx_fail(ctx, SX_ENOMEM, "no memory for the inputs"));
+		*item = (sx_report_item){.kind = kind_of_file(x->in[i].file),
+					 .name = x->name[i],
+					 .label = x->in[i].label,
+					 .path = a->input[i],
+					 .what = "",
+					 .seed = x->in[i].seed,
+					 .untrained = x->in[i].step_unknown};
+		SX_TRY(look(item, &x->in[i], is_run_folder(a->input[i])));
+	}
+out:
+	return st;
+}
+
+static sx_status from_study(inputs *x, sx_ctx *ctx, const char *work)
+{
+	sx_status st = SX_OK;
+	SX_TRY(sx_study_read(&x->study, ctx, work));
+	SX_TRY(make_room(x, ctx, (int)x->study.n_item));
+	for (int i = 0; i < x->n; i++) {
+		const sx_study_item *s = &x->study.item[i];
+		x->item[i] = (sx_report_item){.kind = s->kind,
+					      .name = s->name,
+					      .label = s->label,
+					      .path = s->path,
+					      .what = s->what,
+					      .seed = s->seed,
+					      .untrained = s->untrained};
+		if (s->kind == SX_STUDY_RUN && s->untrained) continue; /* a configuration */
+		SX_TRY(sx_input_open(&x->in[i], ctx, s->path));
+		SX_TRY(look(&x->item[i], &x->in[i], s->kind == SX_STUDY_RUN));
+	}
+out:
+	return st;
+}
+
+/* ---- the page ---- */
+
+typedef sx_status (*section)(sx_report_job *j);
+
+static sx_status compose(sx_report_job *j)
+{
+	static const section sections[] = {
+		sx_report_losses,      sx_report_drop,      sx_report_extension, sx_report_heads,
+		sx_report_frequencies, sx_report_gradients, sx_report_bounds};
+	sx_status st = SX_OK;
+	int said = 0;
+	for (size_t k = 0; k < sizeof sections / sizeof sections[0]; k++) {
+		SX_TRY(sections[k](j));
+		if (j->out_of_memory)
+			SX_TRY(sx_fail(j->ctx, SX_ENOMEM, "no memory for the report"));
+		if (!j->said) continue;
+		sx_report_summary(j->report, j->said);
+		free(j->said);
+		j->said = NULL;
+		said++;
+	}
+	if (!said)
+		sx_report_summary(j->report,
+				  "The inputs hold nothing that this report knows how to "
+				  "conclude from; what they hold is listed by `sextant "
+				  "ls`.");
+out:
+	free(j->said);
+	j->said = NULL;
+	return st;
+}
+
+/* The file that was read, named as the user would: of a run folder RUN/run.h5. */
+static void name_inputs(sx_report *r, const inputs *x)
+{
+	for (int i = 0; i < x->n; i++) {
+		const sx_report_item *item = &x->item[i];
+		char what[160];
+		if (!item->file) continue;
+		snprintf(what, sizeof what, "%s, %s, seed %lld", sx_study_kind_name(item->kind),
+			 item->label, (long long)item->seed);
+		sx_report_input(r, sx_run_file_path(item->file), what);
+	}
+}
+
+static sx_status write_report(sx_ctx *ctx, const arguments *a, const char *command)
+{
+	enum { SEED = 1 };
+	sx_status st = SX_OK;
+	inputs x = {0};
+	char *base = NULL, *folder = NULL;
+	sx_report_job j = {.ctx = ctx, .seed = SEED};
+	SX_TRY(a->work ? from_study(&x, ctx, a->work) : from_words(&x, ctx, a));
+	base = a->work ? sx_strdup(x.study.name) : sx_label_of_path(a->input[0]);
+	folder = a->folder ? sx_strdup(a->folder)
+		 : base    ? sx_format("notebooks-out/%s", base)
+			   : NULL;
+	if (!base || !folder) SX_TRY(sx_fail(ctx, SX_ENOMEM, "no memory for the report"));
+	const char *title = a->title ? a->title : a->work ? x.study.title : base;
+	SX_TRY(sx_report_new(&j.report, ctx, title));
+	j.item = x.item, j.n = x.n;
+	SX_TRY(compose(&j));
+	sx_report_origin(j.report, sx_git_commit(), command);
+	name_inputs(j.report, &x);
+	sx_report_param(j.report, "bootstrap resamples", "1999");
+	sx_report_param(j.report, "bootstrap level", "0.95");
+	sx_report_param(j.report, "bootstrap seed", "1");
+	SX_TRY(sx_report_save(j.report, ctx, folder));
+	sx_log(ctx, SX_LOG_INFO, "%s/report.html", folder);
+out:
+	sx_report_free(j.report);
+	inputs_free(&x);
+	free(base);
+	free(folder);
+	return st;
+}
+
+static sx_status run(sx_ctx *ctx, int argc, char **argv)
+{
+	static const struct argp argp = {options, parse, "RUN|FILE.h5..\n--work DIR", doc, NULL,
+					 NULL,    NULL};
+	sx_status st = SX_OK;
+	arguments a = {.common.ctx = ctx};
+	char *command = sx_command_line("report", argc, argv);
+	a.input = sx_calloc((size_t)argc, sizeof *a.input);
+	if (!command || !a.input) {
+		st = sx_fail(ctx, SX_ENOMEM, "no memory for the arguments");
+		goto out;
+	}
+	SX_TRY(sx_parse_args(ctx, &argp, argc, argv, &a));
+	SX_TRY(write_report(ctx, &a, command));
+out:
+	free(command);
+	free(a.input);
+	return st;
+}
+
+const sx_cmd sx_cmd_report = {"report", "analysis", "findings, figures and tables in one folder",
+			      run};

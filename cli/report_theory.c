@@ -1,0 +1,164 @@
+/* A_c's gradient at initialisation, and the theory's inequalities. */
+#include "analysis/ac_grad.h"
+#include "analysis/bounds.h"
+#include "cli/report_job.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST = 256 };
+
+/* ---- gradients ---- */
+
+static bool is_untrained_trace(const sx_report_item *i)
+{
+	return i->kind == SX_STUDY_TRACE && i->file && i->untrained &&
+	       sx_run_has(i->file, SX_RUN_AC_GRAD_NORM);
+}
+
+static void gradient_rows(sx_report_job *j, sx_report_table *t, int64_t seed, const sx_ac_grad *g)
+{
+	for (int64_t l = 0; l < g->layers; l++) {
+		sx_report_cell_text(t, g->family);
+		sx_report_cell_int(t, seed);
+		sx_report_cell_int(t, l);
+		sx_report_cell_interval(t, g->a[l].value, g->a[l].lo, g->a[l].hi);
+		sx_report_cell_interval(t, g->b[l].value, g->b[l].lo, g->b[l].hi);
+		sx_report_cell_interval(t, g->ratio[l].value, g->ratio[l].lo, g->ratio[l].hi);
+	}
+	const sx_interval *first = &g->ratio[0], *last = &g->ratio[g->layers - 1];
+	sx_report_say(
+		j,
+		"%s: the ratio of RoPE's to NoPE's norm goes from %.2f [%.2f, %.2f] in layer 0 "
+		"to %.2f [%.2f, %.2f] in layer %lld.",
+		g->family, first->value, first->lo, first->hi, last->value, last->lo, last->hi,
+		(long long)(g->layers - 1));
+}
+
+sx_status sx_report_gradients(sx_report_job *j)
+{
+	static const char *const family[] = {"diagonal", "previous"};
+	sx_status st = SX_OK;
+	int at[MOST], n = sx_report_find(j, at, MOST, is_untrained_trace), rope = -1, nope = -1;
+	n = n ? sx_report_first_seed(j, at, n) : 0;
+	for (int i = 0; i < n; i++) *(j->item[at[i]].nope ? &nope : &rope) = at[i];
+	if (rope < 0 || nope < 0) return SX_OK;
+	sx_report_section(j->report, "The gradient of A_c at initialisation");
+	const int pair[] = {rope, nope};
+	SX_TRY(sx_report_draw(j, "ac-grad", "ac_grad",
+			      "Norm of the gradient of A_c by a head's W_Q at initialisation, by "
+			      "layer: the same weights with and without rotation. Figure 4 of the "
+			      "paper, in small.",
+			      pair, 2, NULL));
+	sx_report_table *t = sx_report_table_add(j->report, "ac_grad", "ac_grad",
+						 "Frobenius norm of dA_c/dW_Q of a head, mean over "
+						 "heads, then over sequences; ratio: "
+						 "mean over sequences of RoPE's over NoPE's. 95 % "
+						 "bootstrap intervals over sequences.");
+	sx_report_col_text(t, "family", "c", "family of the weights");
+	sx_report_col_int(t, "seed", "Seed", "1", "seed of the weights");
+	sx_report_col_int(t, "layer", "Layer", "1", "layer");
+	sx_report_col_interval(t, "rope", "RoPE", "1", "norm with rotation", "%.4f");
+	sx_report_col_interval(t, "nope", "NoPE", "1", "norm without rotation", "%.4f");
+	sx_report_col_interval(t, "ratio", "Ratio", "1", "ratio of the norms", "%.2f");
+	sx_report_say(j, "*The gradient of A_c at initialisation*, same weights.");
+	for (size_t f = 0; f < sizeof family / sizeof family[0]; f++) {
+		sx_ac_grad g;
+		SX_TRY(sx_ac_grad_compare(&g, j->ctx, j->item[rope].file, j->item[nope].file,
+					  family[f], "wq", j->seed));
+		gradient_rows(j, t, j->item[rope].seed, &g);
+		sx_ac_grad_free(&g);
+	}
+out:
+	return st;
+}
+
+/* ---- bounds ---- */
+
+static bool is_bounds(const sx_report_item *i)
+{
+	return i->kind == SX_STUDY_BOUNDS && i->file && sx_run_has(i->file, SX_RUN_BOUNDS_LHS);
+}
+
+typedef struct {
+	int64_t evaluated, violated, paper_broken;
+} totals;
+
+static sx_status bounds_rows(sx_report_job *j, sx_report_table *t, const sx_report_item *item,
+			     totals *sum)
+{
+	sx_status st = SX_OK;
+	sx_bounds_record r = {0};
+	sx_bounds_line *line = NULL;
+	uint8_t *verdict = NULL;
+	int64_t n = 0;
+	SX_TRY(sx_bounds_read(&r, j->ctx, item->path));
+	verdict = sx_calloc((size_t)(r.b.S * r.b.L * r.b.H * r.b.n), 1);
+	if (!verdict) SX_TRY(sx_fail(j->ctx, SX_ENOMEM, "no memory for verdicts"));
+	sx_bounds_judge(verdict, &r.b);
+	SX_TRY(sx_bounds_summary(&line, &n, j->ctx, &r.b, verdict, true));
+	for (int64_t k = 0; k < n; k++) {
+		const sx_bounds_line *l = &line[k];
+		sx_report_cell_text(t, item->label);
+		sx_report_cell_text(t, item->name);
+		sx_report_cell_int(t, item->seed);
+		sx_report_cell_text(t, l->name);
+		sx_report_cell_text(t, l->violated    ? "violated"
+				       : l->evaluated ? "holds"
+				       : l->missing   ? "not evaluated"
+						      : sx_reason_name(l->reason));
+		sx_report_cell_int(t, l->evaluated);
+		sx_report_cell_int(t, l->violated);
+		sx_report_cell_real(t, l->tightest);
+		sx_report_cell_real(t, l->median);
+		sx_report_cell_real(t, l->paper);
+		sum->evaluated += l->evaluated;
+		sum->violated += l->violated;
+		sum->paper_broken += l->paper_broken;
+	}
+out:
+	free(line);
+	free(verdict);
+	sx_bounds_record_free(&r);
+	return st;
+}
+
+sx_status sx_report_bounds(sx_report_job *j)
+{
+	sx_status st = SX_OK;
+	int at[MOST], n = sx_report_find(j, at, MOST, is_bounds), first[MOST];
+	totals sum = {0};
+	if (!n) return SX_OK;
+	memcpy(first, at, sizeof at);
+	sx_report_section(j->report, "The theory's inequalities");
+	SX_TRY(sx_report_draw(j, "bounds", "bounds",
+			      "Left side against right side of the theory's inequalities, a point "
+			      "per head and sequence; below the diagonal they hold.",
+			      first, sx_report_first_seed(j, first, n), NULL));
+	sx_report_table *t = sx_report_table_add(
+		j->report, "bounds", "bounds",
+		"Every inequality and identity (docs/definitions.md): the largest and the median "
+		"ratio of the left to the right side with rounding's allowance, of an identity its "
+		"error over the allowance; paper: median of the printed right side over the "
+		"corrected one.");
+	sx_report_col_text(t, "model", "Model", "label of the run");
+	sx_report_col_text(t, "check", "Check", "name of the check");
+	sx_report_col_int(t, "seed", "Seed", "1", "seed of the run");
+	sx_report_col_text(t, "inequality", "Inequality", "name");
+	sx_report_col_text(t, "verdict", "Verdict", "verdict, or why it does not apply");
+	sx_report_col_int(t, "evaluated", "Evaluated", "1", "evaluations");
+	sx_report_col_int(t, "violated", "Violated", "1", "violations");
+	sx_report_col_real(t, "tightest", "Tightest", "1", "largest ratio", "%.3g");
+	sx_report_col_real(t, "median", "Median", "1", "median ratio", "%.3g");
+	sx_report_col_real(t, "paper", "Paper", "1", "printed over corrected right side", "%.3g");
+	for (int i = 0; i < n; i++) SX_TRY(bounds_rows(j, t, &j->item[at[i]], &sum));
+	sx_report_say(j,
+		      "*The theory*: %lld evaluations of its inequalities and identities, %lld "
+		      "violated; the printed forms, where they differ, fail in %lld.",
+		      (long long)sum.evaluated, (long long)sum.violated,
+		      (long long)sum.paper_broken);
+out:
+	return st;
+}
