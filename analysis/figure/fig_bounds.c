@@ -355,7 +355,8 @@ sx_status sx_fig_bounds(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 	for (int i = 0; i < n; i++) label[i] = in[i].at.label, kind[i] = in[i].at.kind;
 	sx_part_groups(group, look, label, kind, n);
 	SX_TRY(sx_fig_new(&f, ctx, style, narrow ? n_inequality : 2, cols));
-	if (narrow) sx_fig_shape(f, 0.75);
+	/* Labels of narrow panels take much of their height. */
+	if (72 * style->width_in / cols < 18 * style->font_pt) sx_fig_shape(f, 0.8);
 	make_series(f, in, group, look, n, &fam, lines, dots);
 	for (int i = 0; i < 2 * n_inequality; i++) {
 		int row = i / cols, col = i % cols;
