@@ -18,11 +18,16 @@ static const char doc[] =
 	"  sextant ls --json trace.h5\n"
 	"  sextant ls runs/demo /ac/value >ac.tsv\n";
 
-static const struct argp_option options[] = {SX_ARG_JSON, {0}};
+enum { KEY_SCHEMA = 256 };
+static const struct argp_option options[] = {
+	{"schema", KEY_SCHEMA, NULL, 0, "print what a run file may hold, as a Markdown page", 0},
+	SX_ARG_JSON,
+	{0}};
 
 struct args {
 	sx_common common;
 	const char *path, *dataset; /* borrowed from argv */
+	bool schema;
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -33,6 +38,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		*(a->path ? &a->dataset : &a->path) = arg;
 		return 0;
 	}
+	if (key == KEY_SCHEMA) {
+		a->schema = true;
+		return 0;
+	}
+	if (key == ARGP_KEY_NO_ARGS && a->schema) return 0;
 	if (key == ARGP_KEY_NO_ARGS) argp_error(state, "which FILE.h5 or RUN?");
 	return sx_common_parse(&a->common, key, arg, state);
 }
@@ -102,12 +112,16 @@ static sx_status print_json(sx_ctx *ctx, sx_run_file *f)
 
 static sx_status run(sx_ctx *ctx, int argc, char **argv)
 {
-	static const struct argp argp = {options, parse, "FILE.h5|RUN [DATASET]", doc, NULL,
-					 NULL,    NULL};
+	static const struct argp argp = {
+		options, parse, "FILE.h5|RUN [DATASET]\n--schema", doc, NULL, NULL, NULL};
 	struct args a = {.common = {.ctx = ctx}};
 	sx_run_file *f = NULL;
 	sx_status st = SX_OK;
 	SX_TRY(sx_parse_args(ctx, &argp, argc, argv, &a));
+	if (a.schema) {
+		st = sx_dump_schema(ctx);
+		goto out;
+	}
 	SX_TRY(sx_run_open(&f, ctx, a.path));
 	if (a.dataset)
 		st = sx_dump_dataset(ctx, f, a.dataset);

@@ -9,4 +9,7 @@
  * no such dataset, SX_EDATA if the file has it not, SX_EIO. */
 sx_status sx_dump_dataset(sx_ctx *ctx, sx_run_file *f, const char *path) SX_NODISCARD;
 
+/* Prints what a run file may hold as a page of Markdown: docs/runfile.md. SX_EIO. */
+sx_status sx_dump_schema(sx_ctx *ctx) SX_NODISCARD;
+
 #endif

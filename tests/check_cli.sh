@@ -107,6 +107,10 @@ wait $pid
 code=$?; if [ $code = 75 ]; then ok; else no "SIGTERM gives $code, not 75"; fi
 want 0 'interrupted' sh -c "\"$sextant\" info stopped >&2"
 
+# the page in docs/ is the program's own
+"$sextant" ls --schema >page.md 2>>err.txt
+same page.md "$here/../docs/runfile.md"
+
 # ---- recalibrating a checkpoint, and using runs ----
 want 0 '' "$sextant" train tiny.yaml -o recal -q init=whole@6 train.drop_at=0 train.drop.qk_norm=full
 want 0 '' "$sextant" generate whole --prompt 'The quick' -n 20 --temperature 0
