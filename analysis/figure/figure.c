@@ -335,11 +335,13 @@ static const sx_fig_row no_row = {.x = (double)NAN,
 				  .high = (double)NAN,
 				  .value = (double)NAN};
 
-static sx_status walk_cells(const char *panel, const sx_fig_mark *m, row_fn *fn, void *self)
+static sx_status walk_cells(const char *panel, int64_t item, const sx_fig_mark *m, row_fn *fn,
+			    void *self)
 {
 	sx_status st = SX_OK;
 	sx_fig_row row = no_row;
 	row.panel = panel;
+	row.item = item;
 	row.mark = "heat";
 	row.series = "";
 	for (int64_t i = 0; m->z && i < m->rows * m->cols && st == SX_OK; i++) {
@@ -352,8 +354,8 @@ static sx_status walk_cells(const char *panel, const sx_fig_mark *m, row_fn *fn,
 	return st;
 }
 
-static sx_status walk_mark(const sx_fig *f, const char *panel, const sx_fig_mark *m, row_fn *fn,
-			   void *self)
+static sx_status walk_mark(const sx_fig *f, const char *panel, int64_t item, const sx_fig_mark *m,
+			   row_fn *fn, void *self)
 {
 	static const char *const names[] = {[MARK_HEAT] = "heat",
 					    [MARK_RULE] = "rule",
@@ -373,9 +375,10 @@ static sx_status walk_mark(const sx_fig *f, const char *panel, const sx_fig_mark
 	sx_fig_row row = no_row;
 	bool across = m->kind == MARK_X_INTERVALS;
 	row.panel = panel;
+	row.item = item;
 	row.mark = names[m->kind];
 	row.series = m->label ? m->label : m->series < 0 ? "" : f->series[m->series].label;
-	if (m->kind == MARK_HEAT) return walk_cells(panel, m, fn, self);
+	if (m->kind == MARK_HEAT) return walk_cells(panel, item, m, fn, self);
 	for (int64_t i = 0; i < m->n && m->kind != MARK_RULE && st == SX_OK; i++) {
 		row.x = m->x[i];
 		row.y = m->y[i];
@@ -394,11 +397,13 @@ sx_status sx_fig_rows(const sx_fig *f, sx_ctx *ctx, row_fn *fn, void *self)
 {
 	if (f->st != SX_OK) return sx_fail(ctx, f->st, "out of memory while building the figure");
 	sx_status st = SX_OK;
+	int64_t item = 0;
 	for (int i = 0; i < f->n_panel; i++) {
 		const sx_fig_panel_data *p = &f->panel[i];
 		const char letter[2] = {(char)('a' + i % 26), '\0'};
-		for (int k = 0; k < p->n_mark && st == SX_OK; k++)
-			st = walk_mark(f, f->shared ? p->name : letter, &p->mark[k], fn, self);
+		for (int k = 0; k < p->n_mark && st == SX_OK; k++, item++)
+			st = walk_mark(f, f->shared ? p->name : letter, item, &p->mark[k], fn,
+				       self);
 	}
 	return st;
 }
