@@ -72,6 +72,7 @@ sx_status sx_measures_new(sx_measures **out, sx_ctx *ctx, const sx_measure_opts 
 	bool ok = true;
 	for (int s = 0; s < SX_STAT_COUNT; s++) make(&m->stat[s], o->stats, heads, nan, &ok);
 	make(&m->offset_profile, o->stats, heads * SX_OFFSET_BINS, nan, &ok);
+	make(&m->score_offset, o->stats, heads * SX_OFFSET_BINS, nan, &ok);
 	make(&m->rope_q, o->rope, heads * n_freq, nan, &ok);
 	make(&m->rope_k, o->rope, heads * n_freq, nan, &ok);
 	make(&m->rope_share, o->rope, heads * n_freq, nan, &ok);
@@ -98,14 +99,30 @@ void sx_measures_free(sx_measures *m)
 {
 	if (!m) return;
 	for (int s = 0; s < SX_STAT_COUNT; s++) free(m->stat[s]);
-	double *const all[] = {m->offset_profile,  m->rope_q,           m->rope_k,
-			       m->rope_share,      m->rope_var,         m->rope_rest,
-			       m->ac_value,        m->ac_grad,          m->logit_osc,
-			       m->uniform_l1,      m->prefix_spread,    m->map,
-			       m->bound_lhs,       m->bound_rhs,        m->bound_paper,
-			       m->bound_allowance, m->value_bound,      m->value_bound_paper,
-			       m->grad_bound,      m->grad_bound_paper, m->osc_spread_h,
-			       m->wq_norm,         m->wk_norm};
+	double *const all[] = {m->offset_profile,
+			       m->score_offset,
+			       m->rope_q,
+			       m->rope_k,
+			       m->rope_share,
+			       m->rope_var,
+			       m->rope_rest,
+			       m->ac_value,
+			       m->ac_grad,
+			       m->logit_osc,
+			       m->uniform_l1,
+			       m->prefix_spread,
+			       m->map,
+			       m->bound_lhs,
+			       m->bound_rhs,
+			       m->bound_paper,
+			       m->bound_allowance,
+			       m->value_bound,
+			       m->value_bound_paper,
+			       m->grad_bound,
+			       m->grad_bound_paper,
+			       m->osc_spread_h,
+			       m->wq_norm,
+			       m->wk_norm};
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
 	free(m->bound_row);
 	free(m->bound_reason);
