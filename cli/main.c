@@ -15,17 +15,17 @@
 
 extern const sx_cmd sx_cmd_train, sx_cmd_trace, sx_cmd_eval, sx_cmd_generate, sx_cmd_tokenize,
 	sx_cmd_figure, sx_cmd_ls, sx_cmd_info, sx_cmd_config, sx_cmd_plan, sx_cmd_bench,
-	sx_cmd_rope, sx_cmd_bounds;
+	sx_cmd_rope, sx_cmd_bounds, sx_cmd_heads;
 
 static const sx_cmd *const verbs[] = {
 	&sx_cmd_train,  &sx_cmd_trace, &sx_cmd_eval,   &sx_cmd_generate, &sx_cmd_tokenize,
 	&sx_cmd_figure, &sx_cmd_ls,    &sx_cmd_info,   &sx_cmd_config,   &sx_cmd_plan,
-	&sx_cmd_bench,  &sx_cmd_rope,  &sx_cmd_bounds,
+	&sx_cmd_bench,  &sx_cmd_rope,  &sx_cmd_bounds, &sx_cmd_heads,
 };
 enum { N_VERBS = sizeof verbs / sizeof verbs[0] };
 
 /* Verbs of the program's contract that this build lacks. */
-static const char *const absent[] = {"heads", "report", "study", "check", "recover", "export"};
+static const char *const absent[] = {"report", "study", "check", "recover", "export"};
 enum { N_ABSENT = sizeof absent / sizeof absent[0] };
 
 #ifdef __clang__
