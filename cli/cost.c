@@ -155,7 +155,7 @@ static int64_t measured(const sx_spec *s, const sx_measure_opts *o, int64_t S, i
 			int64_t n_c)
 {
 	int64_t head = 0, n_freq = s->D / 2;
-	if (o->stats) head += SX_STAT_COUNT + SX_OFFSET_BINS;
+	if (o->stats) head += SX_STAT_COUNT + 2 * SX_OFFSET_BINS;
 	if (o->rope) head += 4 * n_freq + 1;
 	if (o->ac) head += n_c * (1 + SX_WRT_COUNT) + 2;
 	return S * ((int64_t)s->L * s->H * head + (o->spread ? s->L : 0) + o->n_map * T * T);

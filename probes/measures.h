@@ -119,6 +119,7 @@ typedef struct {
 	int n_wrt;                   /* gradients of A_c: wq, wk, q, k, h                        */
 	double *stat[SX_STAT_COUNT]; /* (S,L,H)                              */
 	double *offset_profile;      /* (S,L,H,SX_OFFSET_BINS)               */
+	double *score_offset; /* (S,L,H,SX_OFFSET_BINS) sums of scores less their row means */
 	double *rope_q, *rope_k, *rope_share, *rope_var; /* (S,L,H,n_freq)              */
 	double *rope_rest;                               /* (S,L,H)                              */
 	double *ac_value;                                /* (S,L,H,n_c)                          */

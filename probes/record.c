@@ -87,6 +87,7 @@ static sx_status define_stats(sx_run *run, const sx_record_axes *a)
 	SX_TRY(sx_run_define(run, SX_RUN_STATS_SEQUENCE_KIND));
 	SX_TRY(sx_run_put(run, SX_RUN_STATS_SEQUENCE_KIND, 0, (const uint8_t *)kind));
 	for (int s = 0; s < SX_STAT_COUNT; s++) SX_TRY(sx_run_define(run, stat_id[s]));
+	SX_TRY(sx_run_define(run, SX_RUN_STATS_SCORE_OFFSET));
 	SX_TRY(sx_run_define(run, SX_RUN_STATS_OFFSET_PROFILE));
 	SX_TRY(row_counts(run, a));
 out:
@@ -344,6 +345,7 @@ static sx_status put_stats(sx_run *run, const sx_measures *m, int64_t step, int 
 	int64_t rec = sx_run_records(run, SX_RUN_STATS_STEP);
 	for (int s = 0; s < SX_STAT_COUNT; s++)
 		SX_TRY(sx_run_put(run, stat_id[s], rec, (const double *)m->stat[s]));
+	SX_TRY(sx_run_put(run, SX_RUN_STATS_SCORE_OFFSET, rec, (const double *)m->score_offset));
 	SX_TRY(sx_run_put(run, SX_RUN_STATS_OFFSET_PROFILE, rec,
 			  (const double *)m->offset_profile));
 	SX_TRY(put_step(run, SX_RUN_STATS_STEP, SX_RUN_STATS_PHASE, rec, step, phase));

@@ -103,6 +103,7 @@ X(STATS_SS_OFFSET,      "/stats/ss_offset",      F64, SX_SLH, "nat2",  "squares 
 X(STATS_SS_KEY,         "/stats/ss_key",         F64, SX_SLH, "nat2",  "squares that the key explains beyond row and offset", NULL) \
 X(STATS_SS_INTERACTION, "/stats/ss_interaction", F64, SX_SLH, "nat2",  "squares left by row, key and offset together", NULL) \
 X(STATS_R2_OFFSET,      "/stats/r2_offset",      F64, SX_SLH, "1",     "share of ss_within that the offset alone explains", NULL) \
+X(STATS_SCORE_OFFSET,   "/stats/score_offset",   F64, SX_SLH ",offset_bin", "nat",   "sum of the scores less their row means at this distance", NULL) \
 X(STATS_OFFSET_PROFILE, "/stats/offset_profile", F32, SX_SLH ",offset_bin", "1", "weight at this distance per row that has it", NULL) \
 /* ---- /attn: chosen attention maps ---- */ \
 X(ATTN_SAMPLE,          "/attn/sample",          I32,   "sample", "1",     "number of the sample", NULL) \

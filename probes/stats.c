@@ -180,14 +180,18 @@ static sx_status on_head(void *self, const sx_head *h)
 	m->stat[SX_STAT_SS_INTERACTION][at] = split[2];
 	m->stat[SX_STAT_R2_OFFSET][at] = split[3];
 	double *bins = m->offset_profile + at * SX_OFFSET_BINS;
-	double rows[SX_OFFSET_BINS] = {0}, mass[SX_OFFSET_BINS] = {0};
+	double *scores = m->score_offset + at * SX_OFFSET_BINS;
+	double rows[SX_OFFSET_BINS] = {0}, mass[SX_OFFSET_BINS] = {0}, score[SX_OFFSET_BINS] = {0};
 	for (int64_t d = 0; d < h->T; d++) {
 		int b = sx_offset_bin(d);
 		rows[b] += a->rows_with[d];
 		mass[b] += a->profile[d];
+		score[b] += a->offset[d];
 	}
-	for (int b = 0; b < SX_OFFSET_BINS; b++)
+	for (int b = 0; b < SX_OFFSET_BINS; b++) {
 		bins[b] = rows[b] > 0 ? mass[b] / rows[b] : (double)NAN;
+		scores[b] = rows[b] > 0 ? score[b] : (double)NAN;
+	}
 	return SX_OK;
 }
 

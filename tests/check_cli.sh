@@ -186,7 +186,24 @@ mkdir empty
 want 66 'text|corpus' "$sextant" train tiny.yaml -o bad -q 'data.text=[empty]'
 gone bad
 want 64 'unknown|no verb|did you mean' "$sextant" trian
-want 64 'heads' "$sextant" heads whole
+want 64 'report' "$sextant" report whole
+# ---- heads: every record of a run, one step, JSON ----
+want 0 '' "$sextant" heads whole
+if grep -q 'Changes of class' out.txt; then ok; else no "heads of a run tell no changes"; fi
+want 0 '' "$sextant" heads whole --step 15 --phase pretrain
+if grep -q 'step 15 (pretrain)' out.txt; then ok; else no "heads --step 15 shows another step"; fi
+want 0 '' "$sextant" heads whole --json
+if python3 - <<'P'; then ok; else no "heads --json"; fi
+import json
+d = json.load(open("out.txt"))
+assert len(d["records"]) > 3 and d["one_kernel"] and d["step_before_drop"] == 15
+assert all(0 <= h["positional"]["value"] <= 1 for r in d["records"] for h in r["heads"])
+P
+want 0 '' "$sextant" heads whole --over-run
+want 66 'no such record' "$sextant" heads whole --step 14321
+want 64 'known are' "$sextant" heads whole --kinds prose
+want 64 'which' "$sextant" heads
+want 65 '' "$sextant" heads text.txt
 want 65 '' "$sextant" ls text.txt
 if [ "$(id -u)" != 0 ]; then
 	mkdir locked && chmod 555 locked

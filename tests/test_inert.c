@@ -27,6 +27,7 @@ static double *flatten(const sx_measures *m, int64_t *n)
 		const double *x;
 		int64_t n;
 	} parts[] = {{m->offset_profile, heads * SX_OFFSET_BINS},
+		     {m->score_offset, heads * SX_OFFSET_BINS},
 		     {m->rope_q, heads * m->n_freq},
 		     {m->rope_k, heads * m->n_freq},
 		     {m->rope_share, heads * m->n_freq},

@@ -197,16 +197,26 @@ static void check_profile(const passed *x, const head_record *h, int64_t at)
 {
 	const recorder *r = &x->r;
 	double mass[SX_OFFSET_BINS] = {0}, rows[SX_OFFSET_BINS] = {0}, sum = 0;
-	for (int64_t i = 0; i < r->T; i++)
-		for (int64_t j = sx_first_key(i, r->window); j <= i; j++) {
+	double score[SX_OFFSET_BINS] = {0}, size = 0;
+	for (int64_t i = 0; i < r->T; i++) {
+		int64_t first = sx_first_key(i, r->window);
+		double mean_s = 0;
+		for (int64_t j = first; j <= i; j++)
+			mean_s += h->s[i * r->T + j] / (double)(i - first + 1);
+		for (int64_t j = first; j <= i; j++) {
 			int b = i - j < 64 ? (int)(i - j) : i - j < 128 ? 64 : 65;
 			mass[b] += h->p[i * r->T + j];
+			score[b] += h->s[i * r->T + j] - mean_s;
+			size += fabs(h->s[i * r->T + j] - mean_s);
 			rows[b] += 1;
 		}
+	}
 	for (int b = 0; b < SX_OFFSET_BINS; b++) {
 		double got = x->o.measures->offset_profile[at * SX_OFFSET_BINS + b];
 		check_value(got, rows[b] > 0 ? mass[b] / rows[b] : (double)NAN, exact, 1,
 			    "profile");
+		check_value(x->o.measures->score_offset[at * SX_OFFSET_BINS + b],
+			    rows[b] > 0 ? score[b] : (double)NAN, exact, size, "score_offset");
 		if (rows[b] > 0) sum += got * rows[b];
 	}
 	check_value(sum, (double)r->T, rounded(), 1, "mass of the profile");

@@ -28,6 +28,14 @@ static sx_correlation spearman(const double *x, const double *y, int64_t n)
 
 /* ---- bootstrap ---- */
 
+static double mean_by_counts(void *self, const double *count, int64_t n)
+{
+	const double *x = self;
+	double sum = 0;
+	for (int64_t i = 0; i < n; i++) sum += count[i] * x[i];
+	return sum / (double)n;
+}
+
 static void test_mean(void **state)
 {
 	(void)state;
@@ -65,6 +73,13 @@ static void test_mean(void **state)
 	holes[0] = nan;
 	m = sx_boot_mean(a, holes, 1);
 	assert_true(isnan(m.value) && isnan(m.lo) && isnan(m.hi));
+	double weighed[8];
+	memcpy(weighed, x, sizeof weighed);
+	m = sx_boot_statistic(a, mean_by_counts, weighed); /* the mean once more */
+	i = sx_boot_mean(a, x, 1);
+	check_close(m.value, i.value, 1e-14);
+	check_close(m.lo, i.lo, 1e-14);
+	check_close(m.hi, i.hi, 1e-14);
 	sx_boot_free(a), sx_boot_free(b), sx_boot_free(c);
 	sx_boot_free(NULL);
 	assert_int_equal(sx_boot_new(&a, NULL, 0, 10, 0.95, 1), SX_EINTERNAL);

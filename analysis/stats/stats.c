@@ -113,6 +113,20 @@ sx_interval sx_boot_mean(sx_boot *b, const double *x, int64_t stride)
 	return out;
 }
 
+sx_interval sx_boot_statistic(sx_boot *b, sx_boot_fn fn, void *self)
+{
+	sx_interval out = {undefined, undefined, undefined};
+	for (int64_t i = 0; i < b->n; i++) b->x[i] = 1;
+	out.value = fn(self, b->x, b->n);
+	for (int64_t r = 0; b->n >= 2 && r < b->resamples; r++) {
+		memset(b->x, 0, (size_t)b->n * sizeof *b->x);
+		for (int64_t i = 0; i < b->n; i++) b->x[b->draw[r * b->n + i]] += 1;
+		b->means[r] = fn(self, b->x, b->n);
+	}
+	if (b->n >= 2 && !isnan(out.value)) percentiles(&out, b->means, b->resamples, b->level);
+	return out;
+}
+
 sx_interval sx_boot_difference(sx_boot *bx, const double *x, sx_boot *by, const double *y)
 {
 	sx_interval out = {undefined, undefined, undefined};

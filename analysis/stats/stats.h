@@ -35,6 +35,10 @@ void sx_boot_free(sx_boot *b);
 /* The mean of x[0], x[stride], .. x[(n-1) stride] and its interval; none with fewer than two values
  * that are there. b's scratch is used: one thread at a time. */
 sx_interval sx_boot_mean(sx_boot *b, const double *x, int64_t stride);
+/* A statistic of the units by how often each is drawn: count[n], all 1 for the estimate itself. NaN
+ * where a resample leaves it undefined; such resamples are left out. No interval with n < 2. */
+typedef double (*sx_boot_fn)(void *self, const double *count, int64_t n);
+sx_interval sx_boot_statistic(sx_boot *b, sx_boot_fn fn, void *self);
 /* mean(x) - mean(y) for two independent groups, each with resamples of its own (different seeds,
  * the same number and level); no interval unless both have two values. For two quantities of the
  * same units take the mean of their differences instead. */

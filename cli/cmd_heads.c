@@ -1,0 +1,138 @@
+/* sextant heads: what every head does, from a run file. */
+#include "cli/cmd.h"
+#include "cli/heads_print.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char doc[] =
+	"Of a run file: the class of every head (positional, semantic, mixed, sink, inactive, "
+	"undecided) and what it looks at (current, previous, offset-K, local, first, duplicate, "
+	"induction, uniform), with the scores that the rule goes by and intervals over sequences. "
+	"Over a run: when heads changed their class, and how far each has moved from where it "
+	"looked before the drop."
+	"\v"
+	"The rule, in this order: inactive if nearly uniform (divergence below 0.03 nats); sink if "
+	"the first four keys have more than 0.4 of the mass; positional if one offset has more "
+	"than 0.4, semantic if earlier copies of the token or what followed them have, mixed if "
+	"both; else by the share of one offset kernel in the scores: above 2/3 positional, below "
+	"1/3 semantic, between them mixed. Undecided if the ends of the intervals do not agree.\n\n"
+	"Scores are from sequences of kind text (--kinds), induction from those of kind repeated "
+	"where there are some.\n\n"
+	"Examples:\n"
+	"  sextant heads trace.h5\n"
+	"  sextant heads runs/demo --step 963 --phase pretrain\n";
+
+enum { KEY_STEP = 1, KEY_PHASE, KEY_KINDS, KEY_RUN };
+/* clang-format off */
+static const struct argp_option options[] = {
+	SX_ARG_JSON,
+	{"step", KEY_STEP, "N", 0, "record of this step (default: the last)", 0},
+	{"phase", KEY_PHASE, "P", 0, "pretrain or recalibration: at the drop two records share a step (default: the later one)", 0},
+	{"kinds", KEY_KINDS, "LIST", 0, "sequences to use: text,repeated,retrieval,constant (default: text)", 0},
+	{"over-run", KEY_RUN, NULL, 0, "print every score of every record instead, separated by tabs", 0},
+	{0}};
+/* clang-format on */
+
+struct args {
+	sx_common common;
+	const char *path;
+	int64_t step; /* -1: the last */
+	int phase;    /* -1: any      */
+	unsigned kinds;
+	bool over_run;
+};
+
+static unsigned parse_kinds(struct argp_state *state, const char *arg)
+{
+	unsigned kinds = 0;
+	const char *next = arg;
+	for (size_t n; next; next = next[n] ? next + n + 1 : NULL) {
+		n = strcspn(next, ",");
+		int k = 0;
+		while (k < SX_HEADS_KINDS &&
+		       (strlen(sx_heads_kinds[k]) != n || strncmp(sx_heads_kinds[k], next, n) != 0))
+			k++;
+		if (k == SX_HEADS_KINDS)
+			argp_error(state,
+				   "--kinds %s: known are text, repeated, retrieval, constant",
+				   arg);
+		kinds |= 1U << k;
+	}
+	return kinds;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct args *a = state->input;
+	switch (key) {
+	case KEY_STEP: {
+		char *end;
+		errno = 0;
+		a->step = strtoll(arg, &end, 10);
+		if (end == arg || *end || errno || a->step < 0)
+			argp_error(state, "--step %s: must be a whole number, at least 0", arg);
+		return 0;
+	}
+	case KEY_PHASE:
+		a->phase = strcmp(arg, "recalibration") == 0;
+		if (!a->phase && strcmp(arg, "pretrain") != 0)
+			argp_error(state, "--phase %s: known are pretrain, recalibration", arg);
+		return 0;
+	case KEY_KINDS:
+		a->kinds = parse_kinds(state, arg);
+		return 0;
+	case KEY_RUN:
+		a->over_run = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (a->path) argp_error(state, "%s: one FILE.h5 or RUN at a time", arg);
+		a->path = arg;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "which FILE.h5 or RUN?");
+		return 0;
+	default:
+		return sx_common_parse(&a->common, key, arg, state);
+	}
+}
+
+static sx_status run(sx_ctx *ctx, int argc, char **argv)
+{
+	static const struct argp argp = {options, parse, "FILE.h5|RUN", doc, NULL, NULL, NULL};
+	sx_run_file *f = NULL;
+	sx_heads *heads = NULL;
+	sx_head_change *change = NULL;
+	sx_heads_print p = {0};
+	struct args a = {.common = {.ctx = ctx}, .step = -1, .phase = -1};
+	sx_status st = sx_parse_args(ctx, &argp, argc, argv, &a);
+	if (st != SX_OK) return st;
+	SX_TRY(sx_run_open(&f, ctx, a.path));
+	sx_heads_opts opts = {.kinds = a.kinds, .seed = 1};
+	SX_TRY(sx_heads_read(&heads, ctx, f, &opts));
+	p.path = sx_run_file_path(f);
+	p.heads = heads;
+	p.record = sx_heads_find(heads, a.step, a.phase);
+	if (p.record < 0) {
+		st = sx_fail(ctx, SX_ENOINPUT,
+			     "%s: no such record of /stats; `sextant ls FILE /stats/step` lists "
+			     "the steps and phases",
+			     p.path);
+		goto out;
+	}
+	SX_TRY(sx_heads_changes(&change, &p.n_change, ctx, heads));
+	p.change = change;
+	if (a.common.json)
+		st = sx_heads_print_json(ctx, &p);
+	else
+		st = a.over_run ? sx_heads_print_run(ctx, &p) : sx_heads_print_text(ctx, &p);
+out:
+	free(change);
+	sx_heads_free(heads);
+	sx_run_file_close(f);
+	return st;
+}
+
+extern const sx_cmd sx_cmd_heads;
+const sx_cmd sx_cmd_heads = {"heads", "analysis", "what every head does: classes and scores", run};

@@ -1,0 +1,319 @@
+/* What `sextant heads` prints. */
+#include "cli/heads_print.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char *phase_name(int phase)
+{
+	static const char *const names[] = {"pretrain", "recalibration"};
+	return phase == 0 || phase == 1 ? names[phase] : "phase not known";
+}
+
+/* "offset" with its number. */
+enum { LABEL = 32 };
+static const char *label_text(char text[LABEL], const sx_head_scores *s)
+{
+	if (s->label == SX_LABEL_OFFSET)
+		snprintf(text, LABEL, "offset-%lld", (long long)s->best_offset);
+	else
+		snprintf(text, LABEL, "%s", sx_head_label_name(s->label));
+	return text;
+}
+
+/* Every score that has an interval, by name. */
+typedef struct {
+	const char *name;
+	sx_interval i;
+} named;
+enum { SCORES = 18 };
+static void scores_of(named out[SCORES], const sx_head_scores *s)
+{
+	const named all[SCORES] = {
+		{"positional", s->positional},
+		{"content", s->content},
+		{"key", s->key},
+		{"diag_mass", s->diag},
+		{"prev_mass", s->prev},
+		{"first_mass", s->first},
+		{"sink_mass", s->sink},
+		{"duplicate_mass", s->duplicate},
+		{"induction_mass", s->induction},
+		{"near_mass", s->near},
+		{"entropy", s->entropy},
+		{"divergence", s->divergence},
+		{"mean_distance", s->mean_distance},
+		{"logit_std", s->logit_std},
+		{"ac_previous", s->ac[0]},
+		{"ac_diagonal", s->ac[1]},
+		{"best_ac", s->best_ac},
+		{"best_mass", s->best_mass},
+	};
+	memcpy(out, all, sizeof all);
+}
+
+/* ---- JSON ---- */
+
+static json_t *head_json(const sx_head_scores *s)
+{
+	char label[LABEL];
+	named score[SCORES];
+	scores_of(score, s);
+	json_t *o = json_pack("{s:i, s:i, s:s, s:s, s:I, s:o}", "layer", s->layer, "head", s->head,
+			      "class", sx_head_class_name(s->cls), "label", label_text(label, s),
+			      "best_offset", (json_int_t)s->best_offset, "profile_shift",
+			      sx_json_number(s->profile_shift));
+	for (int k = 0; o && k < SCORES; k++)
+		json_object_set_new(o, score[k].name,
+				    json_pack("{s:o, s:o, s:o}", "value",
+					      sx_json_number(score[k].i.value), "lo",
+					      sx_json_number(score[k].i.lo), "hi",
+					      sx_json_number(score[k].i.hi)));
+	return o;
+}
+
+static json_t *record_json(const sx_heads_print *p, int64_t rec)
+{
+	const sx_heads *h = p->heads;
+	json_t *list = json_array();
+	for (int64_t i = 0; i < h->layers * h->heads; i++)
+		json_array_append_new(list, head_json(&h->score[rec * h->layers * h->heads + i]));
+	return json_pack("{s:I, s:s, s:o}", "step", (json_int_t)h->step[rec], "phase",
+			 phase_name(h->phase[rec]), "heads", list);
+}
+
+static json_t *changes_json(const sx_heads_print *p)
+{
+	json_t *list = json_array();
+	for (int64_t i = 0; i < p->n_change; i++) {
+		const sx_head_change *c = &p->change[i];
+		json_array_append_new(list,
+				      json_pack("{s:I, s:I, s:s, s:s, s:I, s:I, s:s}", "layer",
+						(json_int_t)c->layer, "head", (json_int_t)c->head,
+						"from", sx_head_class_name(c->from), "to",
+						sx_head_class_name(c->to), "last_step_before",
+						(json_int_t)p->heads->step[c->before], "step",
+						(json_int_t)p->heads->step[c->record], "phase",
+						phase_name(p->heads->phase[c->record])));
+	}
+	return list;
+}
+
+static json_t *rule_json(void)
+{
+	const sx_heads_thresholds *r = &sx_heads_rule;
+	return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:i}", "pattern", r->pattern, "positional",
+			 r->positional, "semantic", r->semantic, "inactive", r->inactive, "uniform",
+			 r->uniform, "local", r->local, "near_tokens", SX_HEADS_NEAR);
+}
+
+sx_status sx_heads_print_json(sx_ctx *ctx, const sx_heads_print *p)
+{
+	const sx_heads *h = p->heads;
+	json_t *records = json_array(), *kinds = json_object();
+	for (int64_t r = 0; r < h->n_record; r++) json_array_append_new(records, record_json(p, r));
+	for (int k = 0; k < SX_HEADS_KINDS; k++)
+		json_object_set_new(kinds, sx_heads_kinds[k],
+				    json_integer((json_int_t)h->of_kind[k]));
+	json_t *before = h->before_drop < 0 ? json_null()
+					    : json_integer((json_int_t)h->step[h->before_drop]);
+	return sx_print_json(
+		ctx,
+		json_pack("{s:s, s:I, s:I, s:I, s:o, s:I, s:f, s:i, s:b, s:o, s:I, s:o, s:o, s:o}",
+			  "file", p->path, "tokens", (json_int_t)h->T, "window",
+			  (json_int_t)h->window, "sequences", (json_int_t)h->sequences,
+			  "sequence_kinds", kinds, "induction_sequences",
+			  (json_int_t)h->induction_sequences, "confidence", 0.95, "resamples",
+			  SX_BOOT_RESAMPLES, "one_kernel", h->one_kernel, "thresholds", rule_json(),
+			  "record", (json_int_t)p->record, "step_before_drop", before, "records",
+			  records, "changes", changes_json(p)));
+}
+
+/* ---- lines ---- */
+
+sx_status sx_heads_print_run(sx_ctx *ctx, const sx_heads_print *p)
+{
+	const sx_heads *h = p->heads;
+	named score[SCORES];
+	char label[LABEL];
+	scores_of(score, h->score);
+	printf("step\tphase\tlayer\thead\tclass\tlabel\tbest_offset\tprofile_shift");
+	for (int k = 0; k < SCORES; k++)
+		printf("\t%s\t%s_lo\t%s_hi", score[k].name, score[k].name, score[k].name);
+	printf("\n");
+	for (int64_t r = 0; r < h->n_record; r++)
+		for (int64_t i = 0; i < h->layers * h->heads; i++) {
+			const sx_head_scores *s = &h->score[r * h->layers * h->heads + i];
+			scores_of(score, s);
+			printf("%lld\t%s\t%d\t%d\t%s\t%s\t%lld\t%.6g", (long long)h->step[r],
+			       phase_name(h->phase[r]), s->layer, s->head,
+			       sx_head_class_name(s->cls), label_text(label, s),
+			       (long long)s->best_offset, s->profile_shift);
+			for (int k = 0; k < SCORES; k++)
+				printf("\t%.6g\t%.6g\t%.6g", score[k].i.value, score[k].i.lo,
+				       score[k].i.hi);
+			printf("\n");
+		}
+	if (ferror(stdout)) return sx_fail(ctx, SX_EIO, "writing to standard output failed");
+	return SX_OK;
+}
+
+/* ---- text ---- */
+
+static void interval_cell(sx_table *t, sx_interval i)
+{
+	if (isnan(i.lo))
+		sx_table_cell(t, "%.2f", i.value);
+	else
+		sx_table_cell(t, "%.2f [%.2f, %.2f]", i.value, i.lo, i.hi);
+}
+
+static void value_cell(sx_table *t, double v)
+{
+	if (isnan(v))
+		sx_table_cell(t, "-");
+	else
+		sx_table_cell(t, "%.3f", v);
+}
+
+static void print_heading(const sx_heads_print *p)
+{
+	const sx_heads *h = p->heads;
+	printf("%s, step %lld (%s)\n", p->path, (long long)h->step[p->record],
+	       phase_name(h->phase[p->record]));
+	printf("%lld layers, %lld heads; %lld sequences of %lld tokens", (long long)h->layers,
+	       (long long)h->heads, (long long)h->sequences, (long long)h->T);
+	for (int k = 0, any = 0; k < SX_HEADS_KINDS; k++)
+		if (h->of_kind[k]) printf("%s%s", any++ ? ", " : ": ", sx_heads_kinds[k]);
+	if (h->induction_sequences)
+		printf("; induction: %lld repeated", (long long)h->induction_sequences);
+	printf("\n95 %% intervals over the sequences, percentile bootstrap");
+	if (h->sequences == 1)
+		printf(": none from one sequence, classes are by the values alone");
+	else if (h->sequences < 16)
+		printf("; from so few they are too short (of 4: 80 %%, of 8: 88 %%)");
+	printf("\n");
+	if (!h->one_kernel)
+		printf("The file has no /stats/score_offset: positional is from a kernel per "
+		       "sequence, which explains\nat least as much as one for all of them; trace "
+		       "again for the share that the rule means.\n");
+}
+
+static sx_status print_classes(sx_ctx *ctx, const sx_heads_print *p)
+{
+	static const char *const headings[] = {"layer",   "head", "class",   "label", "positional",
+					       "content", "key",  "entropy", "shift"};
+	const sx_heads *h = p->heads;
+	char label[LABEL];
+	bool shift = h->before_drop >= 0;
+	sx_table *t = sx_table_new(shift ? 9 : 8, headings);
+	for (int64_t i = 0; i < h->layers * h->heads; i++) {
+		const sx_head_scores *s = &h->score[p->record * h->layers * h->heads + i];
+		sx_table_cell(t, "%d", s->layer);
+		sx_table_cell(t, "%d", s->head);
+		sx_table_cell(t, "%s", sx_head_class_name(s->cls));
+		sx_table_cell(t, "%s", label_text(label, s));
+		interval_cell(t, s->positional);
+		interval_cell(t, s->content);
+		interval_cell(t, s->key);
+		sx_table_cell(t, "%.3f", s->entropy.value);
+		if (shift) sx_table_cell(t, "%.3f", s->profile_shift);
+	}
+	printf("\nShares of the scores' squares about their row means: one kernel of the offset "
+	       "for all sequences,\nwhat row, key and offset leave, what the key adds. Entropy: 1 "
+	       "= "
+	       "uniform rows.\n");
+	if (shift)
+		printf("Shift: share of the mass at other distances than before the drop, step "
+		       "%lld.\n",
+		       (long long)h->step[h->before_drop]);
+	return sx_table_print(t, ctx);
+}
+
+static sx_status print_masses(sx_ctx *ctx, const sx_heads_print *p)
+{
+	static const char *const headings[] = {
+		"layer",        "head",        "diag",    "prev",     "first",     "sink",
+		"duplicate",    "induction",   "near",    "distance", "logit std", "A_c previous",
+		"A_c diagonal", "best offset", "its A_c", "its mass"};
+	const sx_heads *h = p->heads;
+	sx_table *t = sx_table_new(16, headings);
+	for (int64_t i = 0; i < h->layers * h->heads; i++) {
+		const sx_head_scores *s = &h->score[p->record * h->layers * h->heads + i];
+		const double masses[] = {s->diag.value, s->prev.value,      s->first.value,
+					 s->sink.value, s->duplicate.value, s->induction.value,
+					 s->near.value};
+		sx_table_cell(t, "%d", s->layer);
+		sx_table_cell(t, "%d", s->head);
+		for (size_t k = 0; k < sizeof masses / sizeof masses[0]; k++)
+			value_cell(t, masses[k]);
+		sx_table_cell(t, "%.1f", s->mean_distance.value);
+		sx_table_cell(t, "%.2f", s->logit_std.value);
+		for (int k = 0; k < SX_HEADS_FAMILIES; k++) value_cell(t, s->ac[k].value);
+		sx_table_cell(t, "%lld", (long long)s->best_offset);
+		value_cell(t, s->best_ac.value);
+		value_cell(t, s->best_mass.value);
+	}
+	printf("\nMasses; distance in tokens, logit std in nats; the offset with the largest A_c "
+	       "of a scan\n");
+	return sx_table_print(t, ctx);
+}
+
+static void print_counts(const sx_heads_print *p)
+{
+	const sx_heads *h = p->heads;
+	int64_t count[SX_HEAD_CLASSES] = {0};
+	for (int64_t i = 0; i < h->layers * h->heads; i++)
+		count[h->score[p->record * h->layers * h->heads + i].cls]++;
+	printf("\nOf %lld heads:", (long long)(h->layers * h->heads));
+	for (int c = 0, any = 0; c < SX_HEAD_CLASSES; c++)
+		if (count[c])
+			printf("%s %lld %s", any++ ? "," : "", (long long)count[c],
+			       sx_head_class_name((sx_head_class)c));
+	printf("\n");
+}
+
+static sx_status print_changes(sx_ctx *ctx, const sx_heads_print *p)
+{
+	static const char *const headings[] = {"layer", "head", "step",        "phase",
+					       "from",  "to",   "was so until"};
+	const sx_heads *h = p->heads;
+	printf("\nChanges of class over %lld records, steps %lld to %lld", (long long)h->n_record,
+	       (long long)h->step[0], (long long)h->step[h->n_record - 1]);
+	if (p->n_change == 0) {
+		printf(": none\n");
+		return SX_OK;
+	}
+	printf(" (undecided ones in between passed over)\n");
+	sx_table *t = sx_table_new(7, headings);
+	for (int64_t i = 0; i < p->n_change; i++) {
+		const sx_head_change *c = &p->change[i];
+		sx_table_cell(t, "%lld", (long long)c->layer);
+		sx_table_cell(t, "%lld", (long long)c->head);
+		sx_table_cell(t, "%lld", (long long)h->step[c->record]);
+		sx_table_cell(t, "%s", phase_name(h->phase[c->record]));
+		sx_table_cell(t, "%s", sx_head_class_name(c->from));
+		sx_table_cell(t, "%s", sx_head_class_name(c->to));
+		sx_table_cell(t, "%lld", (long long)h->step[c->before]);
+	}
+	return sx_table_print(t, ctx);
+}
+
+sx_status sx_heads_print_text(sx_ctx *ctx, const sx_heads_print *p)
+{
+	sx_status st = SX_OK;
+	print_heading(p);
+	print_counts(p);
+	SX_TRY(print_classes(ctx, p));
+	SX_TRY(print_masses(ctx, p));
+	if (p->heads->n_record > 1) {
+		SX_TRY(print_changes(ctx, p));
+		printf("\nEvery record: --over-run. ");
+	} else {
+		printf("\n");
+	}
+	printf("All intervals: --json.\n");
+	if (ferror(stdout)) st = sx_fail(ctx, SX_EIO, "writing to standard output failed");
+out:
+	return st;
+}
