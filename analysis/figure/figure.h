@@ -86,6 +86,17 @@ void sx_fig_share(sx_fig *f, double aspect);
 /* Title and one-sentence description (alternative text, caption stub) for the file's metadata. */
 void sx_fig_about(sx_fig *f, const char *title, const char *alt);
 const char *sx_fig_alt(const sx_fig *f);
+/* Width of the printed figure. */
+double sx_fig_width(const sx_fig *f);
+
+/* What a panel's axes say; borrowed from the figure. */
+typedef struct {
+	const char *name; /* its letter, with shared axes its title, as in the numbers */
+	const char *x_label, *y_label; /* Pango markup */
+	bool x_log, y_log;
+} sx_fig_panel_about;
+/* False where the figure has no such panel. */
+bool sx_fig_about_panel(const sx_fig *f, int panel, sx_fig_panel_about *out);
 
 /* The colour scale of all heat maps of the figure, with a colour bar at the right. */
 void sx_fig_colour_scale(sx_fig *f, sx_fig_colours colours);
