@@ -41,7 +41,7 @@ static const struct argp_option options[] = {
 	{"scale", OPT_SCALE, "SCALE", 0, "maps: colours linear, sqrt (the default) or log", 0},
 	{"of", OPT_OF, "NAME", 0,
 	 "frequencies: logit_var (the default), logit_share, q_norm or k_norm; ac-grad: wq (the "
-	 "default), wk, q, k or h",
+	 "default), wk, q, k or h; bounds: inequalities, I9,I10,I11 if not given",
 	 0},
 	{"x", OPT_X, "COLUMN", 0, "lines: the column of x (default: the first)", 0},
 	{"log", OPT_LOG, "x|y", 0, "lines: this axis is logarithmic; may be given twice", 0},

@@ -103,12 +103,16 @@ void sx_input_free(sx_input *in)
 	free(in->trials);
 	free(in->nll);
 	free(in->needle);
+	sx_bounds_record_free(&in->bounds);
+	free(in->why_not);
 }
 
 static sx_fig_kind kind_of(const sx_input *in, int phase)
 {
 	if (phase == 1 && strcmp(in->drop_to, "keep") == 0) return SX_FIG_CONTROL;
-	if (phase == 1 && strcmp(in->drop_to, "nope") == 0) return SX_FIG_DROPE;
+	/* A trace or a check of the recalibrated model alone knows nothing of the run. */
+	const char *to = in->drop_to[0] ? in->drop_to : in->method;
+	if (phase == 1 && strcmp(to, "nope") == 0) return SX_FIG_DROPE;
 	if (phase == 1) return SX_FIG_OTHER;
 	if (strcmp(in->method, "rope") == 0) return SX_FIG_ROPE;
 	if (strcmp(in->method, "nope") == 0) return SX_FIG_NOPE;
@@ -518,6 +522,61 @@ sx_status sx_input_maps(sx_input *in, sx_ctx *ctx, int64_t at_step, int64_t sequ
 	SX_TRY(read_chosen(in, ctx, sample, heads));
 out:
 	free(phase);
+	return st;
+}
+
+/* ---- bounds ---- */
+
+/* Was anything of statements on constant sequences (P3.2) looked at in this sequence? */
+static bool is_constant(const sx_bounds *b, int64_t seq)
+{
+	int64_t per_seq = b->L * b->H * b->n;
+	for (int64_t k = seq * per_seq; k < (seq + 1) * per_seq; k++)
+		if (strcmp(b->name[k % b->n], "P3.2.output") == 0 && b->reason[k] == 0) return true;
+	return false;
+}
+
+/* What is not applicable becomes NaN; why_not where an entry is so everywhere. */
+static void mask_bounds(sx_input *in)
+{
+	const sx_bounds *b = &in->bounds.b;
+	int64_t places = b->S * b->L * b->H;
+	for (int64_t e = 0; e < b->n; e++) {
+		bool applies = false;
+		for (int64_t k = e; k < places * b->n; k += b->n) {
+			if (b->reason[k] == 0) applies = true;
+			if (b->reason[k] != 0) in->bounds.lhs[k] = in->bounds.rhs[k] = (double)NAN;
+		}
+		if (!applies && places > 0) in->why_not[e] = sx_reason_name(b->reason[e]);
+	}
+}
+
+sx_status sx_input_bounds(sx_input *in, sx_ctx *ctx, int64_t at_step)
+{
+	sx_status st = SX_OK;
+	static const group of_bounds = {SX_RUN_BOUNDS_STEP, SX_RUN_BOUNDS_PHASE, SX_RUN_COUNT};
+	SX_TRY(need(ctx, in, SX_RUN_BOUNDS_LHS, "inequalities",
+		    "make them with sextant bounds MODEL -o F.h5"));
+	SX_TRY(read_steps(in, ctx, &of_bounds));
+	SX_TRY(sx_bounds_read(&in->bounds, ctx, in->path));
+	if (at_step >= 0 && at_step != in->bounds.step)
+		SX_TRY(sx_fail(ctx, SX_EDATA,
+			       "%s has its inequalities after %lld updates, not %lld", in->path,
+			       (long long)in->bounds.step, (long long)at_step));
+	const sx_bounds *b = &in->bounds.b;
+	in->kind = kind_of(in, in->phase[in->n_step - 1]);
+	in->step[0] = in->step_unknown ? -1 : in->bounds.step;
+	in->phase[0] = in->phase[in->n_step - 1];
+	in->n_step = 1;
+	in->n_seq = b->S;
+	in->n_layer = b->L;
+	in->n_head = b->H;
+	in->use = sx_calloc((size_t)b->S + 1, 1);
+	in->why_not = sx_calloc((size_t)b->n + 1, sizeof *in->why_not);
+	if (!in->use || !in->why_not) SX_TRY(no_memory(ctx, in));
+	for (int64_t s = 0; s < b->S; s++) in->use[s] = !is_constant(b, s);
+	mask_bounds(in);
+out:
 	return st;
 }
 

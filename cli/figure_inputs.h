@@ -2,6 +2,7 @@
 #ifndef SX_CLI_FIGURE_INPUTS_H
 #define SX_CLI_FIGURE_INPUTS_H
 
+#include "analysis/bounds.h"
 #include "analysis/figure/figures.h"
 #include "probes/runfile.h"
 
@@ -34,6 +35,9 @@ typedef struct {
 	int64_t *length, *hits, *trials;
 	double *nll;
 	char **needle; /* one allocation */
+
+	sx_bounds_record bounds;
+	const char **why_not; /* (bounds.b.n) */
 } sx_input;
 
 /* Opens a run file or a run folder. SX_ENOINPUT, SX_EDATA. */
@@ -64,6 +68,9 @@ sx_status sx_input_frequencies(sx_input *in, sx_ctx *ctx, int64_t at_step,
  * step. */
 sx_status sx_input_maps(sx_input *in, sx_ctx *ctx, int64_t at_step, int64_t sequence,
 			const char *heads) SX_NODISCARD;
+/* Both sides of the theory's inequalities, of the last record; entries that were not evaluated are
+ * NaN, and a constant sequence, whose left sides are zero or of rounding's size, is not used. */
+sx_status sx_input_bounds(sx_input *in, sx_ctx *ctx, int64_t at_step) SX_NODISCARD;
 /* The last record of /eval. */
 sx_status sx_input_context(sx_input *in, sx_ctx *ctx, int64_t at_step) SX_NODISCARD;
 

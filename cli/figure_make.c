@@ -81,8 +81,10 @@ static sx_status make_ac_of(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a, 
 	if (st != SX_OK) return st;
 	data = sx_calloc((size_t)a->n_input, sizeof *data);
 	if (!data) SX_TRY(sx_fail(ctx, SX_ENOMEM, "no memory for the inputs"));
-	for (int i = 0; i < a->n_input; i++)
+	for (int i = 0; i < a->n_input; i++) {
 		data[i] = ac_data(&in[i], grad ? -1 : trunk_of(in, a->n_input, i));
+		if (grad) data[i].wrt = a->of;
+	}
 	st = grad ? sx_fig_ac_grad(out, ctx, a->style, data, a->n_input)
 		  : sx_fig_ac(out, ctx, a->style, data, a->n_input);
 out:
@@ -207,6 +209,45 @@ out:
 	return st;
 }
 
+/* ---- bounds ---- */
+
+static sx_status read_bounds(sx_input *in, sx_ctx *ctx, const sx_figure_args *a)
+{
+	return sx_input_bounds(in, ctx, a->step);
+}
+
+enum { MOST_INEQUALITIES = 4 };
+
+static sx_status make_bounds(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a)
+{
+	sx_input *in = NULL;
+	sx_fig_bound_data *data = NULL;
+	char *name[MOST_INEQUALITIES + 1] = {NULL};
+	int n = 0;
+	sx_status st = open_all(&in, ctx, a, read_bounds);
+	if (st != SX_OK) return st;
+	data = sx_calloc((size_t)a->n_input, sizeof *data);
+	if (!data) SX_TRY(sx_fail(ctx, SX_ENOMEM, "no memory for the inputs"));
+	for (int i = 0; i < a->n_input; i++)
+		data[i] = (sx_fig_bound_data){.at = sx_input_probe(&in[i]),
+					      .n = in[i].bounds.b.n,
+					      .name = in[i].bounds.b.name,
+					      .lhs = in[i].bounds.lhs,
+					      .rhs = in[i].bounds.rhs,
+					      .why_not = in[i].why_not};
+	while (n <= MOST_INEQUALITIES && (name[n] = sx_label_part(a->of ? a->of : "I9,I10,I11", n)))
+		n++;
+	if (n > MOST_INEQUALITIES)
+		SX_TRY(sx_fail(ctx, SX_EUSAGE, "--of names at most %d inequalities",
+			       MOST_INEQUALITIES));
+	st = sx_fig_bounds(out, ctx, a->style, data, a->n_input, (const char *const *)name, n);
+out:
+	for (int k = 0; k <= MOST_INEQUALITIES; k++) free(name[k]);
+	free(data);
+	inputs_free(in, a->n_input);
+	return st;
+}
+
 /* ---- context ---- */
 
 static sx_status read_context(sx_input *in, sx_ctx *ctx, const sx_figure_args *a)
@@ -250,7 +291,7 @@ const sx_figure_row sx_figure_rows[] = {
 	 sx_make_loss, 1, 0, "run folders", false},
 	{"ac", "A_c of every head over training, a panel per layer, the drop marked; a run and its branch are joined",
 	 make_ac, 1, 0, A_FILE, false},
-	{"ac-grad", "gradient norm of A_c by layer, mean over heads: of traces, or at a run's first record (--step N)",
+	{"ac-grad", "gradient norm of A_c by layer, mean over heads, of traces or a run's first record; RoPE over NoPE (--step N)",
 	 make_ac_grad, 1, 0, A_FILE, false},
 	{"maps", "attention maps by layer and head (--heads L2-4/H*, --step N, --sequence K, --scale linear|sqrt|log)",
 	 make_maps, 1, 1, ONE_FILE, false},
@@ -260,6 +301,8 @@ const sx_figure_row sx_figure_rows[] = {
 	 make_frequencies, 1, 0, A_FILE, false},
 	{"gamma", "what PI, NTK, YaRN and p-RoPE do to each frequency (pos.factor=2,3,4 pos.head_dim=64 pos.theta=..)",
 	 sx_make_gamma, 0, 0, "settings", false},
+	{"bounds", "the theory's inequalities: left side against bound, and their ratio by layer (--of I9,I10,I11)",
+	 make_bounds, 1, 0, "files of sextant bounds -o", false},
 	{"context", "perplexity and retrieval by context length, from files of sextant eval -o",
 	 make_context, 1, 0, A_FILE, false},
 	{"lines", "a CSV of your own: x (the first column or --x), series, bands NAME_lo and NAME_hi (--log x|y)",

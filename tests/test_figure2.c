@@ -366,8 +366,8 @@ static void test_ac_grad(void **state)
 				ac_data("NoPE", SX_FIG_NOPE, 1, steps, none, v[2])};
 	sx_fig *f;
 	assert_int_equal(sx_fig_ac_grad(&f, NULL, style("icml"), in, 3), SX_OK);
-	assert_int_equal(f->n_panel, CS);
-	assert_int_equal(f->n_series, 2);
+	assert_int_equal(f->n_panel, 2 * CS); /* the ratio of RoPE to NoPE below */
+	assert_int_equal(f->n_series, 3);
 	const sx_fig_mark *m = find_mark(f, 1, MARK_LINE, 0), *b = find_mark(f, 1, MARK_BAND, 0);
 	check_close(m->y[1], 1000 + 50 + 10 + 10, 1e-9); /* steps 0 and 20: 10 on average */
 	check_close(b->y[1], 1060, 1e-9);

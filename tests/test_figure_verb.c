@@ -207,12 +207,100 @@ static void test_run_file(void **state)
 	assert_false(sx_path_exists(in_dir("no.pdf")));
 }
 
+/* ---- bounds ---- */
+
+enum { ENTRIES = 3 };
+
+/* Of a model with `method`: a constant sequence and one of text, two layers of a head. Left sides
+ * are a tenth of the right ones; I10 does not apply where `why` is not 0. */
+static void make_bounds(const char *name, const char *method, uint8_t phase, uint8_t why)
+{
+	static const char *const entry[ENTRIES] = {"P3.2.output", "I9:diagonal", "I10:own"};
+	static const int32_t number[2] = {0, 1};
+	static const int64_t step = 7;
+	double lhs[2 * 2 * ENTRIES], rhs[2 * 2 * ENTRIES], none[2 * 2 * ENTRIES] = {0};
+	int32_t row[2 * 2 * ENTRIES] = {0};
+	uint8_t reason[2 * 2 * ENTRIES] = {0}, verdict[2 * 2 * ENTRIES] = {0};
+	for (int k = 0; k < 2 * 2 * ENTRIES; k++) {
+		rhs[k] = k < 2 * ENTRIES ? 1e-20 : k + 1;
+		lhs[k] = rhs[k] / 10;
+		reason[k] = k % ENTRIES == 2 ? why : k % ENTRIES == 0 && k >= 2 * ENTRIES ? 4 : 0;
+	}
+	char *model = sx_format("{\"context\": 8, \"pos\": {\"method\": \"%s\"}}", method);
+	sx_run *run;
+	assert_int_equal(sx_run_create(&run, NULL, in_dir(name), false), SX_OK);
+	assert_int_equal(sx_run_meta(run, SX_RUN_META_MODEL_JSON, model), SX_OK);
+	assert_int_equal(sx_run_grow(run, SX_RUN_BOUNDS_STEP, 1), SX_OK);
+	assert_int_equal(sx_run_axis(run, SX_RUN_BOUNDS_SEQUENCE, 2, number), SX_OK);
+	assert_int_equal(sx_run_axis_index(run, SX_RUN_BOUNDS_LAYER, 2), SX_OK);
+	assert_int_equal(sx_run_axis_index(run, SX_RUN_BOUNDS_HEAD, 1), SX_OK);
+	assert_int_equal(sx_run_axis(run, SX_RUN_BOUNDS_INEQUALITY, ENTRIES, entry), SX_OK);
+	for (sx_run_id id = SX_RUN_BOUNDS_LHS; id <= SX_RUN_BOUNDS_REASON; id++)
+		assert_int_equal(sx_run_define(run, id), SX_OK);
+	assert_int_equal(sx_run_define(run, SX_RUN_BOUNDS_PHASE), SX_OK);
+	assert_int_equal(sx_run_start(run), SX_OK);
+	assert_int_equal(sx_run_put(run, SX_RUN_BOUNDS_LHS, 0, lhs), SX_OK);
+	assert_int_equal(sx_run_put(run, SX_RUN_BOUNDS_RHS, 0, rhs), SX_OK);
+	assert_int_equal(sx_run_put(run, SX_RUN_BOUNDS_RHS_PAPER, 0, none), SX_OK);
+	assert_int_equal(sx_run_put(run, SX_RUN_BOUNDS_VERDICT, 0, verdict), SX_OK);
+	assert_int_equal(sx_run_put(run, SX_RUN_BOUNDS_ALLOWANCE, 0, none), SX_OK);
+	assert_int_equal(sx_run_put(run, SX_RUN_BOUNDS_ROW, 0, row), SX_OK);
+	assert_int_equal(sx_run_put(run, SX_RUN_BOUNDS_REASON, 0, reason), SX_OK);
+	assert_int_equal(sx_run_put(run, SX_RUN_BOUNDS_PHASE, 0, &phase), SX_OK);
+	assert_int_equal(sx_run_put(run, SX_RUN_BOUNDS_STEP, 0, &step), SX_OK);
+	assert_int_equal(sx_run_close(&run, SX_RUN_COMPLETE), SX_OK);
+	free(model);
+}
+
+static void test_bounds_file(void **state)
+{
+	(void)state;
+	sx_ctx ctx;
+	sx_ctx_init(&ctx);
+	make_bounds("n.h5", "nope", 0, 0);
+	make_bounds("d.h5", "nope", 1, 0);
+	make_bounds("p.h5", "rope", 0, 1);
+	assert_int_equal(verb(&ctx, "bounds %/n.h5 %/p.h5 --of I9,I10 -o %/b.svg --data %/b.csv"),
+			 SX_OK);
+	char *csv = slurp(in_dir("b.csv"), NULL);
+	/* The text sequence's first entry is number 6, I9 of layer 0 number 7: 8 and 0.8. */
+	assert_non_null(strstr(csv, ",dots,\"NoPE, diagonal\",8,0.8,,\n"));
+	assert_non_null(strstr(csv, ",dots,\"RoPE, diagonal\",11,1.1,,\n"));
+	assert_non_null(strstr(csv, ",dots,\"NoPE, own\",9,0.9,,\n"));
+	assert_null(strstr(csv, "\"RoPE, own\""));
+	assert_non_null(strstr(csv, ",note,\"RoPE: not applicable\","));
+	assert_null(strstr(csv, "e-2")); /* the constant sequence */
+	free(csv);
+	assert_int_equal(
+		verb(&ctx, "bounds %/n.h5 %/d.h5 --step 7 --of I9 -o %/b.svg --data %/b.csv"),
+		SX_OK);
+	csv = slurp(in_dir("b.csv"), NULL);
+	assert_non_null(strstr(csv, ",dots,\"DroPE, diagonal\",8,0.8,,\n"));
+	free(csv);
+
+	static const char *const wrong[][2] = {
+		{"bounds %/n.h5 --step 6 -o %/no.pdf", "after 7 updates"},
+		{"bounds %/n.h5 --of I11 -o %/no.pdf", "no inequality I11"},
+		{"bounds %/p.h5 --of I10 -o %/no.pdf", "none of the inequalities applies"},
+		{"ac %/n.h5 -o %/no.pdf", "no values of A_c"}};
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		assert_int_equal(verb(&ctx, wrong[i][0]), SX_EDATA);
+		assert_non_null(strstr(ctx.message, wrong[i][1]));
+	}
+	make_run("r.h5");
+	assert_int_equal(verb(&ctx, "bounds %/r.h5 -o %/no.pdf"), SX_EDATA);
+	assert_non_null(strstr(ctx.message, "no inequalities"));
+	assert_int_equal(verb(&ctx, "bounds %/n.h5 --of a,b,c,d,e -o %/no.pdf"), SX_EUSAGE);
+	assert_false(sx_path_exists(in_dir("no.pdf")));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_gamma),
 		cmocka_unit_test(test_run_file),
+		cmocka_unit_test(test_bounds_file),
 	};
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

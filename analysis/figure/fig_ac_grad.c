@@ -6,36 +6,132 @@
 
 #include "analysis/figure/parts.h"
 
-/* Mean over heads and sequences of the first record, for one layer and family. */
-static double norm_of(const sx_fig_ac_data *d, int64_t layer, int c)
+/* What the gradient is taken by: on the axis and in a sentence. */
+typedef struct {
+	const char *wrt, *label, *words;
+} by_what;
+
+static const by_what *by_what_of(const char *wrt)
 {
-	int64_t H = d->at.n_head, per_seq = d->at.n_layer * H * d->n_c, count = 0;
-	double sum = 0;
-	for (int64_t h = 0; h < H; h++) {
-		double v = sx_part_mean(d->value + (layer * H + h) * d->n_c + c, d->at.n_seq,
-					per_seq, d->at.use);
-		if (!isnan(v)) sum += v, count++;
-	}
-	return count > 0 ? sum / (double)count : (double)NAN;
+	static const by_what all[] = {
+		{"wq", "$\\|\\partial A_c/\\partial W_\\mathrm{Q}\\|$", "a head's query matrix"},
+		{"wk", "$\\|\\partial A_c/\\partial W_\\mathrm{K}\\|$", "a head's key matrix"},
+		{"q", "$\\|\\partial A_c/\\partial q\\|$", "a head's queries"},
+		{"k", "$\\|\\partial A_c/\\partial k\\|$", "a head's keys"},
+		{"h", "$\\|\\partial A_c/\\partial h\\|$", "the input of the attention block"},
+	};
+	for (size_t i = 0; wrt && i < sizeof all / sizeof all[0]; i++)
+		if (strcmp(all[i].wrt, wrt) == 0) return &all[i];
+	return &all[0];
 }
 
-/* Mean, least and greatest over the inputs of a group. */
-static void group_of(double *mean, double *low, double *high, const sx_fig_ac_data *in,
-		     const int *group, int n, int g, int64_t layer, int c)
+/* What is drawn of the inputs. */
+typedef struct {
+	const sx_fig_ac_data *in;
+	int n;
+	const int *group;
+	bool seeds;       /* some label stands twice: bands are of seeds, else of heads */
+	int above, below; /* groups of RoPE and NoPE where there is nothing else; -1    */
+} inputs;
+
+typedef struct {
+	double mean, low, high;
+} summary;
+
+static void add_value(summary *s, int64_t *count, double v)
 {
-	double sum = 0;
-	int count = 0;
-	*low = *high = (double)NAN;
-	for (int i = 0; i < n; i++) {
-		if (group[i] != g) continue;
-		double v = norm_of(&in[i], layer, c);
-		if (isnan(v)) continue;
-		*low = fmin(*low, v);
-		*high = fmax(*high, v);
-		sum += v;
-		count++;
+	if (isnan(v)) return;
+	s->mean += (v - s->mean) / (double)(*count + 1);
+	s->low = fmin(s->low, v);
+	s->high = fmax(s->high, v);
+	(*count)++;
+}
+
+static const summary nothing = {0, (double)NAN, (double)NAN};
+
+/* Of one head the mean over sequences of the first record. */
+static double head_norm(const sx_fig_ac_data *d, int64_t layer, int64_t head, int c)
+{
+	int64_t per_seq = d->at.n_layer * d->at.n_head * d->n_c;
+	return sx_part_mean(d->value + (layer * d->at.n_head + head) * d->n_c + c, d->at.n_seq,
+			    per_seq, d->at.use);
+}
+
+static summary over_heads(const sx_fig_ac_data *d, int64_t layer, int c)
+{
+	summary s = nothing;
+	int64_t count = 0;
+	for (int64_t h = 0; h < d->at.n_head; h++) add_value(&s, &count, head_norm(d, layer, h, c));
+	if (count == 0) s.mean = (double)NAN;
+	return s;
+}
+
+/* Of a group of seeds, or of its only member's heads. */
+static summary of_group(const inputs *all, int g, int64_t layer, int c)
+{
+	summary s = nothing;
+	int64_t count = 0;
+	if (!all->seeds) return over_heads(&all->in[g], layer, c);
+	for (int i = 0; i < all->n; i++)
+		if (all->group[i] == g)
+			add_value(&s, &count, over_heads(&all->in[i], layer, c).mean);
+	if (count == 0) s.mean = (double)NAN;
+	return s;
+}
+
+static int size_of(const inputs *all, int g)
+{
+	int size = 0;
+	for (int i = 0; i < all->n; i++) size += all->group[i] == g;
+	return size;
+}
+
+/* The input that is the nth of its group. */
+static const sx_fig_ac_data *member(const inputs *all, int g, int nth)
+{
+	int i = g;
+	while (all->group[i] != g || nth-- > 0) i++;
+	return &all->in[i];
+}
+
+/* RoPE over NoPE: the ratio of the means; its range over pairs of heads, or of seeds in the order
+ * given, where each has a partner. */
+static summary ratio_of(const inputs *all, int64_t layer, int c)
+{
+	summary s = nothing;
+	int64_t count = 0;
+	int n = size_of(all, all->above);
+	const sx_fig_ac_data *a = member(all, all->above, 0), *b = member(all, all->below, 0);
+	if (all->seeds && n == size_of(all, all->below))
+		for (int k = 0; k < n; k++)
+			add_value(&s, &count,
+				  over_heads(member(all, all->above, k), layer, c).mean /
+					  over_heads(member(all, all->below, k), layer, c).mean);
+	if (!all->seeds && a->at.n_head == b->at.n_head)
+		for (int64_t h = 0; h < a->at.n_head; h++)
+			add_value(&s, &count,
+				  head_norm(a, layer, h, c) / head_norm(b, layer, h, c));
+	s.mean =
+		of_group(all, all->above, layer, c).mean / of_group(all, all->below, layer, c).mean;
+	return s;
+}
+
+/* Groups of one kind each, and no others. */
+static void find_pair(inputs *all)
+{
+	int rope = -1, nope = -1, others = 0;
+	for (int i = 0; i < all->n; i++) {
+		if (all->group[i] != i) continue;
+		if (all->in[i].at.kind == SX_FIG_ROPE && rope < 0)
+			rope = i;
+		else if (all->in[i].at.kind == SX_FIG_NOPE && nope < 0)
+			nope = i;
+		else
+			others++;
 	}
-	*mean = count > 0 ? sum / count : (double)NAN;
+	bool pair = rope >= 0 && nope >= 0 && others == 0;
+	all->above = pair ? rope : -1;
+	all->below = pair ? nope : -1;
 }
 
 static sx_status check(sx_ctx *ctx, const sx_fig_ac_data *in, int n)
@@ -55,47 +151,81 @@ static sx_status check(sx_ctx *ctx, const sx_fig_ac_data *in, int n)
 	return SX_OK;
 }
 
-static sx_status add_groups(sx_fig *f, sx_ctx *ctx, const sx_fig_ac_data *in, const int *group,
-			    const sx_fig_look *look, int n, bool *bands)
+/* A band, a line and points of one series; group -1 is the ratio. */
+static sx_status add_curve(sx_fig *f, sx_ctx *ctx, const inputs *all, int panel, int series, int g,
+			   int c)
 {
-	int64_t L = in[0].at.n_layer;
-	double *v = sx_calloc((size_t)L * 4, sizeof *v);
-	if (!v) return sx_fail(ctx, SX_ENOMEM, "out of memory for a figure");
-	double *x = v + L, *low = v + 2 * L, *high = v + 3 * L;
-	*bands = false;
-	for (int g = 0; g < n; g++) {
-		int size = 0;
-		for (int i = 0; i < n; i++) size += group[i] == g;
-		if (size == 0) continue;
-		int series = sx_fig_series(f, in[g].at.label, look[g]);
-		for (int c = 0; c < in[0].n_c; c++) {
-			for (int64_t l = 0; l < L; l++) {
-				x[l] = (double)l;
-				group_of(&v[l], &low[l], &high[l], in, group, n, g, l, c);
-			}
-			if (size > 1) sx_fig_band(f, c, series, x, low, high, L);
-			sx_fig_line(f, c, series, x, v, L);
-			sx_fig_points(f, c, series, x, v, L);
-			*bands = *bands || size > 1;
-		}
+	int64_t L = all->in[0].at.n_layer;
+	double *x = sx_calloc((size_t)L * 4, sizeof *x);
+	if (!x) return sx_fail(ctx, SX_ENOMEM, "out of memory for a figure");
+	double *v = x + L, *low = v + L, *high = low + L;
+	bool band = false;
+	for (int64_t l = 0; l < L; l++) {
+		summary s = g < 0 ? ratio_of(all, l, c) : of_group(all, g, l, c);
+		x[l] = (double)l;
+		v[l] = s.mean;
+		low[l] = s.low;
+		high[l] = s.high;
+		band = band || s.low < s.high;
 	}
-	free(v);
+	if (band) sx_fig_band(f, panel, series, x, low, high, L);
+	sx_fig_line(f, panel, series, x, v, L);
+	sx_fig_points(f, panel, series, x, v, L);
+	free(x);
 	return SX_OK;
 }
 
-static void describe(sx_fig *f, const sx_fig_ac_data *in, const char *const *label, int n,
-		     bool bands)
+static int add_panel(sx_fig *f, const inputs *all, int row, int c)
 {
-	char *names = sx_part_names(label, n), when[SX_PART_WHEN] = "";
-	bool same = true;
-	for (int i = 1; i < n; i++) same = same && in[i].at.step[0] == in[0].at.step[0];
-	if (same) sx_part_when(when, in[0].at.step[0]);
+	const sx_fig_ac_data *first = &all->in[0];
+	sx_fig_axis x = sx_part_axis("Layer", SX_FIG_LINEAR);
+	sx_fig_axis y = sx_part_axis(row > 0 ? "RoPE / NoPE" : by_what_of(first->wrt)->label,
+				     SX_FIG_LINEAR);
+	double L = (double)first->at.n_layer, beside = 0.04 * L;
+	x.integer = true;
+	x.lo = -beside;
+	x.hi = L - 1 + beside;
+	y.lo = 0;
+	return sx_fig_panel(f, row, c, first->family[c], x, y);
+}
+
+static sx_status add_all(sx_fig *f, sx_ctx *ctx, const inputs *all, const sx_fig_look *look)
+{
+	static const sx_fig_look plain = {{0.25, 0.25, 0.25}, SX_FIG_SOLID, SX_FIG_DIAMOND};
+	sx_status st = SX_OK;
+	int n_c = all->in[0].n_c;
+	for (int c = 0; c < n_c; c++) add_panel(f, all, 0, c);
+	for (int g = 0; g < all->n; g++) {
+		if (all->group[g] != g) continue;
+		int series = sx_fig_series(f, all->in[g].at.label, look[g]);
+		for (int c = 0; c < n_c; c++) SX_TRY(add_curve(f, ctx, all, c, series, g, c));
+	}
+	if (all->above < 0) goto out;
+	int ratio = sx_fig_unnamed_series(f, "ratio", plain);
+	for (int c = 0; c < n_c; c++)
+		SX_TRY(add_curve(f, ctx, all, add_panel(f, all, 1, c), ratio, -1, c));
+out:
+	return st;
+}
+
+static void describe(sx_fig *f, const inputs *all, const char *const *label)
+{
+	char *names = sx_part_names(label, all->n), when[SX_PART_WHEN] = "";
+	bool same = true, heads = false;
+	for (int i = 0; i < all->n; i++) {
+		same = same && all->in[i].at.step[0] == all->in[0].at.step[0];
+		heads = heads || all->in[i].at.n_head > 1;
+	}
+	if (same) sx_part_when(when, all->in[0].at.step[0]);
 	sx_part_about(
 		f, "Gradient norm of A_c by layer",
-		sx_format("Frobenius norm of the gradient of A_c by a head's query matrix "
-			  "against the layer, mean over heads and text sequences, for %s%s.%s",
-			  names ? names : "the inputs", when,
-			  bands ? " Bands: smallest and largest of the seeds." : ""));
+		sx_format("Frobenius norm of the gradient of A_c by %s "
+			  "against the layer, mean over heads and text sequences, for %s%s%s.%s",
+			  by_what_of(all->in[0].wrt)->words, names ? names : "the inputs", when,
+			  all->above < 0 ? "" : ", and below the ratio of RoPE to NoPE",
+			  all->seeds ? " Bands: smallest and largest of the seeds."
+			  : heads    ? " Bands: smallest and largest of the heads."
+				     : ""));
 	free(names);
 }
 
@@ -104,7 +234,6 @@ sx_status sx_fig_ac_grad(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 {
 	sx_status st = SX_OK;
 	sx_fig *f = NULL;
-	bool bands = false;
 	int *group = sx_calloc((size_t)n, sizeof *group);
 	sx_fig_look *look = sx_calloc((size_t)n, sizeof *look);
 	const char **label = sx_calloc((size_t)n, sizeof *label);
@@ -114,21 +243,17 @@ sx_status sx_fig_ac_grad(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 	SX_TRY(check(ctx, in, n));
 	for (int i = 0; i < n; i++) label[i] = in[i].at.label, kind[i] = in[i].at.kind;
 	sx_part_groups(group, look, label, kind, n);
-	SX_TRY(sx_fig_new(&f, ctx, style, 1, in[0].n_c));
-	sx_fig_share(f, in[0].n_c == 1 ? 0.62 : sx_part_is_narrow(style) ? 0.95 : 0.7);
-	for (int c = 0; c < in[0].n_c; c++) {
-		sx_fig_axis x = sx_part_axis("Layer", SX_FIG_LINEAR);
-		sx_fig_axis y = sx_part_axis("$\\|\\partial A_c/\\partial W_\\mathrm{Q}\\|$",
-					     SX_FIG_LINEAR);
-		double L = (double)in[0].at.n_layer, beside = 0.04 * L;
-		x.integer = true;
-		x.lo = -beside;
-		x.hi = L - 1 + beside;
-		y.lo = 0;
-		sx_fig_panel(f, 0, c, in[0].family[c], x, y);
-	}
-	SX_TRY(add_groups(f, ctx, in, group, look, n, &bands));
-	describe(f, in, label, n, bands);
+	inputs all = {.in = in, .n = n, .group = group};
+	for (int i = 0; i < n; i++) all.seeds = all.seeds || group[i] != i;
+	find_pair(&all);
+	SX_TRY(sx_fig_new(&f, ctx, style, all.above < 0 ? 1 : 2, in[0].n_c));
+	/* The ratio has an axis of its own. */
+	if (all.above < 0)
+		sx_fig_share(f, in[0].n_c == 1 ? 0.62 : sx_part_is_narrow(style) ? 0.95 : 0.55);
+	else
+		sx_fig_shape(f, in[0].n_c == 1 ? 0.62 : sx_part_is_narrow(style) ? 0.8 : 0.55);
+	SX_TRY(add_all(f, ctx, &all, look));
+	describe(f, &all, label);
 	*out = f;
 	f = NULL;
 out:

@@ -84,7 +84,8 @@ static void describe(sx_fig *f, const sx_fig_frequency_data *in, int n)
 	free(names);
 }
 
-static void add_panel(sx_fig *f, const sx_fig_frequency_data *d, int col, const char *title)
+static void add_panel(sx_fig *f, const sx_fig_frequency_data *d, int row, int col,
+		      const char *title)
 {
 	double rows = (double)(d->at.n_layer * d->at.n_head);
 	sx_fig_axis x = {.label = "Frequency index $m$ (0 = fastest)",
@@ -93,7 +94,7 @@ static void add_panel(sx_fig *f, const sx_fig_frequency_data *d, int col, const 
 			 .integer = true};
 	sx_fig_axis y = {
 		.label = "Layer (a row per head)", .lo = -0.5, .hi = rows - 0.5, .down = true};
-	sx_fig_panel(f, 0, col, title, x, y);
+	sx_fig_panel(f, row, col, title, x, y);
 }
 
 sx_status sx_fig_frequencies(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
@@ -110,15 +111,17 @@ sx_status sx_fig_frequencies(sx_fig **out, sx_ctx *ctx, const sx_fig_style *styl
 	double top = 0;
 	for (int i = 0; i < n; i++) cells_of(z + i * cells, &in[i]);
 	for (int64_t i = 0; i < cells * n; i++) top = fmax(top, fabs(z[i]));
-	SX_TRY(sx_fig_new(&f, ctx, style, 1, n));
-	sx_fig_share(f, fmin(1.2, fmax(0.5, (double)rows / (double)in[0].n_freq)));
+	bool narrow = sx_part_is_narrow(style);
+	SX_TRY(sx_fig_new(&f, ctx, style, narrow ? n : 1, narrow ? 1 : n));
+	double least = narrow ? (n == 1 ? 0.5 : 0.35) : n == 1 ? 0.3 : 0.5;
+	sx_fig_share(f, fmin(1.2, fmax(least, 0.03 * (double)rows)));
 	sx_fig_colour_scale(
 		f, (sx_fig_colours){.label = in[0].quantity,
 				    .table = in[0].is_signed ? SX_FIG_DIVERGING : SX_FIG_VIRIDIS,
 				    .hi = top > 0 ? top : 1,
 				    .gamma = 1});
 	for (int i = 0; i < n; i++) {
-		add_panel(f, &in[i], i, n > 1 ? in[i].at.label : "");
+		add_panel(f, &in[i], narrow ? i : 0, narrow ? 0 : i, n > 1 ? in[i].at.label : "");
 		sx_fig_heat(f, i, z + i * cells, rows, in[i].n_freq);
 		layer_ticks(f, i, &in[i].at);
 		double border = border_of(&in[i]);

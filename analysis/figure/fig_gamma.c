@@ -24,6 +24,16 @@ static sx_fig_look look_of(const char *method)
 	return (sx_fig_look){{0.5, 0.5, 0.5}, SX_FIG_DOTTED, SX_FIG_DIAMOND};
 }
 
+/* About as many as have room of the frequencies; each method others, for where methods agree markers
+ * would cover each other. */
+static void add_points(sx_fig *f, int panel, int series, const sx_fig_scaling *s, int room)
+{
+	int stride = s->n > room ? (s->n + room - 1) / room : 1;
+	if (s->n > room && stride < 4) stride = 4; /* as many as there are methods */
+	for (int m = series % stride; m < s->n; m += stride)
+		sx_fig_points(f, panel, series, s->omega + m, s->gamma + m, 1);
+}
+
 static void add_panel(sx_fig *f, int col, double s)
 {
 	char *title = sx_format("$s$ = %g", s);
@@ -54,7 +64,8 @@ sx_status sx_fig_gamma(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 	}
 	sx_status st = sx_fig_new(&f, ctx, style, 1, n_factor);
 	if (st != SX_OK) return st;
-	sx_fig_share(f, n_factor == 1 ? 0.62 : n_factor == 2 ? 0.8 : 1);
+	bool narrow = sx_part_is_narrow(style);
+	sx_fig_share(f, n_factor == 1 ? (narrow ? 0.62 : 0.4) : n_factor == 2 ? 0.8 : 1);
 	for (int k = 0; k < n_factor; k++) add_panel(f, k, factor[k]);
 	for (int i = 0; i < n; i++) {
 		int panel = 0, series = 0;
@@ -65,7 +76,7 @@ sx_status sx_fig_gamma(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 			sx_fig_series(f, shown_name(s[i].name), look_of(s[i].name));
 		}
 		sx_fig_line(f, panel, series, s[i].omega, s[i].gamma, s[i].n);
-		sx_fig_points(f, panel, series, s[i].omega, s[i].gamma, s[i].n);
+		add_points(f, panel, series, &s[i], narrow && n_factor > 1 ? 6 : 12);
 	}
 	sx_part_about(f, "Frequency scaling",
 		      sx_format("Factor gamma on each rotary frequency omega for position "

@@ -7,6 +7,8 @@
 
 #include "analysis/figure/internal.h"
 
+static const double golden = 1.61803398874989484820;
+
 sx_status sx_fig_new(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style, int rows, int cols)
 {
 	assert(rows > 0 && cols > 0);
@@ -14,6 +16,7 @@ sx_status sx_fig_new(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style, int r
 	if (!f) return sx_fail(ctx, SX_ENOMEM, "out of memory for a figure");
 	f->style = style;
 	f->rows = rows;
+	f->aspect = 1 / golden;
 	f->cols = cols;
 	*out = f;
 	return SX_OK;
@@ -100,6 +103,12 @@ void sx_fig_share(sx_fig *f, double aspect)
 	f->aspect = aspect;
 }
 
+void sx_fig_shape(sx_fig *f, double aspect)
+{
+	assert(aspect > 0 && !f->shared);
+	f->aspect = aspect;
+}
+
 void sx_fig_colour_scale(sx_fig *f, sx_fig_colours colours)
 {
 	free(f->bar_label);
@@ -128,10 +137,25 @@ int sx_fig_unnamed_series(sx_fig *f, const char *label, sx_fig_look look)
 	return series;
 }
 
-void sx_fig_key_entry(sx_fig *f, const char *label, sx_fig_look look)
+static void key_entry(sx_fig *f, const char *label, sx_fig_look look, entry_kind entry)
 {
 	int series = sx_fig_series(f, label, look);
-	if (series >= 0) f->series[series].entry = true;
+	if (series >= 0) f->series[series].entry = entry;
+}
+
+void sx_fig_key_entry(sx_fig *f, const char *label, sx_fig_look look)
+{
+	key_entry(f, label, look, ENTRY_LINE);
+}
+
+void sx_fig_key_point(sx_fig *f, const char *label, sx_fig_look look)
+{
+	key_entry(f, label, look, ENTRY_POINT);
+}
+
+void sx_fig_key_dot(sx_fig *f, const char *label, sx_fig_look look)
+{
+	key_entry(f, label, look, ENTRY_DOT);
 }
 
 int sx_fig_panel(sx_fig *f, int row, int col, const char *title, sx_fig_axis x, sx_fig_axis y)
@@ -218,16 +242,42 @@ void sx_fig_pale(sx_fig *f, int panel, int series, const double *x, const double
 	add_mark(f, panel, MARK_PALE, series, x, y, n);
 }
 
+void sx_fig_path(sx_fig *f, int panel, int series, const double *x, const double *y, int64_t n)
+{
+	add_mark(f, panel, MARK_PATH, series, x, y, n);
+}
+
+static void add_high(sx_fig *f, sx_fig_mark *m, const double *high, int64_t n)
+{
+	if (m && !(m->high = copied(f, high, n))) m->n = 0;
+}
+
 void sx_fig_band(sx_fig *f, int panel, int series, const double *x, const double *lo,
 		 const double *hi, int64_t n)
 {
-	sx_fig_mark *m = add_mark(f, panel, MARK_BAND, series, x, lo, n);
-	if (m && !(m->high = copied(f, hi, n))) m->n = 0;
+	add_high(f, add_mark(f, panel, MARK_BAND, series, x, lo, n), hi, n);
+}
+
+void sx_fig_x_intervals(sx_fig *f, int panel, int series, const double *y, const double *low,
+			const double *high, int64_t n)
+{
+	add_high(f, add_mark(f, panel, MARK_X_INTERVALS, series, low, y, n), high, n);
+}
+
+void sx_fig_y_intervals(sx_fig *f, int panel, int series, const double *x, const double *low,
+			const double *high, int64_t n)
+{
+	add_high(f, add_mark(f, panel, MARK_Y_INTERVALS, series, x, low, n), high, n);
 }
 
 void sx_fig_points(sx_fig *f, int panel, int series, const double *x, const double *y, int64_t n)
 {
 	add_mark(f, panel, MARK_POINTS, series, x, y, n);
+}
+
+void sx_fig_dots(sx_fig *f, int panel, int series, const double *x, const double *y, int64_t n)
+{
+	add_mark(f, panel, MARK_DOTS, series, x, y, n);
 }
 
 void sx_fig_heat(sx_fig *f, int panel, const double *z, int64_t rows, int64_t cols)
@@ -263,7 +313,92 @@ void sx_fig_note(sx_fig *f, int panel, double x, double y, const char *text)
 	add_text(f, panel, MARK_NOTE, x, y, text);
 }
 
+void sx_fig_label(sx_fig *f, int panel, double x, double y, const char *text)
+{
+	add_text(f, panel, MARK_LABEL, x, y, text);
+}
+
 /* ---- the numbers ---- */
+
+typedef sx_status row_fn(void *self, const sx_fig_row *row);
+
+static const sx_fig_row no_row = {.x = (double)NAN,
+				  .y = (double)NAN,
+				  .low = (double)NAN,
+				  .high = (double)NAN,
+				  .value = (double)NAN};
+
+static sx_status walk_cells(const char *panel, const sx_fig_mark *m, row_fn *fn, void *self)
+{
+	sx_status st = SX_OK;
+	sx_fig_row row = no_row;
+	row.panel = panel;
+	row.mark = "heat";
+	row.series = "";
+	for (int64_t i = 0; m->z && i < m->rows * m->cols && st == SX_OK; i++) {
+		if (isnan(m->z[i])) continue;
+		row.x = (double)(i % m->cols);
+		row.y = (double)(i / m->cols);
+		row.value = m->z[i];
+		st = fn(self, &row);
+	}
+	return st;
+}
+
+static sx_status walk_mark(const sx_fig *f, const char *panel, const sx_fig_mark *m, row_fn *fn,
+			   void *self)
+{
+	static const char *const names[] = {[MARK_HEAT] = "heat",
+					    [MARK_RULE] = "rule",
+					    [MARK_VLINE] = "vline",
+					    [MARK_BAND] = "band",
+					    [MARK_PALE] = "raw",
+					    [MARK_X_INTERVALS] = "x-interval",
+					    [MARK_Y_INTERVALS] = "y-interval",
+					    [MARK_PATH] = "path",
+					    [MARK_LINE] = "line",
+					    [MARK_DOTS] = "dots",
+					    [MARK_POINTS] = "points",
+					    [MARK_NOTE] = "note",
+					    [MARK_LABEL] = "label"};
+	sx_status st = SX_OK;
+	sx_fig_row row = no_row;
+	bool across = m->kind == MARK_X_INTERVALS;
+	row.panel = panel;
+	row.mark = names[m->kind];
+	row.series = m->label ? m->label : m->series < 0 ? "" : f->series[m->series].label;
+	if (m->kind == MARK_HEAT) return walk_cells(panel, m, fn, self);
+	for (int64_t i = 0; i < m->n && m->kind != MARK_RULE && st == SX_OK; i++) {
+		row.x = m->x[i];
+		row.y = m->y[i];
+		if (m->high) {
+			double *low = across ? &row.x : &row.y;
+			row.low = *low;
+			row.high = m->high[i];
+			*low = (double)NAN;
+		}
+		st = fn(self, &row);
+	}
+	return st;
+}
+
+sx_status sx_fig_rows(const sx_fig *f, sx_ctx *ctx, row_fn *fn, void *self)
+{
+	if (f->st != SX_OK) return sx_fail(ctx, f->st, "out of memory while building the figure");
+	sx_status st = SX_OK;
+	for (int i = 0; i < f->n_panel; i++) {
+		const sx_fig_panel_data *p = &f->panel[i];
+		const char letter[2] = {(char)('a' + i % 26), '\0'};
+		for (int k = 0; k < p->n_mark && st == SX_OK; k++)
+			st = walk_mark(f, f->shared ? p->name : letter, &p->mark[k], fn, self);
+	}
+	return st;
+}
+
+typedef struct {
+	FILE *out;
+	bool named, has_value; /* panels by their title; a last column */
+} csv;
 
 static void put_quoted(FILE *out, const char *s)
 {
@@ -284,67 +419,40 @@ static void put_number(FILE *out, double v)
 		fprintf(out, ",%.10g", v);
 }
 
-static void put_place(FILE *out, const sx_fig *f, int panel, const char *mark, const char *series)
+static sx_status put_row(void *self, const sx_fig_row *row)
 {
-	if (f->shared)
-		put_quoted(out, f->panel[panel].name);
+	const csv *c = self;
+	if (c->named)
+		put_quoted(c->out, row->panel);
 	else
-		fputc('a' + panel % 26, out);
-	fprintf(out, ",%s,", mark);
-	put_quoted(out, series);
-}
-
-static void put_cells(FILE *out, const sx_fig *f, int panel, const sx_fig_mark *m)
-{
-	for (int64_t i = 0; m->z && i < m->rows * m->cols; i++) {
-		if (isnan(m->z[i])) continue;
-		put_place(out, f, panel, "heat", "");
-		fprintf(out, ",%lld,%lld,,,%.10g\n", (long long)(i % m->cols),
-			(long long)(i / m->cols), m->z[i]);
-	}
-}
-
-static void put_marks(FILE *out, const sx_fig *f, int panel)
-{
-	static const char *const names[] = {"heat", "rule", "vline",  "band",
-					    "raw",  "line", "points", "note"};
-	const sx_fig_panel_data *p = &f->panel[panel];
-	for (int k = 0; k < p->n_mark; k++) {
-		const sx_fig_mark *m = &p->mark[k];
-		const char *name = m->label        ? m->label
-				   : m->series < 0 ? ""
-						   : f->series[m->series].label;
-		bool band = m->kind == MARK_BAND;
-		put_cells(out, f, panel, m);
-		for (int64_t i = 0; i < m->n && m->kind != MARK_RULE; i++) {
-			put_place(out, f, panel, names[m->kind], name);
-			put_number(out, m->x[i]);
-			put_number(out, band ? (double)NAN : m->y[i]);
-			put_number(out, band ? m->y[i] : (double)NAN);
-			put_number(out, band ? m->high[i] : (double)NAN);
-			fputs(f->has_heat ? ",\n" : "\n", out);
-		}
-	}
+		fputs(row->panel, c->out);
+	fprintf(c->out, ",%s,", row->mark);
+	put_quoted(c->out, row->series);
+	put_number(c->out, row->x);
+	put_number(c->out, row->y);
+	put_number(c->out, row->low);
+	put_number(c->out, row->high);
+	if (c->has_value) put_number(c->out, row->value);
+	fputc('\n', c->out);
+	return SX_OK;
 }
 
 sx_status sx_fig_save_data(const sx_fig *f, sx_ctx *ctx, const char *path)
 {
-	if (f->st != SX_OK) return sx_fail(ctx, f->st, "out of memory while building the figure");
 	char *text = NULL;
 	size_t size = 0;
 	FILE *out = open_memstream(&text, &size);
 	if (!out) return sx_fail(ctx, SX_ENOMEM, "out of memory for the numbers of the figure");
 
+	csv c = {.out = out, .named = f->shared, .has_value = f->has_heat};
 	fputs(f->has_heat ? "panel,mark,series,x,y,low,high,value\n"
 			  : "panel,mark,series,x,y,low,high\n",
 	      out);
-	for (int i = 0; i < f->n_panel; i++) put_marks(out, f, i);
+	sx_status st = sx_fig_rows(f, ctx, put_row, &c);
 	bool bad = ferror(out) != 0;
-	sx_status st;
-	if (fclose(out) != 0 || bad)
+	if ((fclose(out) != 0 || bad) && st == SX_OK)
 		st = sx_fail(ctx, SX_ENOMEM, "out of memory for the numbers of the figure");
-	else
-		st = sx_write_file(ctx, path, text, size);
+	if (st == SX_OK) st = sx_write_file(ctx, path, text, size);
 	free(text);
 	return st;
 }

@@ -34,7 +34,14 @@ const sx_fig_style *sx_fig_style_find(const char *name); /* NULL if there is non
 
 typedef enum { SX_FIG_ROPE, SX_FIG_NOPE, SX_FIG_DROPE, SX_FIG_CONTROL, SX_FIG_OTHER } sx_fig_kind;
 typedef enum { SX_FIG_SOLID, SX_FIG_DASHED, SX_FIG_DASHDOT, SX_FIG_DOTTED } sx_fig_dash;
-typedef enum { SX_FIG_CIRCLE, SX_FIG_SQUARE, SX_FIG_TRIANGLE, SX_FIG_DIAMOND } sx_fig_marker;
+typedef enum {
+	SX_FIG_CIRCLE,
+	SX_FIG_SQUARE,
+	SX_FIG_TRIANGLE,
+	SX_FIG_DIAMOND,
+	SX_FIG_CROSS,
+	SX_FIG_DOWN /* a triangle on its tip */
+} sx_fig_marker;
 
 typedef struct {
 	double rgb[3]; /* 0..1, sRGB */
@@ -83,6 +90,8 @@ void sx_fig_free(sx_fig *f);
  * outer edge alone, little space between, and titles that are not lettered. aspect = height of a
  * panel / its width. Before the first panel. */
 void sx_fig_share(sx_fig *f, double aspect);
+/* Panels that are not shared: height of one with its labels / its width, in place of the golden section. */
+void sx_fig_shape(sx_fig *f, double aspect);
 /* Title and one-sentence description (alternative text, caption stub) for the file's metadata. */
 void sx_fig_about(sx_fig *f, const char *title, const char *alt);
 const char *sx_fig_alt(const sx_fig *f);
@@ -107,6 +116,9 @@ int sx_fig_series(sx_fig *f, const char *label, sx_fig_look look);
 int sx_fig_unnamed_series(sx_fig *f, const char *label, sx_fig_look look);
 /* An entry of the key for a look that several series have in common. */
 void sx_fig_key_entry(sx_fig *f, const char *label, sx_fig_look look);
+/* The same with a point or a dot in place of a line. */
+void sx_fig_key_point(sx_fig *f, const char *label, sx_fig_look look);
+void sx_fig_key_dot(sx_fig *f, const char *label, sx_fig_look look);
 /* Defines the panel at (row, col) and returns its number. Panels of a figure with several are
  * lettered (a), (b), .. in the order of definition; title may be "". */
 int sx_fig_panel(sx_fig *f, int row, int col, const char *title, sx_fig_axis x, sx_fig_axis y);
@@ -122,7 +134,17 @@ void sx_fig_line(sx_fig *f, int panel, int series, const double *x, const double
 void sx_fig_pale(sx_fig *f, int panel, int series, const double *x, const double *y, int64_t n);
 void sx_fig_band(sx_fig *f, int panel, int series, const double *x, const double *lo,
 		 const double *hi, int64_t n);
+/* Markers on the printed page: points are white inside and stand on a line, dots are small and full,
+ * for clouds. */
 void sx_fig_points(sx_fig *f, int panel, int series, const double *x, const double *y, int64_t n);
+void sx_fig_dots(sx_fig *f, int panel, int series, const double *x, const double *y, int64_t n);
+/* Thin bars from low to high along x or y, each at its place on the other axis. */
+void sx_fig_x_intervals(sx_fig *f, int panel, int series, const double *y, const double *low,
+			const double *high, int64_t n);
+void sx_fig_y_intervals(sx_fig *f, int panel, int series, const double *x, const double *low,
+			const double *high, int64_t n);
+/* A thin line from place to place. */
+void sx_fig_path(sx_fig *f, int panel, int series, const double *x, const double *y, int64_t n);
 /* Cells coloured by z (rows, cols), the centre of cell (r, c) at x = c, y = r. NaN is light grey: no
  * value, which differs from 0. Of cells smaller than a printer's dot the one farthest from zero is
  * shown. Only in a figure with shared axes and a colour scale. */
@@ -133,6 +155,9 @@ void sx_fig_rule(sx_fig *f, int panel, double y);
 void sx_fig_vline(sx_fig *f, int panel, double x, const char *label);
 /* A small text beside (x, y), on the side with less in its way; y = INFINITY is the top edge. */
 void sx_fig_note(sx_fig *f, int panel, double x, double y, const char *text);
+/* The name of the marker at (x, y), around it where there is room; where there is none, left out.
+ * Earlier ones go first. */
+void sx_fig_label(sx_fig *f, int panel, double x, double y, const char *text);
 
 /* ---- output ---- */
 
@@ -141,9 +166,18 @@ void sx_fig_note(sx_fig *f, int panel, double x, double y, const char *text);
  * SOURCE_DATE_EPOCH. A missing font is replaced and a warning logged.
  * SX_EUSAGE for another ending, SX_ENOMEM, SX_ECREATE, SX_EIO; then nothing is left at path. */
 sx_status sx_fig_save(sx_fig *f, sx_ctx *ctx, const char *path) SX_NODISCARD;
-/* The numbers of all marks as CSV: panel,mark,series,x,y,low,high, with heat maps also value. Before
- * any thinning; cells without a value are left out. A panel is named by its letter, with shared axes
- * by its title. */
+/* One number drawn; NaN where a mark has no such thing. */
+typedef struct {
+	const char *panel; /* its letter, with shared axes its title */
+	const char *mark, *series;
+	double x, y, low, high, value; /* value: of a cell of a heat map */
+} sx_fig_row;
+
+/* Calls fn for all marks' numbers in the order of drawing up, before any thinning; cells without a
+ * value are left out. Ends with fn's first status that is not SX_OK. SX_ENOMEM. */
+sx_status sx_fig_rows(const sx_fig *f, sx_ctx *ctx,
+		      sx_status (*fn)(void *self, const sx_fig_row *row), void *self) SX_NODISCARD;
+/* These rows as CSV: panel,mark,series,x,y,low,high, with heat maps also value. */
 sx_status sx_fig_save_data(const sx_fig *f, sx_ctx *ctx, const char *path) SX_NODISCARD;
 
 #endif

@@ -80,6 +80,7 @@ typedef struct {
 	int n_c;
 	const char *const *family; /* (n_c) "diagonal", ..                              */
 	const double *value;       /* (step, seq, layer, head, c): A_c, or a gradient norm */
+	const char *wrt;           /* of a gradient: "wq" (NULL), "wk", "q", "k" or "h"     */
 	int trunk; /* number of the run it was branched from, whose records before its own first
 		      one are drawn in front; -1 = none */
 } sx_fig_ac_data;
@@ -89,10 +90,49 @@ typedef struct {
 sx_status sx_fig_ac(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 		    const sx_fig_ac_data *runs, int n_run) SX_NODISCARD;
 
-/* Norm of A_c's gradient by W_Q against the layer (figure 4 of the paper in kind), mean over heads
- * and sequences; a panel per family. Of each input the first record counts. */
+/* Norm of A_c's gradient against the layer (figure 4 of the paper in kind), mean over heads
+ * and sequences; a panel per family. Of each input the first record counts. Bands: smallest and
+ * largest of the seeds; where every label stands once, of the heads. Of RoPE and NoPE alone a second
+ * row has their ratio, its band over the pairs of heads, or of seeds where there are equally many. */
 sx_status sx_fig_ac_grad(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 			 const sx_fig_ac_data *in, int n) SX_NODISCARD;
+
+/* ---- plane ---- */
+
+typedef struct {
+	const double *value;      /* (step, layer, head)                     */
+	const double *low, *high; /* the same, ends of an interval; or NULL  */
+} sx_fig_range;
+
+typedef struct {
+	sx_fig_probe at;                  /* n_seq and use do not count              */
+	sx_fig_range positional, content; /* shares of the logits' variation, 0..1   */
+	const char *const *class_name;    /* (step, layer, head) "positional", "semantic", "mixed",
+					      "sink", "inactive", "undecided"; or NULL */
+} sx_fig_plane_data;
+
+/* The positional-semantic plane, a panel per input: a dot per head at the last record, its layer by
+ * colour and its class by marker, with the way of a run with a drop from the record before it by the
+ * first after it. Heads that moved far or stand alone are named. */
+sx_status sx_fig_plane(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
+		       const sx_fig_plane_data *in, int n) SX_NODISCARD;
+
+/* ---- bounds ---- */
+
+typedef struct {
+	sx_fig_probe at; /* one record                                                  */
+	int64_t n;
+	const char *const *name;    /* (n) "I9:diagonal": an inequality and its family of c  */
+	const double *lhs, *rhs;    /* (seq, layer, head, n) NaN = not evaluated              */
+	const char *const *why_not; /* (n) why it applies nowhere in the input, or NULL    */
+} sx_fig_bound_data;
+
+/* Left side against right side of the named inequalities ("I9", all families of c), and their ratio
+ * by layer, median and range over heads, sequences and families. A panel says so where an inequality
+ * does not apply to an input; SX_EDATA where none applies to any. */
+sx_status sx_fig_bounds(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
+			const sx_fig_bound_data *in, int n, const char *const *inequality,
+			int n_inequality) SX_NODISCARD;
 
 /* ---- maps ---- */
 

@@ -13,21 +13,26 @@ typedef enum {
 	MARK_VLINE,
 	MARK_BAND,
 	MARK_PALE,
+	MARK_X_INTERVALS,
+	MARK_Y_INTERVALS,
+	MARK_PATH,
 	MARK_LINE,
+	MARK_DOTS,
 	MARK_POINTS,
-	MARK_NOTE
+	MARK_NOTE, /* from here on: texts */
+	MARK_LABEL
 } mark_kind;
-enum { MARK_KINDS = MARK_NOTE + 1 };
 
 typedef struct {
 	mark_kind kind;
 	int series; /* -1: none                                        */
 	int64_t n;
-	double *x, *y, *high; /* (n); of a band y is the lower edge, else high is NULL */
+	double *x, *y, *high; /* (n); of bands and y intervals y is the lower end, of x intervals x;
+				 else high is NULL */
 	double *z;            /* heat: (rows, cols), and n = 0; else NULL          */
 	int64_t rows, cols;
-	char *label, *markup;              /* vline and note                                  */
-	double text_x, text_y, text_align; /* set by layout                       */
+	char *label, *markup;              /* vline, note and label                           */
+	double text_x, text_y, text_align; /* set by layout; NaN = left out               */
 } sx_fig_mark;
 
 typedef struct {
@@ -51,13 +56,15 @@ typedef struct {
 	char *x_full, *y_full;         /* labels with the factor 10^k, set by layout */
 } sx_fig_panel_data;
 
+typedef enum { ENTRY_NONE, ENTRY_LINE, ENTRY_POINT, ENTRY_DOT } entry_kind;
+
 typedef struct {
 	char *label, *markup;
 	sx_fig_look look;
-	bool unnamed;              /* not in the key                            */
-	bool entry;                /* of the key alone, no marks                */
-	bool has_line, has_points; /* what the key must show, set by layout */
-	double key_y;              /* direct label: its middle, set by layout */
+	bool unnamed;                        /* not in the key                            */
+	entry_kind entry;                    /* of the key alone, no marks                */
+	bool has_line, has_points, has_dots; /* what the key must show, set by layout */
+	double key_y;                        /* direct label: its middle, set by layout */
 } sx_fig_series_data;
 
 /* How the series are named: at the ends of the lines, in a corner of a panel, above all panels. */
@@ -67,7 +74,7 @@ struct sx_fig {
 	const sx_fig_style *style;
 	int rows, cols;
 	bool shared;
-	double aspect; /* of a panel's box, where axes are shared */
+	double aspect; /* of a panel: its box where axes are shared, else with its labels */
 	bool has_colours;
 	sx_fig_colours colours; /* its label as markup in bar_label */
 	char *bar_label;
@@ -138,7 +145,7 @@ void sx_fig_draw_bar(const sx_fig *f, cairo_t *cr);
 /* svg.c: Cairo's SVG with a title, a description and names of its own; NULL when memory is out. */
 char *sx_fig_finish_svg(const sx_fig *f, const char *svg);
 
-/* Length of the sample of a line in the key and the gap after it. */
-double sx_fig_key_sample(const sx_fig_style *s);
+/* Length of the samples in the key: of lines, or of markers where there are no lines. */
+double sx_fig_key_sample(const sx_fig *f);
 
 #endif

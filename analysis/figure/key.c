@@ -10,13 +10,20 @@ static double line_height(const sx_fig_style *s)
 
 void sx_fig_mark_key_use(sx_fig *f)
 {
-	for (int i = 0; i < f->n_series; i++) f->series[i].has_line = f->series[i].entry;
+	for (int i = 0; i < f->n_series; i++) {
+		sx_fig_series_data *s = &f->series[i];
+		s->has_line = s->entry == ENTRY_LINE;
+		s->has_points = s->entry == ENTRY_POINT;
+		s->has_dots = s->entry == ENTRY_DOT;
+	}
 	for (int i = 0; i < f->n_panel; i++)
 		for (int k = 0; k < f->panel[i].n_mark; k++) {
 			const sx_fig_mark *m = &f->panel[i].mark[k];
 			if (m->series < 0 || m->n == 0) continue;
 			if (m->kind == MARK_POINTS)
 				f->series[m->series].has_points = true;
+			else if (m->kind == MARK_DOTS)
+				f->series[m->series].has_dots = true;
 			else
 				f->series[m->series].has_line = true;
 		}
@@ -25,7 +32,7 @@ void sx_fig_mark_key_use(sx_fig *f)
 bool sx_fig_in_key(const sx_fig *f, int series)
 {
 	const sx_fig_series_data *s = &f->series[series];
-	return s->markup[0] && !s->unnamed && (s->has_line || s->has_points);
+	return s->markup[0] && !s->unnamed && (s->has_line || s->has_points || s->has_dots);
 }
 
 int sx_fig_key_count(const sx_fig *f)
@@ -69,7 +76,8 @@ bool sx_fig_place_direct(sx_fig *f, const sx_fig_panel_data *p, sx_text *t)
 	for (int i = 0; i < f->n_series; i++) {
 		if (!sx_fig_in_key(f, i)) continue;
 		double y = end_height(p, i);
-		if (n == 4 || isnan(y) || f->series[i].has_points) return false;
+		if (n == 4 || isnan(y) || f->series[i].has_points || f->series[i].has_dots)
+			return false;
 		if (y < p->box.y || y > p->box.y + p->box.h) return false;
 		int k = n++;
 		for (; k > 0 && want[k - 1] > y; k--)
@@ -107,13 +115,45 @@ static bool meets(sx_rect r, double ax, double ay, double bx, double by)
 	return t0 <= t1;
 }
 
+static bool has_markers(const sx_fig_mark *m)
+{
+	return m->kind == MARK_POINTS || m->kind == MARK_DOTS;
+}
+
+static bool has_intervals(const sx_fig_mark *m)
+{
+	return m->kind == MARK_X_INTERVALS || m->kind == MARK_Y_INTERVALS;
+}
+
+static double hits_intervals(const sx_fig_panel_data *p, const sx_fig_mark *m, sx_rect r)
+{
+	double hits = 0;
+	bool across = m->kind == MARK_X_INTERVALS;
+	for (int64_t i = 0; i < m->n; i++) {
+		double ax = sx_fig_device_x(p, m->x[i]), ay = sx_fig_device_y(p, m->y[i]);
+		double bx = across ? sx_fig_device_x(p, m->high[i]) : ax;
+		double by = across ? ay : sx_fig_device_y(p, m->high[i]);
+		if (isfinite(ax) && isfinite(ay) && isfinite(bx) && isfinite(by))
+			hits += meets(r, ax, ay, bx, by);
+	}
+	return hits;
+}
+
+static bool meets_text(const sx_fig_mark *m, sx_text *t, double size, sx_rect r)
+{
+	double w = sx_text_width(t, m->markup, size);
+	double x = m->text_x - m->text_align * w, y = m->text_y - SX_TEXT_CAP * size;
+	return x < r.x + r.w && x + w > r.x && y < r.y + r.h &&
+	       m->text_y + SX_TEXT_DEEP * size > r.y; /* NaN: it is left out */
+}
+
 static double hits_along(const sx_fig_panel_data *p, const sx_fig_mark *m, const double *y,
 			 sx_rect r)
 {
 	double hits = 0, ax = (double)NAN, ay = (double)NAN;
 	for (int64_t i = 0; i < m->n; i++) {
 		double bx = sx_fig_device_x(p, m->x[i]), by = sx_fig_device_y(p, y[i]);
-		if (m->kind == MARK_POINTS || !isfinite(ax) || !isfinite(ay)) ax = bx, ay = by;
+		if (has_markers(m) || !isfinite(ax) || !isfinite(ay)) ax = bx, ay = by;
 		if (isfinite(bx) && isfinite(by) && meets(r, ax, ay, bx, by)) hits++;
 		ax = bx, ay = by;
 	}
@@ -129,12 +169,10 @@ static double hits_in(const sx_fig *f, const sx_fig_panel_data *p, sx_text *t, s
 		if (m->kind == MARK_VLINE) {
 			double x = sx_fig_device_x(p, m->x[0]);
 			hits += x >= r.x && x <= r.x + r.w;
-		} else if (m->kind == MARK_NOTE) {
-			double w = sx_text_width(t, m->markup, size);
-			double x = m->text_x - m->text_align * w,
-			       y = m->text_y - SX_TEXT_CAP * size;
-			hits += x < r.x + r.w && x + w > r.x && y < r.y + r.h &&
-				m->text_y + SX_TEXT_DEEP * size > r.y;
+		} else if (m->kind >= MARK_NOTE) {
+			hits += meets_text(m, t, size, r);
+		} else if (has_intervals(m)) {
+			hits += hits_intervals(p, m, r);
 		} else {
 			hits += hits_along(p, m, m->y, r);
 			if (m->high) hits += hits_along(p, m, m->high, r);
@@ -149,7 +187,7 @@ bool sx_fig_place_corner(sx_fig *f, const sx_fig_panel_data *p, sx_text *t)
 	static const double places[][2] = {{1, 0},   {0, 1},    {0, 0},    {1, 1},   {0.75, 0},
 					   {0.5, 0}, {0.25, 0}, {0.25, 1}, {0.5, 1}, {0.75, 1}};
 	double gap = 0.5 * f->style->small_pt;
-	sx_rect r = {.w = sx_fig_key_sample(f->style) + gap + sx_fig_key_width(f, t),
+	sx_rect r = {.w = sx_fig_key_sample(f) + gap + sx_fig_key_width(f, t),
 		     .h = sx_fig_key_count(f) * line_height(f->style)};
 	if (r.w + 2 * gap > p->box.w || r.h + 2 * gap > p->box.h) return false;
 
@@ -168,7 +206,7 @@ bool sx_fig_place_corner(sx_fig *f, const sx_fig_panel_data *p, sx_text *t)
 void sx_fig_place_strip(sx_fig *f, sx_text *t)
 {
 	double s = f->style->small_pt, n = sx_fig_key_count(f);
-	f->key_column = sx_fig_key_sample(f->style) + 0.5 * s + sx_fig_key_width(f, t) + 1.5 * s;
+	f->key_column = sx_fig_key_sample(f) + 0.5 * s + sx_fig_key_width(f, t) + 1.5 * s;
 	f->key_columns = (int)fmax(1, fmin(n, floor((f->width + 1.5 * s) / f->key_column)));
 	double lines = ceil(n / f->key_columns);
 	f->key_box.w = fmin(n, f->key_columns) * f->key_column - 1.5 * s;
@@ -217,12 +255,51 @@ static void place_note(const sx_fig *f, sx_fig_panel_data *p, sx_text *t, sx_fig
 	m->text_y = y;
 }
 
+/* Markers and texts must not be covered; lines may be where nothing else is free. */
+static bool is_covered(const sx_fig *f, const sx_fig_panel_data *p, sx_text *t, sx_rect r)
+{
+	double size = f->style->small_pt, radius = 1.7 * f->style->line_pt;
+	sx_rect wide = {r.x - radius, r.y - radius, r.w + 2 * radius, r.h + 2 * radius};
+	for (int k = 0; k < p->n_mark; k++) {
+		const sx_fig_mark *m = &p->mark[k];
+		if (m->kind >= MARK_NOTE && meets_text(m, t, size, r)) return true;
+		if (has_markers(m) && hits_along(p, m, m->y, wide) > 0) return true;
+	}
+	return false;
+}
+
+/* Right, left, above, below and between, then the same a little farther off. */
+static void place_label(const sx_fig *f, const sx_fig_panel_data *p, sx_text *t, sx_fig_mark *m)
+{
+	static const double side[][2] = {{1, 0},  {-1, 0}, {0, -1},  {0, 1},
+					 {1, -1}, {1, 1},  {-1, -1}, {-1, 1}};
+	double size = f->style->small_pt, w = sx_text_width(t, m->markup, size);
+	double h = SX_TEXT_CAP * size, least = (double)INFINITY;
+	double x = sx_fig_device_x(p, m->x[0]), y = sx_fig_device_y(p, m->y[0]);
+	for (double off = 0.6; off < 1.5; off += 0.4)
+		for (int k = 0; k < 8; k++) {
+			double gap = (off + (k < 4 ? 0 : -0.2)) * size;
+			sx_rect r = {x + side[k][0] * (gap + w / 2) - w / 2,
+				     y + side[k][1] * (gap + h / 2) - h / 2, w, h};
+			if (r.x < p->box.x || r.x + w > p->box.x + p->box.w) continue;
+			if (r.y < p->box.y || r.y + h > p->box.y + p->box.h) continue;
+			if (is_covered(f, p, t, r)) continue;
+			double hits = hits_in(f, p, t, r);
+			if (hits >= least) continue;
+			least = hits;
+			m->text_x = r.x;
+			m->text_y = r.y + h;
+		}
+}
+
 static void place_notes(const sx_fig *f, sx_fig_panel_data *p, sx_text *t)
 {
 	for (int k = 0; k < p->n_mark; k++) /* not yet in anybody's way */
-		if (p->mark[k].kind == MARK_NOTE) p->mark[k].text_x = -1e6;
+		if (p->mark[k].kind >= MARK_NOTE) p->mark[k].text_x = (double)NAN;
 	for (int k = 0; k < p->n_mark; k++)
 		if (p->mark[k].kind == MARK_NOTE) place_note(f, p, t, &p->mark[k]);
+	for (int k = 0; k < p->n_mark; k++)
+		if (p->mark[k].kind == MARK_LABEL) place_label(f, p, t, &p->mark[k]);
 }
 
 void sx_fig_place_texts(const sx_fig *f, sx_fig_panel_data *p, sx_text *t)

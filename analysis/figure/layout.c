@@ -5,8 +5,6 @@
 
 #include "analysis/figure/internal.h"
 
-static const double golden = 1.61803398874989484820;
-
 double sx_fig_device_x(const sx_fig_panel_data *p, double x)
 {
 	return p->box.x + p->box.w * sx_scale_unit(p->x.map, p->x0, p->x1, x);
@@ -30,9 +28,11 @@ bool sx_fig_is_heat(const sx_fig_panel_data *p)
 	return false;
 }
 
-double sx_fig_key_sample(const sx_fig_style *s)
+double sx_fig_key_sample(const sx_fig *f)
 {
-	return 2.4 * s->font_pt;
+	for (int i = 0; i < f->n_series; i++)
+		if (sx_fig_in_key(f, i) && f->series[i].has_line) return 2.4 * f->style->font_pt;
+	return 0.7 * f->style->font_pt;
 }
 
 /* ---- limits ---- */
@@ -112,7 +112,10 @@ static void add_marks(const sx_fig *f, int panel, range *x, range *y, sx_ctx *ct
 		int64_t x_lost = x->lost, y_lost = y->lost;
 		widen(x, m->x, m->n, p->x.map);
 		widen(y, m->y, m->n, p->y.map);
-		widen(y, m->high, m->n, p->y.map);
+		if (m->kind == MARK_X_INTERVALS)
+			widen(x, m->high, m->n, p->x.map);
+		else
+			widen(y, m->high, m->n, p->y.map);
 		report_lost(f, panel, m, 'x', x->lost - x_lost, ctx);
 		report_lost(f, panel, m, 'y', y->lost - y_lost, ctx);
 	}
@@ -328,7 +331,7 @@ static sx_status place_all(sx_fig *f, sx_text *t)
 		for (int i = 0; i < f->n_panel; i++) sx_fig_place_texts(f, &f->panel[i], t);
 		return SX_OK;
 	}
-	f->height = round(f->width / golden * f->rows / f->cols + strip);
+	f->height = round(f->width * f->aspect * f->rows / f->cols + strip);
 	place_rows(f, strip);
 	for (int i = 0; i < f->n_panel; i++)
 		if (sx_fig_make_y_ticks(f, &f->panel[i]) != SX_OK) return SX_ENOMEM;

@@ -84,11 +84,16 @@ sx_fig_look sx_part_head_look(int64_t h, int64_t n)
 		look.dash = SX_FIG_SOLID;
 		return look;
 	}
-	/* Too many for the list: along viridis, without the light end that white paper swallows. */
-	const sx_fig_colours scale = {.table = SX_FIG_VIRIDIS, .hi = (double)(n - 1), .gamma = 1};
+	return sx_part_ramp(h, n); /* too many for the list */
+}
+
+sx_fig_look sx_part_ramp(int64_t i, int64_t n)
+{
+	const sx_fig_colours scale = {
+		.table = SX_FIG_VIRIDIS, .hi = n > 1 ? (double)(n - 1) : 1, .gamma = 1};
 	unsigned char rgb[3];
 	sx_fig_look look = {.dash = SX_FIG_SOLID};
-	sx_fig_colour_of(&scale, 0.9 * (double)h, rgb);
+	sx_fig_colour_of(&scale, 0.9 * (double)i, rgb);
 	for (int k = 0; k < 3; k++) look.rgb[k] = rgb[k] / 255.0;
 	return look;
 }

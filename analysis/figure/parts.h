@@ -30,6 +30,10 @@ void sx_part_about(sx_fig *f, const char *title, char *alt);
 /* The colour of head h of n. */
 sx_fig_look sx_part_head_look(int64_t h, int64_t n);
 
+/* The colour of the i-th of n in an order (layers): along viridis, without its light end, which
+ * white paper swallows. */
+sx_fig_look sx_part_ramp(int64_t i, int64_t n);
+
 /* Is it the page of a single column? */
 bool sx_part_is_narrow(const sx_fig_style *s);
 

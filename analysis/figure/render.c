@@ -142,31 +142,57 @@ static void fill_band(const pen *d, const sx_fig_panel_data *p, const sx_fig_mar
 
 /* ---- marks ---- */
 
-/* White inside, so that points on their own line stay visible. Areas are about equal. */
-static void draw_marker(const pen *d, const sx_fig_look *l, double x, double y)
+/* The outline of a marker; areas are about equal. */
+static void trace_marker(cairo_t *cr, sx_fig_marker marker, double x, double y, double r)
 {
-	cairo_t *cr = d->cr;
-	double r = 1.7 * d->s->line_pt;
 	cairo_new_path(cr);
-	if (l->marker == SX_FIG_CIRCLE) {
+	if (marker == SX_FIG_CIRCLE) {
 		cairo_arc(cr, x, y, r, 0, 6.28318530717958647692);
-	} else if (l->marker == SX_FIG_SQUARE) {
+	} else if (marker == SX_FIG_SQUARE) {
 		cairo_rectangle(cr, x - 0.89 * r, y - 0.89 * r, 1.78 * r, 1.78 * r);
+	} else if (marker == SX_FIG_CROSS) {
+		for (int i = -1; i <= 1; i += 2) {
+			cairo_move_to(cr, x - r, y - i * r);
+			cairo_line_to(cr, x + r, y + i * r);
+		}
+		return;
 	} else {
-		int sides = l->marker == SX_FIG_TRIANGLE ? 3 : 4;
-		double out = sides == 3 ? 1.4 * r : 1.25 * r;
+		int sides = marker == SX_FIG_DIAMOND ? 4 : 3;
+		double out = (marker == SX_FIG_DOWN ? -1 : 1) * (sides == 3 ? 1.4 : 1.25) * r;
 		for (int i = 0; i < sides; i++) {
 			double a = 6.28318530717958647692 * i / sides;
 			cairo_line_to(cr, x + out * sin(a), y - out * cos(a));
 		}
 	}
 	cairo_close_path(cr);
-	cairo_set_source_rgb(cr, 1, 1, 1);
-	cairo_fill_preserve(cr);
+}
+
+/* White inside, so that points on their own line stay visible. */
+static void draw_marker(const pen *d, const sx_fig_look *l, double x, double y)
+{
+	cairo_t *cr = d->cr;
+	trace_marker(cr, l->marker, x, y, 1.7 * d->s->line_pt);
+	if (l->marker != SX_FIG_CROSS) {
+		cairo_set_source_rgb(cr, 1, 1, 1);
+		cairo_fill_preserve(cr);
+	}
 	set_look(d, l, 1, 1);
 	cairo_set_dash(cr, NULL, 0, 0);
 	cairo_set_line_width(cr, 0.8 * d->s->line_pt);
 	cairo_stroke(cr);
+}
+
+/* Full, and a little transparent, so that a cloud shows where it is dense. */
+static void draw_dot(const pen *d, const sx_fig_look *l, double x, double y)
+{
+	trace_marker(d->cr, l->marker, x, y, 1.5 * d->s->line_pt);
+	set_look(d, l, 1, 0.75);
+	cairo_set_dash(d->cr, NULL, 0, 0);
+	cairo_set_line_width(d->cr, 0.8 * d->s->line_pt);
+	if (l->marker == SX_FIG_CROSS)
+		cairo_stroke(d->cr);
+	else
+		cairo_fill(d->cr);
 }
 
 static void draw_points(const pen *d, const sx_fig_panel_data *p, const sx_fig_mark *m,
@@ -174,7 +200,26 @@ static void draw_points(const pen *d, const sx_fig_panel_data *p, const sx_fig_m
 {
 	double x, y;
 	for (int64_t i = 0; i < m->n; i++)
-		if (point(p, m->x[i], m->y[i], &x, &y)) draw_marker(d, l, x, y);
+		if (point(p, m->x[i], m->y[i], &x, &y))
+			(m->kind == MARK_DOTS ? draw_dot : draw_marker)(d, l, x, y);
+}
+
+static void draw_intervals(const pen *d, const sx_fig_panel_data *p, const sx_fig_mark *m)
+{
+	bool across = m->kind == MARK_X_INTERVALS;
+	double x, y, x2, y2;
+	cairo_new_path(d->cr);
+	for (int64_t i = 0; i < m->n; i++) {
+		if (!point(p, m->x[i], m->y[i], &x, &y)) continue;
+		if (!point(p, across ? m->high[i] : m->x[i], across ? m->y[i] : m->high[i], &x2,
+			   &y2))
+			continue;
+		cairo_move_to(d->cr, x, y);
+		cairo_line_to(d->cr, x2, y2);
+	}
+	cairo_set_dash(d->cr, NULL, 0, 0);
+	cairo_set_line_width(d->cr, 0.5 * d->s->line_pt);
+	cairo_stroke(d->cr);
 }
 
 static void draw_vline(const pen *d, const sx_fig_panel_data *p, const sx_fig_mark *m)
@@ -236,11 +281,24 @@ static void draw_mark(const pen *d, const sx_fig_panel_data *p, const sx_fig_mar
 		cairo_set_line_width(d->cr, d->s->line_pt);
 		stroke_line(d, p, m);
 		break;
+	case MARK_X_INTERVALS:
+	case MARK_Y_INTERVALS:
+		set_look(d, l, 1, 0.5);
+		draw_intervals(d, p, m);
+		break;
+	case MARK_PATH:
+		set_look(d, l, 1, 0.8);
+		set_dash(d, l->dash);
+		cairo_set_line_width(d->cr, 0.6 * d->s->line_pt);
+		stroke_line(d, p, m);
+		break;
+	case MARK_DOTS:
 	case MARK_POINTS:
 		draw_points(d, p, m, l);
 		break;
 	case MARK_NOTE:
-		break; /* a text: not clipped, drawn later */
+	case MARK_LABEL:
+		break; /* texts: not clipped, drawn later */
 	}
 }
 
@@ -351,7 +409,7 @@ static void draw_texts(const pen *d, const sx_fig_panel_data *p)
 	set_grey(d, ink);
 	for (int k = 0; k < p->n_mark; k++) {
 		const sx_fig_mark *m = &p->mark[k];
-		if (m->markup)
+		if (m->markup && !isnan(m->text_x))
 			sx_text_draw(d->t, d->cr, m->markup, d->s->small_pt, m->text_x, m->text_y,
 				     m->text_align, false);
 	}
@@ -385,7 +443,7 @@ static void draw_bar_texts(const pen *d)
 
 static void draw_sample(const pen *d, const sx_fig_series_data *s, double x, double y)
 {
-	double w = sx_fig_key_sample(d->s);
+	double w = sx_fig_key_sample(d->f);
 	if (s->has_line) {
 		set_look(d, &s->look, 1, 1);
 		set_dash(d, s->look.dash);
@@ -394,7 +452,10 @@ static void draw_sample(const pen *d, const sx_fig_series_data *s, double x, dou
 		cairo_line_to(d->cr, x + w, y);
 		cairo_stroke(d->cr);
 	}
-	if (s->has_points) draw_marker(d, &s->look, x + w / 2, y);
+	if (s->has_points)
+		draw_marker(d, &s->look, x + w / 2, y);
+	else if (s->has_dots)
+		draw_dot(d, &s->look, x + w / 2, y);
 }
 
 static void draw_key(const pen *d)
@@ -417,8 +478,8 @@ static void draw_key(const pen *d)
 		double y = r->y + (k / columns + 0.5) * line;
 		draw_sample(d, s, x, y);
 		set_grey(d, 0);
-		sx_text_draw(d->t, d->cr, s->markup, small,
-			     x + sx_fig_key_sample(d->s) + 0.5 * small, y + half, 0, false);
+		sx_text_draw(d->t, d->cr, s->markup, small, x + sx_fig_key_sample(f) + 0.5 * small,
+			     y + half, 0, false);
 		k++;
 	}
 }
