@@ -1,5 +1,5 @@
-"""Reads Sextant's run files: sealed, still being written, or left by a killed run. One file; needs
-h5py and numpy. Copy it wherever you like.
+"""Reads Sextant's run files: sealed, still being written, or left by a killed run; and a report's
+analysis.h5. One file; needs h5py and numpy. Copy it wherever you like.
 
     import sextant
     run = sextant.open("runs/demo")         # a run folder, or any .h5 of `sextant trace`, `eval`
@@ -10,6 +10,8 @@ h5py and numpy. Copy it wherever you like.
     run.to_xarray("stats")                  # where xarray is there
     for run in run.follow():                # as it grows, for live plots
         plt.cla(); plt.plot(run.train.step, run.train.loss); plt.pause(0.1)
+    report = sextant.open("report/analysis.h5")
+    report.to_pandas("losses"); report.figures.loss.series.words
 run.refresh() looks again. Missing values are NaN, -1 in whole numbers, "" among words."""
 
 import glob
@@ -51,6 +53,8 @@ class Array:
     @property
     def words(self):
         """The words that the numbers of a flag dataset stand for."""
+        if "labels" in self.attrs:
+            return self.attrs["labels"][self.values]
         if "flag_meanings" not in self.attrs:
             raise TypeError("%s holds values, not flags" % self.name)
         words = dict(zip(self.attrs["flag_values"].tolist(), self.attrs["flag_meanings"].split()))
@@ -83,7 +87,7 @@ class Group:
         self._parts = [f[name] if name in f else {} for f in run._files]
         if not any(self._parts):
             raise AttributeError("%s has no group %s" % (run.path, name))
-        self._name, self._read = name, {}
+        self._run, self._name, self._read = run, name, {}
         self.attrs = _attrs([p for p in self._parts if p][-1])
         self._starts = [f.attrs.get("start_step", np.inf) for f in run._files]
         self._keep = {a: self._choose(a) for a in GROWING if a in self.keys()}
@@ -116,13 +120,15 @@ class Group:
         if name.startswith("_") or name not in self.keys():
             raise AttributeError("there is no %s; there are %s" % (name, ", ".join(self.keys())))
         if name not in self._read:
-            self._read[name] = self._array(name)
+            newest = [p[name] for p in self._parts if name in p][-1]
+            group = isinstance(newest, h5py.Group)
+            path = "%s/%s" % (self._name, name)
+            self._read[name] = Group(self._run, path) if group else self._array(name, newest)
         return self._read[name]
 
     __getitem__ = __getattr__
 
-    def _array(self, name):
-        newest = [p[name] for p in self._parts if name in p][-1]
+    def _array(self, name, newest):
         dims = [d.label or name for d in newest.dims]
         if dims and dims[0] in self._keep:
             parts = zip(self._parts, self._keep[dims[0]])
@@ -173,10 +179,10 @@ class Run:
         return "%s: %s" % (self.path, self.attrs.get("status"))
 
     def to_pandas(self, group):
-        """A DataFrame of what runs along the growing axis alone, flags as words."""
+        """A DataFrame of what runs along the growing axis, or a table's rows, alone; flags as words."""
         import pandas
-        columns = {k: a for k, a in self[group].items() if a.dims in [(g,) for g in GROWING]}
-        text = lambda a: a.words if "flag_meanings" in a.attrs else a.values
+        columns = {k: a for k, a in self[group].items() if a.dims in [(g,) for g in GROWING + ("row",)]}
+        text = lambda a: a.words if {"flag_meanings", "labels"} & a.attrs.keys() else a.values
         return pandas.DataFrame({k: text(a) for k, a in columns.items()})
 
     def to_xarray(self, group):
@@ -216,9 +222,9 @@ def _open(path):
         f = h5py.File(path, "r")
     except OSError:  # being written, or its writer was killed
         f = h5py.File(path, "r", libver="latest", swmr=True)
-    if _attrs(f).get("schema") != "sextant":
+    if _attrs(f).get("schema") not in ("sextant", "sextant-analysis"):
         f.close()
-        raise OSError("%s is no run file of sextant" % path)
+        raise OSError("%s is no file of sextant" % path)
     return f
 
 

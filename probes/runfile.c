@@ -148,6 +148,26 @@ hid_t sx_h5_mem_type(sx_run_type type, size_t width)
 	return string_type(width);
 }
 
+/* ---- attributes ---- */
+
+herr_t sx_h5_put_attr(hid_t file, const char *where, const char *name, hid_t disk, hid_t mem,
+		      int64_t n, const void *value)
+{
+	herr_t e = -1;
+	hsize_t dim = (hsize_t)n;
+	hid_t obj = H5Oopen(file, where, H5P_DEFAULT), attr = -1;
+	hid_t space = n < 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &dim, NULL);
+	if (obj >= 0 && H5Aexists(obj, name) > 0 && H5Adelete(obj, name) < 0) goto out;
+	if (obj >= 0 && space >= 0)
+		attr = H5Acreate2(obj, name, disk, space, H5P_DEFAULT, H5P_DEFAULT);
+	if (attr >= 0) e = H5Awrite(attr, mem, value);
+out:
+	if (attr >= 0) H5Aclose(attr);
+	if (obj >= 0) H5Oclose(obj);
+	if (space >= 0) H5Sclose(space);
+	return e;
+}
+
 /* ---- errors ---- */
 
 void sx_h5_quiet(void)

@@ -234,4 +234,38 @@ sx_status sx_run_verify(sx_run_file *f, sx_run_whole *out,
 			void (*fault)(void *self, const char *path, const char *what),
 			void *self) SX_NODISCARD;
 
+/* ---- tables: analysis.h5 ---- */
+
+/* What an analysis concluded, schema "sextant-analysis": a group per table, a dataset per column
+ * along the group's axis `row`, which counts from 0. Old format bounds, checksums, no times: equal
+ * content gives equal bytes.
+ *
+ *	sx_tables_create; attributes of "/"; of each table sx_tables_add, its columns, attributes;
+ *	sx_tables_close
+ *
+ * The file is path.tmp until sx_tables_close. Failures are SX_EIO; SX_EINTERNAL where a path is
+ * there already. */
+typedef struct sx_tables sx_tables;
+
+/* With the root attributes schema, schema_version, creator, version, status. SX_ECREATE,
+ * SX_ENOMEM. */
+sx_status sx_tables_create(sx_tables **out, sx_ctx *ctx, const char *path) SX_NODISCARD;
+/* Attributes of "/", a table or a column: a text, or n >= 1 of them. */
+sx_status sx_tables_attr_str(sx_tables *t, const char *where, const char *name,
+			     const char *value) SX_NODISCARD;
+sx_status sx_tables_attr_strs(sx_tables *t, const char *where, const char *name,
+			      const char *const *values, int64_t n) SX_NODISCARD;
+/* Makes the table at `path` ("/heads", "/figures/loss") and its axis. rows may be 0. */
+sx_status sx_tables_add(sx_tables *t, const char *path, int64_t rows) SX_NODISCARD;
+/* Makes and writes a column (rows): double, int64_t, int32_t or UTF-8 texts. */
+#define sx_tables_column(t, table, name, data, units, long_name) \
+	sx_tables_column_as(t, table, name, data, SX_RUN_MEM(data), units, long_name)
+sx_status sx_tables_column_as(sx_tables *t, const char *table, const char *name, const void *data,
+			      sx_run_mem mem, const char *units,
+			      const char *long_name) SX_NODISCARD;
+/* *t is NULL afterwards, whatever happened. */
+sx_status sx_tables_close(sx_tables **t) SX_NODISCARD;
+/* Closes after a failure and removes what was written. */
+void sx_tables_free(sx_tables *t);
+
 #endif

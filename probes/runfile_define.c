@@ -16,27 +16,12 @@ enum {
 static sx_status put_attr(sx_run *run, const char *where, const char *name, hid_t disk, hid_t mem,
 			  int64_t n, const void *value)
 {
-	sx_status st = SX_OK;
-	hsize_t dim = (hsize_t)n;
-	hid_t obj = -1, attr = -1;
-	hid_t space = n < 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &dim, NULL);
-	obj = H5Oopen(run->file, where, H5P_DEFAULT);
-	if (obj < 0) {
-		st = sx_h5_fail(run->ctx, SX_EINTERNAL, "%s has no %s to carry attribute %s",
-				run->writing, where, name);
-		goto out;
-	}
-	if (H5Aexists(obj, name) > 0 && H5Adelete(obj, name) < 0) {
-		st = sx_run_broke(run, name);
-		goto out;
-	}
-	attr = H5Acreate2(obj, name, disk, space, H5P_DEFAULT, H5P_DEFAULT);
-	if (attr < 0 || H5Awrite(attr, mem, value) < 0) st = sx_run_broke(run, name);
-out:
-	if (attr >= 0) H5Aclose(attr);
-	if (obj >= 0) H5Oclose(obj);
-	if (space >= 0) H5Sclose(space);
-	return st;
+	if (H5Oexists_by_name(run->file, where, H5P_DEFAULT) <= 0)
+		return sx_h5_fail(run->ctx, SX_EINTERNAL, "%s has no %s to carry attribute %s",
+				  run->writing, where, name);
+	if (sx_h5_put_attr(run->file, where, name, disk, mem, n, value) < 0)
+		return sx_run_broke(run, name);
+	return SX_OK;
 }
 
 sx_status sx_run_refuse_new(sx_run *run, const char *what)

@@ -6,9 +6,11 @@
 
 #include <hdf5.h>
 
-#define SX_RUN_SCHEMA_NAME    "sextant"
-#define SX_RUN_SCHEMA_VERSION "1.0"
+#define SX_RUN_SCHEMA_NAME       "sextant"
+#define SX_RUN_SCHEMA_VERSION    "1.0"
 enum { SX_RUN_SCHEMA_MAJOR = 1 };
+#define SX_TABLES_SCHEMA_NAME    "sextant-analysis"
+#define SX_TABLES_SCHEMA_VERSION "1.0"
 
 /* ---- HDF5's manners (runfile.c) ---- */
 
@@ -27,6 +29,9 @@ hid_t sx_h5_disk_type(sx_run_type type, size_t width);
 hid_t sx_h5_mem_type(sx_run_type type, size_t width);
 /* A variable-length UTF-8 string type. */
 hid_t sx_h5_text_type(void);
+/* Sets an attribute of the object at `where`: n values, one scalar where n is -1. */
+herr_t sx_h5_put_attr(hid_t file, const char *where, const char *name, hid_t disk, hid_t mem,
+		      int64_t n, const void *value);
 
 /* ---- elements (runfile_convert.c) ---- */
 

@@ -10,7 +10,7 @@ build="gcc cmake ninja-build pkg-config git ca-certificates
 	fonts-texgyre fonts-dejavu-core"
 dev="clang libcmocka-dev libomp-dev libopenblas0-openmp libopenblas0-serial
 	clang-format clang-tidy cppcheck codespell shellcheck poppler-utils hdf5-tools
-	python3-numpy python3-h5py"
+	python3-numpy python3-h5py python3-nbconvert python3-ipykernel python3-matplotlib"
 want=$build
 [ "${1:-}" = --dev ] && want="$build $dev"
 

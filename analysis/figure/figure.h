@@ -95,6 +95,17 @@ void sx_fig_shape(sx_fig *f, double aspect);
 /* Title and one-sentence description (alternative text, caption stub) for the file's metadata. */
 void sx_fig_about(sx_fig *f, const char *title, const char *alt);
 const char *sx_fig_alt(const sx_fig *f);
+/* Width of the printed figure. */
+double sx_fig_width(const sx_fig *f);
+
+/* What a panel's axes say; borrowed from the figure. */
+typedef struct {
+	const char *name; /* its letter, with shared axes its title, as in the numbers */
+	const char *x_label, *y_label; /* Pango markup */
+	bool x_log, y_log;
+} sx_fig_panel_about;
+/* False where the figure has no such panel. */
+bool sx_fig_about_panel(const sx_fig *f, int panel, sx_fig_panel_about *out);
 
 /* The colour scale of all heat maps of the figure, with a colour bar at the right. */
 void sx_fig_colour_scale(sx_fig *f, sx_fig_colours colours);
@@ -162,7 +173,7 @@ sx_status sx_fig_save(sx_fig *f, sx_ctx *ctx, const char *path) SX_NODISCARD;
 typedef struct {
 	const char *panel; /* its letter, with shared axes its title */
 	const char *mark, *series;
-	int64_t item; /* number of the mark in the figure: a line ends where it changes */
+	int64_t item; /* number of the mark in the figure: where it changes a line ends */
 	double x, y, low, high, value; /* value: of a cell of a heat map */
 } sx_fig_row;
 
