@@ -183,7 +183,8 @@ static void file_equals_json(void **state)
 	grid g = open_grid("niah.h5");
 	assert_int_equal(g.n_variant, 7);
 	assert_int_equal(g.n_kind, 2);
-	json_array_foreach(printed_rows(&all, "niah.json"), i, row)
+	json_t *rows = printed_rows(&all, "niah.json");
+	json_array_foreach(rows, i, row)
 	{
 		const char *kind = json_string_value(json_object_get(row, "kind"));
 		int k = strcmp(kind, g.kind[0]) != 0;
@@ -243,7 +244,8 @@ static void losses_equal_json(void **state)
 	grid g = open_grid("ppl.h5");
 	assert_false(sx_run_has(g.f, SX_RUN_EVAL_STEP)); /* which of the three would it be? */
 	assert_false(sx_run_has(g.f, SX_RUN_EXTENSION_NIAH_HITS));
-	json_array_foreach(printed_rows(&all, "ppl.json"), i, row)
+	json_t *rows = printed_rows(&all, "ppl.json");
+	json_array_foreach(rows, i, row)
 	{
 		same_number(&g, row, "nll", SX_RUN_EXTENSION_NLL, -1);
 		same_number(&g, row, "se", SX_RUN_EXTENSION_NLL_SE, -1);
