@@ -318,6 +318,34 @@ void sx_fig_label(sx_fig *f, int panel, double x, double y, const char *text)
 	add_text(f, panel, MARK_LABEL, x, y, text);
 }
 
+/* ---- what it says of itself ---- */
+
+double sx_fig_width(const sx_fig *f)
+{
+	return 72 * f->style->width_in;
+}
+
+/* Its letter, with shared axes its title. */
+static const char *panel_name(const sx_fig *f, int panel)
+{
+	static const char letters[26][2] = {"a", "b", "c", "d", "e", "f", "g", "h", "i",
+					    "j", "k", "l", "m", "n", "o", "p", "q", "r",
+					    "s", "t", "u", "v", "w", "x", "y", "z"};
+	return f->shared ? f->panel[panel].name : letters[panel % 26];
+}
+
+bool sx_fig_about_panel(const sx_fig *f, int panel, sx_fig_panel_about *out)
+{
+	if (f->st != SX_OK || panel < 0 || panel >= f->n_panel) return false;
+	const sx_fig_panel_data *p = &f->panel[panel];
+	*out = (sx_fig_panel_about){.name = panel_name(f, panel),
+				    .x_label = p->x_label,
+				    .y_label = p->y_label,
+				    .x_log = p->x.map == SX_FIG_LOG10,
+				    .y_log = p->y.map == SX_FIG_LOG10};
+	return true;
+}
+
 /* ---- the numbers ---- */
 
 typedef sx_status row_fn(void *self, const sx_fig_row *row);
@@ -328,13 +356,9 @@ static const sx_fig_row no_row = {.x = (double)NAN,
 				  .high = (double)NAN,
 				  .value = (double)NAN};
 
-static sx_status walk_cells(const char *panel, const sx_fig_mark *m, row_fn *fn, void *self)
+static sx_status walk_cells(sx_fig_row row, const sx_fig_mark *m, row_fn *fn, void *self)
 {
 	sx_status st = SX_OK;
-	sx_fig_row row = no_row;
-	row.panel = panel;
-	row.mark = "heat";
-	row.series = "";
 	for (int64_t i = 0; m->z && i < m->rows * m->cols && st == SX_OK; i++) {
 		if (isnan(m->z[i])) continue;
 		row.x = (double)(i % m->cols);
@@ -345,7 +369,8 @@ static sx_status walk_cells(const char *panel, const sx_fig_mark *m, row_fn *fn,
 	return st;
 }
 
-static sx_status walk_mark(const sx_fig *f, const char *panel, const sx_fig_mark *m, row_fn *fn,
+/* row: its panel and item are set. */
+static sx_status walk_mark(const sx_fig *f, sx_fig_row row, const sx_fig_mark *m, row_fn *fn,
 			   void *self)
 {
 	static const char *const names[] = {[MARK_HEAT] = "heat",
@@ -362,12 +387,10 @@ static sx_status walk_mark(const sx_fig *f, const char *panel, const sx_fig_mark
 					    [MARK_NOTE] = "note",
 					    [MARK_LABEL] = "label"};
 	sx_status st = SX_OK;
-	sx_fig_row row = no_row;
 	bool across = m->kind == MARK_X_INTERVALS;
-	row.panel = panel;
 	row.mark = names[m->kind];
 	row.series = m->label ? m->label : m->series < 0 ? "" : f->series[m->series].label;
-	if (m->kind == MARK_HEAT) return walk_cells(panel, m, fn, self);
+	if (m->kind == MARK_HEAT) return walk_cells(row, m, fn, self);
 	for (int64_t i = 0; i < m->n && m->kind != MARK_RULE && st == SX_OK; i++) {
 		row.x = m->x[i];
 		row.y = m->y[i];
@@ -386,11 +409,15 @@ sx_status sx_fig_rows(const sx_fig *f, sx_ctx *ctx, row_fn *fn, void *self)
 {
 	if (f->st != SX_OK) return sx_fail(ctx, f->st, "out of memory while building the figure");
 	sx_status st = SX_OK;
+	int64_t item = 0;
 	for (int i = 0; i < f->n_panel; i++) {
 		const sx_fig_panel_data *p = &f->panel[i];
-		const char letter[2] = {(char)('a' + i % 26), '\0'};
-		for (int k = 0; k < p->n_mark && st == SX_OK; k++)
-			st = walk_mark(f, f->shared ? p->name : letter, &p->mark[k], fn, self);
+		sx_fig_row row = no_row;
+		row.panel = panel_name(f, i);
+		for (int k = 0; k < p->n_mark && st == SX_OK; k++, item++) {
+			row.item = item;
+			st = walk_mark(f, row, &p->mark[k], fn, self);
+		}
 	}
 	return st;
 }

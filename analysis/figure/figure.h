@@ -170,6 +170,7 @@ sx_status sx_fig_save(sx_fig *f, sx_ctx *ctx, const char *path) SX_NODISCARD;
 typedef struct {
 	const char *panel; /* its letter, with shared axes its title */
 	const char *mark, *series;
+	int64_t item; /* number of the mark in the figure: where it changes a line ends */
 	double x, y, low, high, value; /* value: of a cell of a heat map */
 } sx_fig_row;
 

@@ -1,5 +1,4 @@
 /* analysis.h5: the numbers of all tables and figures. */
-#include "analysis/figure/rows.h"
 #include "analysis/report/internal.h"
 #include "probes/runfile.h"
 
