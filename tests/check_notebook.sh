@@ -1,11 +1,12 @@
 #!/bin/bash
 # Runs a report's notebook and compares what comes out with what is embedded, cell by cell; draws every
-# figure again by its redraw().
+# figure again by its redraw(); opens its analysis.h5 with sextant.py.
 #   check_notebook.sh TEST_REPORT     of the example that this program saves
 #   check_notebook.sh FOLDER          of a report that is there
 # Exits with 77 where nbconvert, nbformat, ipykernel, h5py or matplotlib is not there.
 set -u
 what=$(realpath "$1")
+analysis=$(cd "$(dirname "$0")/../analysis" && pwd)
 python=${PYTHON:-/usr/bin/python3}
 if ! "$python" -c 'import nbconvert, nbformat, ipykernel, h5py, matplotlib' 2>/dev/null; then
 	echo "skipped: $python has no nbconvert (Debian: python3-nbconvert python3-ipykernel python3-h5py python3-matplotlib)"
@@ -24,7 +25,7 @@ if ! "$python" -m nbconvert --execute --to notebook --output ../executed.ipynb r
 	tail -40 "$work/log"
 	exit 1
 fi
-"$python" - report.ipynb ../executed.ipynb <<'P'
+"$python" - report.ipynb ../executed.ipynb "$analysis" <<'P'
 import base64
 import os
 import re
@@ -49,7 +50,7 @@ def png(output):
 
 
 text = open(sys.argv[1], encoding="utf-8").read()
-ours, run = (nbformat.read(p, as_version=4) for p in sys.argv[1:])
+ours, run = (nbformat.read(p, as_version=4) for p in sys.argv[1:3])
 nbformat.validate(ours)
 check((ours.nbformat, ours.nbformat_minor) == (4, 5), "nbformat")
 check(nbformat.writes(ours) + "\n" == text, "nbformat writes it differently")
@@ -97,6 +98,20 @@ for c in ours.cells:
         plt.close("all")
         redrawn += 1
 check(redrawn == images, "redrawn", redrawn, "of", images)
+
+# the same numbers by sextant.py
+sys.path.insert(0, sys.argv[3])
+import sextant
+
+results = sextant.open("analysis.h5")
+tables = ["figures/" + k for k in results.figures.keys()] + [k for k in results.keys() if k != "figures"]
+check(len(tables) == outputs, "tables and figures", tables)
+for name in tables:
+    for key, column in names["numbers"](name).items():
+        array = results[name][key]
+        values = array.words if "labels" in array.attrs else array.values
+        check(array.dims == ("row",) and (values == column).sum() + (column != column).sum() == len(column), name, key)
+        check(array.long_name and array.units, name, key, "is not described")
 print("notebook: %d cells, %d outputs as embedded, %d figures redrawn" % (len(ours.cells), outputs, redrawn))
 sys.exit(bad != 0)
 P
