@@ -141,7 +141,7 @@ want 0 'nothing to do' "$sextant" study long.yaml --work k -o r seeds=1
 # ---- one job fails: what needs it is not begun, the rest is ----
 mkdir -p f/seed-1
 : >f/seed-1/drope # no folder can be made there
-want 73 'seed-1/drope failed \(exit 73\), so 3 jobs that need it were not begun' \
+want 73 'seed-1/drope failed \(exit 73\); 3 jobs that need what is missing were not begun' \
 	"$sextant" study tiny.yaml --work f -o r seeds=1
 says 'cannot' err.txt
 there f/seed-1/loss/rope.h5
