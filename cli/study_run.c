@@ -308,11 +308,13 @@ static sx_status conclude(session *s, sx_status st)
 			       "stopped in %s; the same command goes on from here", s->study->work);
 	if (s->failed < 0) return SX_OK;
 	const sx_job *j = &s->jobs[s->failed];
-	return sx_fail(
-		s->ctx, sx_child_status(j->exit),
-		"%s failed (exit %d), so %lld jobs that need it were not begun; mend it, then "
-		"the same command goes on",
-		j->name, j->exit, (long long)left);
+	char others[80] = "";
+	if (left)
+		snprintf(others, sizeof others,
+			 "; %lld jobs that need what is missing were not begun", (long long)left);
+	return sx_fail(s->ctx, sx_child_status(j->exit),
+		       "%s failed (exit %d)%s; mend it, then the same command goes on", j->name,
+		       j->exit, others);
 }
 
 sx_status sx_study_run(sx_job *jobs, sx_ctx *ctx, const sx_study *study, int at_once)

@@ -59,7 +59,7 @@ want 0 '' "$sextant" plan --json seed=2 'data.text=[text.txt]' model.layers=1 mo
 	model.ffn=32 model.context=32 train.steps=20 train.batch=4 train.checkpoint_every=0 'train.checkpoint_at=[14]' \
 	probe.every=5 probe.around_drop.within=2 probe.around_drop.every=1 probe.maps.every=10 eval.every=0
 if command -v python3 >/dev/null; then
-	python3 - <<'P' && ok || no "the cost is not plan's"
+	if python3 - >err.txt 2>&1 <<'P'
 import json
 study, plan = json.load(open("study.json")), json.load(open("out.txt"))
 job = {j["job"]: j for j in study["jobs"]}
@@ -71,6 +71,7 @@ assert len(study["jobs"]) == 24 and study["flops"] == sum(j["flops"] for j in st
 longest = max(j["estimated_seconds"] for j in study["jobs"])
 assert longest <= study["estimated_seconds"] <= sum(j["estimated_seconds"] for j in study["jobs"])
 P
+	then ok; else no "the cost is not plan's: $(cat err.txt)"; fi
 else
 	echo "skipped: the cost against plan's, python3 is missing"
 fi
@@ -103,7 +104,7 @@ want 0 '' "$sextant" trace alone@14 --length 24 --sequences 3 -o alone.h5
 "$sextant" ls w/seed-2/final/rope@14.h5 /stats/entropy >b.tsv
 same a.tsv b.tsv
 # right after the drop, before any update: the checkpoint without its rotation
-"$sextant" ls w/seed-1/dropped/rope@14.h5 /rope/gamma | awk -F '\t' 'NR > 1 && $NF != 0 { exit 1 }' && ok || no "rotated"
+if "$sextant" ls w/seed-1/dropped/rope@14.h5 /rope/gamma | awk -F '\t' 'NR > 1 && $NF != 0 { exit 1 }'; then ok; else no "rotated after the drop"; fi
 
 # ---- what is missing or older is made again, and nothing else ----
 rm w/seed-1/loss/rope.h5
@@ -140,7 +141,7 @@ want 0 'nothing to do' "$sextant" study long.yaml --work k -o r seeds=1
 # ---- one job fails: what needs it is not begun, the rest is ----
 mkdir -p f/seed-1
 : >f/seed-1/drope # no folder can be made there
-want 73 'seed-1/drope failed \(exit 73\), so 3 jobs that need it were not begun' \
+want 73 'seed-1/drope failed \(exit 73\); 3 jobs that need what is missing were not begun' \
 	"$sextant" study tiny.yaml --work f -o r seeds=1
 says 'cannot' err.txt
 there f/seed-1/loss/rope.h5
@@ -166,7 +167,7 @@ bad 78 'drope branches from rope@14, so its model.width must be the same' 's/{dr
 bad 78 'branches from itself' 's/rope: {label: RoPE}/rope: {label: RoPE, branch: drope@14, train: {drop_at: 14, drop: {steps: 10}}}/'
 bad 78 'stands here for the second time' 's/  deep: {/  rope: {/'
 bad 78 'what must be niah or ppl' 's/what: ppl/what: pl/'
-bad 78 'seed: a study has `seeds`' 's/eval: {every: 0}/seed: 3/'
+bad 78 'seed: a study has .seeds.' 's/eval: {every: 0}/seed: 3/'
 bad 78 'bad.yaml:13: run deep: ' 's/model: {layers: 3}/model: {heads: 3}/'
 bad 78 'rope is the name of a run already' 's/  dropped:/  rope:/'
 bad 78 'not valid YAML' 's/^runs:/runs: {/'

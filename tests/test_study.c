@@ -145,9 +145,9 @@ static void test_json(void **state)
 	sx_study_free(&back);
 	char path[96];
 	snprintf(path, sizeof path, "%s/study.json", f->dir);
-	const char *const bad[] = {"{", "{}", "[]", "{\"name\": 1}",
-				   "{\"name\": \"a\", \"title\": \"b\", \"seeds\": [1],"
-				   " \"items\": [{\"kind\": \"run\"}]}"};
+	static const char item[] = "{\"name\": \"a\", \"title\": \"b\", \"seeds\": [1],"
+				   " \"items\": [{\"kind\": \"run\"}]}";
+	const char *const bad[] = {"{", "{}", "[]", "{\"name\": 1}", item};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		assert_int_equal(sx_write_file(&f->ctx, path, bad[i], strlen(bad[i])), SX_OK);
 		assert_int_equal(sx_study_read(&back, &f->ctx, f->dir), SX_EDATA);
