@@ -156,6 +156,7 @@ static sx_status trace(sx_ctx *ctx, const arguments *a, const char *command)
 	if (a->maps) SX_TRY(sx_select_heads(&map, &o.n_map, ctx, a->maps, s.spec.L, s.spec.H));
 	o.map = map;
 	o.grad = a->grad;
+	o.query_row = in.query_row;
 	SX_TRY(sx_measures_new(&m, ctx, &o, in.S, s.spec.L, s.spec.H, in.T, s.spec.D / 2, n_c));
 	nll = sx_calloc((size_t)(in.S * in.T), sizeof *nll);
 	if (a->logits) logits = sx_calloc((size_t)(in.S * in.T * s.spec.V), sizeof *logits);

@@ -1,4 +1,4 @@
-/* What becomes of every head through the drop: A_c, and where heads look for repetitions. */
+/* What becomes of every head through the drop: A_c, and who looks for the value in question. */
 #include "analysis/drop.h"
 #include "cli/report_job.h"
 
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST = 256, REPEATED = 1 };
+enum { MOST = 256, RETRIEVAL = 2 };
 
 /* Heads worth following: at least this much before the drop. Described with the numbers. */
 static const double least_ac = 0.1, least_mass = 0.3;
@@ -101,8 +101,9 @@ static sx_report_table *new_table(sx_report_job *j)
 	sx_report_table *t = sx_report_table_add(
 		j->report, "drop", "drop",
 		"Every head before the drop, right after it on the same weights, and at the end of "
-		"recalibration: A_c on text, induction on a block that is repeated. Means over the "
-		"probe sequences with 95 % bootstrap intervals over them; of few sequences such "
+		"recalibration: A_c on text; retrieval mass, where the language asks for a value, "
+		"the weight on its earlier places. Means over the probe sequences with 95 % "
+		"bootstrap intervals over them; of few sequences such "
 		"intervals are short (about 88 % cover with 8).");
 	sx_report_col_text(t, "model", "Model", "label of the run");
 	sx_report_col_int(t, "seed", "Seed", "1", "seed of the run");
@@ -116,7 +117,7 @@ static sx_report_table *new_table(sx_report_job *j)
 	return t;
 }
 
-/* One quantity of all runs that have it: family of A_c, or the induction mass where NULL. */
+/* One quantity of all runs that have it: family of A_c, or the retrieval mass where NULL. */
 static sx_status quantity(sx_report_job *j, sx_report_table *t, const int *at, int n,
 			  const char *family, const char *what, double least)
 {
@@ -127,7 +128,7 @@ static sx_status quantity(sx_report_job *j, sx_report_table *t, const int *at, i
 		SX_TRY(family ? sx_drop_ac(&x.trace[i], j->ctx, j->item[at[i]].file, family,
 					   j->seed)
 			      : sx_drop_stat(&x.trace[i], j->ctx, j->item[at[i]].file,
-					     SX_RUN_STATS_INDUCTION_MASS, REPEATED, j->seed));
+					     SX_RUN_STATS_RETRIEVAL_MASS, RETRIEVAL, j->seed));
 	say_quantity(j, &x, what, least);
 	add_rows(j, t, &x);
 out:
@@ -191,9 +192,9 @@ sx_status sx_report_drop(sx_report_job *j)
 		SX_TRY(quantity(j, t, at, n, "previous", "A_c (previous)", least_ac));
 	if (has_family(j->item[at[0]].file, "diagonal"))
 		SX_TRY(quantity(j, t, at, n, "diagonal", "A_c (diagonal)", least_ac));
-	if (!sx_run_has(j->item[at[0]].file, SX_RUN_STATS_INDUCTION_MASS)) goto out;
-	st = quantity(j, t, at, n, NULL, "induction mass", least_mass);
-	if (st == SX_ENOINPUT) st = SX_OK; /* no repeated sequences in the probe batch */
+	if (!sx_run_has(j->item[at[0]].file, SX_RUN_STATS_RETRIEVAL_MASS)) goto out;
+	st = quantity(j, t, at, n, NULL, "retrieval mass", least_mass);
+	if (st == SX_ENOINPUT) st = SX_OK; /* no such sequences in the probe batch */
 out:
 	return st;
 }

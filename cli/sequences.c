@@ -44,6 +44,7 @@ void sx_sequences_free(sx_sequences *q)
 	free(q->tokens);
 	free(q->target);
 	free(q->kind);
+	free(q->query_row);
 	*q = (sx_sequences){0};
 }
 
@@ -168,14 +169,15 @@ static sx_status held_out(sx_sequences *q, sx_ctx *ctx, const sx_input_words *w,
 	if (S < 1) SX_TRY(sx_fail(ctx, SX_EUSAGE, "--kinds: no kind given"));
 	SX_TRY(make(q, ctx, S, T));
 	q->kind = sx_calloc((size_t)S, 1);
-	if (!q->kind) SX_TRY(sx_fail(ctx, SX_ENOMEM, "no memory for the input"));
+	q->query_row = sx_calloc((size_t)(S * T), 1);
+	if (!q->kind || !q->query_row) SX_TRY(sx_fail(ctx, SX_ENOMEM, "no memory for the input"));
 	SX_TRY(sx_data_open(&data, ctx, &s->cfg, s->spec.V));
 	for (int k = 0; k < SX_PROBE_KINDS; k++)
 		for (int64_t i = 0; i < of_kind[k]; i++, at++) {
 			q->kind[at] = (uint8_t)k;
-			SX_TRY(sx_language_probe(q->tokens + at * T, q->target + at * T, NULL, ctx,
-						 &data.lang, (sx_probe_kind)k, T, s->seed,
-						 (uint64_t)i));
+			SX_TRY(sx_language_probe_rows(q->tokens + at * T, q->target + at * T,
+						      q->query_row + at * T, ctx, &data.lang,
+						      (sx_probe_kind)k, T, s->seed, (uint64_t)i));
 		}
 out:
 	sx_data_free(&data);

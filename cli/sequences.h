@@ -54,6 +54,7 @@ typedef struct {
 typedef struct {
 	int32_t *tokens, *target; /* (S,T); target -1 = nothing to predict            */
 	uint8_t *kind;            /* (S) sx_probe_kind; NULL: a text of the user's    */
+	uint8_t *query_row;       /* (S,T) 1: a value can be retrieved here; NULL: the same */
 	int64_t S, T;
 } sx_sequences;
 

@@ -27,6 +27,7 @@ typedef struct {
 	int64_t S, T;
 	uint8_t *kind;            /* (S)   */
 	int32_t *tokens, *target; /* (S,T) */
+	uint8_t *query_row;       /* (S,T) */
 	sx_measure_opts opts;
 	sx_map_choice *map;
 	sx_family family[SX_FAMILY_MOST];
@@ -128,15 +129,17 @@ static sx_status make_probe_batch(session *s)
 	p->kind = sx_calloc((size_t)p->S, 1);
 	p->tokens = sx_calloc((size_t)(p->S * p->T), sizeof *p->tokens);
 	p->target = sx_calloc((size_t)(p->S * p->T), sizeof *p->target);
-	if (!p->kind || !p->tokens || !p->target)
+	p->query_row = sx_calloc((size_t)(p->S * p->T), 1);
+	if (!p->kind || !p->tokens || !p->target || !p->query_row)
 		return sx_fail(s->ctx, SX_ENOMEM, "no memory for the probe batch");
 	int64_t at = 0;
 	for (int k = 0; k < SX_PROBE_KINDS; k++)
 		for (int i = 0; i < count[k]; i++, at++) {
 			p->kind[at] = (uint8_t)k;
-			SX_TRY(sx_language_probe(p->tokens + at * p->T, p->target + at * p->T, NULL,
-						 s->ctx, &s->data.lang, (sx_probe_kind)k, p->T,
-						 (uint64_t)c->seed, (uint64_t)i));
+			SX_TRY(sx_language_probe_rows(p->tokens + at * p->T, p->target + at * p->T,
+						      p->query_row + at * p->T, s->ctx,
+						      &s->data.lang, (sx_probe_kind)k, p->T,
+						      (uint64_t)c->seed, (uint64_t)i));
 		}
 out:
 	return st;
@@ -157,7 +160,8 @@ static sx_status choose_probes(session *s)
 				    .rope = c->probe.rope,
 				    .ac = p->n_c > 0,
 				    .ac_gradients = true,
-				    .spread = p->n_c > 0};
+				    .spread = p->n_c > 0,
+				    .query_row = p->query_row};
 	if (c->probe.maps.every > 0 && p->S > 0) {
 		st = sx_select_heads(&p->map, &p->opts.n_map, s->ctx, c->probe.maps.heads,
 				     s->spec.L, s->spec.H);
@@ -717,6 +721,7 @@ static void finish(session *s)
 	free(s->probe.kind);
 	free(s->probe.tokens);
 	free(s->probe.target);
+	free(s->probe.query_row);
 	free(s->probe.map);
 	sx_run_free(s->run);
 	sx_train_log_close(s->log);

@@ -366,6 +366,16 @@ sx_status sx_language_probe(int32_t *tokens, int32_t *targets, uint8_t *cls, sx_
 	}
 }
 
+sx_status sx_language_probe_rows(int32_t *tokens, int32_t *targets, uint8_t *query_row, sx_ctx *ctx,
+				 const sx_language *l, sx_probe_kind kind, int64_t T, uint64_t seed,
+				 uint64_t index)
+{
+	sx_status st = sx_language_probe(tokens, targets, query_row, ctx, l, kind, T, seed, index);
+	for (int64_t t = 0; st == SX_OK && query_row && t < T; t++)
+		query_row[t] = query_row[t] == SX_CLASS_QUERY;
+	return st;
+}
+
 /* ---- evaluation problems ---- */
 
 /* What is asked, in order: asked[a] is the number of a fact. */

@@ -18,6 +18,7 @@ typedef enum {
 	SX_STAT_SINK_MASS,      /* keys <= 4, rows > 4 */
 	SX_STAT_DUPLICATE_MASS, /* j < i, x_j = x_i; rows that have one */
 	SX_STAT_INDUCTION_MASS, /* j <= i, x_{j-1} = x_i; rows that have one */
+	SX_STAT_RETRIEVAL_MASS, /* the same over the rows of query_row alone */
 	SX_STAT_LOGIT_STD,      /* sqrt(mean_i Var_j s_ij) */
 	SX_STAT_Q_NORM,
 	SX_STAT_K_NORM,
@@ -148,6 +149,8 @@ typedef struct {
 	bool grad; /* of the loss: needs a backward pass */
 	int64_t n_map;
 	const sx_map_choice *map;
+	/* (S,T) 1: a value that stood in the window is asked for here; NULL: not known. Borrowed. */
+	const uint8_t *query_row;
 } sx_measure_opts;
 
 /* Arrays for what is asked, filled with NaN (maps with 0). SX_ENOMEM. */

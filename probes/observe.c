@@ -23,6 +23,7 @@ sx_status sx_observers_new(sx_observers **out, sx_ctx *ctx, const sx_spec *spec,
 				 .into = into,
 				 .family = family,
 				 .map = opts->map,
+				 .query_row = opts->query_row,
 				 .gradients = opts->ac_gradients,
 				 .threads = threads};
 	if (!o) return sx_fail(ctx, SX_ENOMEM, "no memory for observers");

@@ -28,6 +28,7 @@ typedef struct {
 	sx_measures *into;
 	const sx_family *family;
 	const sx_map_choice *map;
+	const uint8_t *query_row;
 	bool gradients;
 	int threads;
 	int64_t seq0;

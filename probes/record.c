@@ -11,7 +11,8 @@ static const sx_run_id stat_id[SX_STAT_COUNT] = {
 	[SX_STAT_MEAN_DISTANCE] = SX_RUN_STATS_MEAN_DISTANCE, [SX_STAT_DIAG_MASS] = SX_RUN_STATS_DIAG_MASS,
 	[SX_STAT_PREV_MASS] = SX_RUN_STATS_PREV_MASS, [SX_STAT_FIRST_MASS] = SX_RUN_STATS_FIRST_MASS,
 	[SX_STAT_SINK_MASS] = SX_RUN_STATS_SINK_MASS, [SX_STAT_DUPLICATE_MASS] = SX_RUN_STATS_DUPLICATE_MASS,
-	[SX_STAT_INDUCTION_MASS] = SX_RUN_STATS_INDUCTION_MASS, [SX_STAT_LOGIT_STD] = SX_RUN_STATS_LOGIT_STD,
+	[SX_STAT_INDUCTION_MASS] = SX_RUN_STATS_INDUCTION_MASS, [SX_STAT_RETRIEVAL_MASS] = SX_RUN_STATS_RETRIEVAL_MASS,
+	[SX_STAT_LOGIT_STD] = SX_RUN_STATS_LOGIT_STD,
 	[SX_STAT_Q_NORM] = SX_RUN_STATS_Q_NORM, [SX_STAT_K_NORM] = SX_RUN_STATS_K_NORM,
 	[SX_STAT_SS_WITHIN] = SX_RUN_STATS_SS_WITHIN, [SX_STAT_SS_OFFSET] = SX_RUN_STATS_SS_OFFSET,
 	[SX_STAT_SS_KEY] = SX_RUN_STATS_SS_KEY, [SX_STAT_SS_INTERACTION] = SX_RUN_STATS_SS_INTERACTION,
@@ -60,6 +61,12 @@ static sx_status row_counts(sx_run *run, const sx_record_axes *a)
 				    a->spec->pos.window);
 	SX_TRY(sx_run_attr_ints(run, "/stats/duplicate_mass", "n_rows", n, a->S));
 	SX_TRY(sx_run_attr_ints(run, "/stats/induction_mass", "n_rows", n + a->S, a->S));
+	for (int64_t s = 0; s < a->S; s++) {
+		n[s] = 0;
+		for (int64_t i = 0; a->measure->query_row && i < a->T; i++)
+			n[s] += a->measure->query_row[s * a->T + i];
+	}
+	SX_TRY(sx_run_attr_ints(run, "/stats/retrieval_mass", "n_rows", n, a->S));
 	SX_TRY(sx_run_attr_int(run, "/stats/prev_mass", "n_rows", a->T - 1));
 	SX_TRY(sx_run_attr_int(run, "/stats/first_mass", "n_rows", a->T - 1));
 	SX_TRY(sx_run_attr_int(run, "/stats/sink_mass", "n_rows", a->T > 4 ? a->T - 4 : 0));

@@ -95,6 +95,7 @@ X(STATS_FIRST_MASS,     "/stats/first_mass",     F32, SX_SLH, "1",     "weight o
 X(STATS_SINK_MASS,      "/stats/sink_mass",      F32, SX_SLH, "1",     "weight on the first four tokens", NULL) \
 X(STATS_DUPLICATE_MASS, "/stats/duplicate_mass", F32, SX_SLH, "1",     "weight on earlier copies of the token", NULL) \
 X(STATS_INDUCTION_MASS, "/stats/induction_mass", F32, SX_SLH, "1",     "weight on tokens that followed an earlier copy of the token", NULL) \
+X(STATS_RETRIEVAL_MASS, "/stats/retrieval_mass", F32, SX_SLH, "1",     "the same at the rows where the retrieval language asks for a value: weight on the values in question", NULL) \
 X(STATS_LOGIT_STD,      "/stats/logit_std",      F32, SX_SLH, "nat",   "root mean over rows of the scores' variance within a row", NULL) \
 X(STATS_Q_NORM,         "/stats/q_norm",         F32, SX_SLH, "1",     "mean norm of the queries as they enter the product", NULL) \
 X(STATS_K_NORM,         "/stats/k_norm",         F32, SX_SLH, "1",     "mean norm of the keys as they enter the product", NULL) \

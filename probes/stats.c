@@ -98,7 +98,7 @@ static double spread_row(accumulator *a, const sx_real *p, const sx_real *s, dou
 
 /* Masses on keys with equal tokens. */
 static void token_masses(accumulator *a, const sx_real *p, const int32_t *x, int64_t i,
-			 int64_t first)
+			 int64_t first, bool asked)
 {
 	double duplicate = 0, induction = 0;
 	bool has_duplicate = false, has_induction = false;
@@ -114,6 +114,7 @@ static void token_masses(accumulator *a, const sx_real *p, const int32_t *x, int
 	}
 	if (has_duplicate) add(&a->of[SX_STAT_DUPLICATE_MASS], duplicate);
 	if (has_induction) add(&a->of[SX_STAT_INDUCTION_MASS], induction);
+	if (has_induction && asked) add(&a->of[SX_STAT_RETRIEVAL_MASS], induction);
 }
 
 static void position_masses(accumulator *a, const sx_real *p, int64_t i, int64_t first)
@@ -140,6 +141,8 @@ static sx_status on_tile(void *self, const sx_tile *t)
 	stats *o = self;
 	const sx_head *h = t->head;
 	accumulator *a = &o->acc[h->thread];
+	const uint8_t *query = o->base.query_row;
+	if (query) query += (o->base.seq0 + h->seq) * h->T;
 	if (t->row0 == 0) clear(a, h->T);
 	for (int64_t r = 0; r < t->nrow; r++) {
 		int64_t i = t->row0 + r, first = sx_first_key(i, h->plan->window),
@@ -157,7 +160,7 @@ static sx_status on_tile(void *self, const sx_tile *t)
 		a->ss_within += ss;
 		a->variance += ss / (double)n;
 		position_masses(a, p, i, first);
-		token_masses(a, p, h->tokens, i, first);
+		token_masses(a, p, h->tokens, i, first, query && query[i]);
 		add(&a->of[SX_STAT_Q_NORM], norm_row(h->q + i * h->ldq, h->spec->D));
 		add(&a->of[SX_STAT_K_NORM], norm_row(h->k + i * h->ldk, h->spec->D));
 	}

@@ -32,15 +32,25 @@ typedef struct {
 	sx_model *m;
 	sx_work *w;
 	int32_t *tokens;
+	uint8_t *query_row;
 	observed o;
 	recorder r;
 } passed;
+
+/* Row i, from 0, of every sequence: is a value asked for? */
+static bool asked(int64_t i)
+{
+	return i % 3 == 1;
+}
 
 static passed pass(const sx_spec *s, int64_t B, int64_t T, int32_t *tokens, double sd)
 {
 	passed x = {.m = small_model(s, 3, sd), .tokens = tokens, .r = recorder_of(s, B, T)};
 	x.w = small_work(x.m, B, T, SX_WORK_FORWARD);
 	x.o = observe_all(s, B, T, families, N_C);
+	x.query_row = sx_calloc((size_t)(B * T), 1);
+	for (int64_t i = 0; i < B * T; i++) x.query_row[i] = asked(i % T);
+	x.o.opts.query_row = x.query_row;
 	int n;
 	sx_probe probes[8];
 	const sx_probe *p = observe_with(&x.o, s, &n);
@@ -57,6 +67,7 @@ static void passed_free(passed *x)
 	sx_work_free(x->w);
 	sx_model_free(x->m);
 	free(x->tokens);
+	free(x->query_row);
 }
 
 /* ---- statistics ---- */
@@ -113,6 +124,7 @@ static void plain_stats(double want[SX_STAT_COUNT], const recorder *r, const hea
 		if (i > 4) count(&m[SX_STAT_SINK_MASS], sink);
 		if (has_duplicate) count(&m[SX_STAT_DUPLICATE_MASS], duplicate);
 		if (has_induction) count(&m[SX_STAT_INDUCTION_MASS], induction);
+		if (has_induction && asked(i - 1)) count(&m[SX_STAT_RETRIEVAL_MASS], induction);
 		count(&m[SX_STAT_Q_NORM], norm(x->q + (i - 1) * D, D));
 		count(&m[SX_STAT_K_NORM], norm(x->k + (i - 1) * D, D));
 	}
