@@ -25,58 +25,104 @@ static int trained_column(const sx_extension_row *r)
 	return -1;
 }
 
-static void name_row(const sx_extension_row *r, char *out, size_t size)
+/* "yarn, c = 0.2"; with the label before it where asked for. */
+static void name_row(const sx_extension_row *r, bool label, char *out, size_t size)
 {
-	if (isnan(r->c))
-		snprintf(out, size, "%s %s", r->label, r->method);
-	else
-		snprintf(out, size, "%s %s, c = %g", r->label, r->method, r->c);
+	int n = snprintf(out, size, "%s%s%s", label ? r->label : "", label ? " " : "", r->method);
+	if (!isnan(r->c) && n > 0 && (size_t)n < size)
+		snprintf(out + n, size - (size_t)n, ", c = %g", r->c);
+}
+
+static bool counts(const sx_extension_row *r)
+{
+	return r->chosen && r->trials[r->n_length - 1] > 0;
+}
+
+/* One sentence for a label: its methods at the longest length. */
+static void say_label(sx_report_job *j, const sx_extension *e, int first)
+{
+	char list[1024] = "", name[128];
+	size_t used = 0;
+	const char *label = e->row[first].label;
+	for (int i = first; i < e->n_row; i++) {
+		const sx_extension_row *r = &e->row[i];
+		if (strcmp(r->label, label) != 0 || !counts(r)) continue;
+		const sx_interval *v = &r->rate[r->n_length - 1];
+		name_row(r, false, name, sizeof name);
+		int w = snprintf(list + used, sizeof list - used, "%s%s: %.2f [%.2f, %.2f]",
+				 used ? "; " : "", name, v->value, v->lo, v->hi);
+		used += w > 0 && used + (size_t)w < sizeof list ? (size_t)w : 0;
+	}
+	if (used) sx_report_say(j, "%s, %s.", label, list);
 }
 
 static void say_extension(sx_report_job *j, const sx_extension *e)
 {
-	char name[128];
 	for (int i = 0; i < e->n_row; i++) {
 		const sx_extension_row *r = &e->row[i];
-		int one = trained_column(r), last = r->n_length - 1;
-		if (one >= 0 && r->rate[one].value < learned &&
-		    (i == 0 || strcmp(e->row[i - 1].label, r->label) != 0)) {
+		bool first = true;
+		for (int k = 0; k < i; k++) first = first && strcmp(e->row[k].label, r->label) != 0;
+		if (!first) continue;
+		int one = trained_column(r);
+		if (one >= 0 && r->rate[one].value < learned)
 			sx_report_say(j,
 				      "%s was not learned: %.2f of the needles at the trained "
 				      "length.",
 				      r->label, r->rate[one].value);
-			continue;
-		}
-		if (!r->chosen || !r->trials[last]) continue;
-		name_row(r, name, sizeof name);
-		sx_report_say(j, "%s: %.2f [%.2f, %.2f].", name, r->rate[last].value,
-			      r->rate[last].lo, r->rate[last].hi);
+		else
+			say_label(j, e, i);
 	}
 }
 
-static void say_text(sx_report_job *j, const sx_extension *e)
+/* The row with the largest rate (or least text loss) at the longest length, of this label or, where
+ * NULL, of all others than `but`. */
+static const sx_extension_row *best(const sx_extension *e, const char *label, const char *but,
+				    bool text)
 {
-	const sx_extension_row *best = NULL, *drop = NULL;
+	const sx_extension_row *found = NULL;
 	for (int i = 0; i < e->n_row; i++) {
 		const sx_extension_row *r = &e->row[i];
-		double v = r->text_nll_last[r->n_length - 1];
-		if (!r->chosen || isnan(v)) continue;
-		if (!best || v < best->text_nll_last[best->n_length - 1]) best = r;
-		if (strcmp(r->label, "DroPE") == 0 &&
-		    (!drop || v < drop->text_nll_last[drop->n_length - 1]))
-			drop = r;
+		int last = r->n_length - 1;
+		if (!counts(r) || (label && strcmp(r->label, label) != 0) ||
+		    (but && strcmp(r->label, but) == 0))
+			continue;
+		double v = text ? -r->text_nll_last[last] : r->rate[last].value;
+		double w = !found ? -HUGE_VAL
+			   : text ? -found->text_nll_last[last]
+				  : found->rate[last].value;
+		if (v > w) found = r;
 	}
-	if (!best) return;
-	char name[128];
-	name_row(best, name, sizeof name);
+	return found;
+}
+
+/* The model that lost its positions against the best of the others. */
+static void say_comparison(sx_report_job *j, const sx_extension *e, const char *dropped)
+{
+	const sx_extension_row *a = best(e, dropped, NULL, false),
+			       *b = best(e, NULL, dropped, false);
+	char name[128], other[128];
+	if (!a || !b) return;
+	const sx_interval *x = &a->rate[a->n_length - 1], *y = &b->rate[b->n_length - 1];
+	name_row(a, true, name, sizeof name);
+	name_row(b, true, other, sizeof other);
+	if (x->lo > y->hi || y->lo > x->hi)
+		sx_report_say(j,
+			      "The intervals of %s and of the best of the others (%s) are apart.",
+			      name, other);
+	else
+		sx_report_say(j,
+			      "These problems do not tell %s from the best of the others (%s): "
+			      "their intervals overlap.",
+			      name, other);
+	a = best(e, dropped, NULL, true), b = best(e, NULL, dropped, true);
+	if (!a || !b) return;
+	name_row(a, true, name, sizeof name);
+	name_row(b, true, other, sizeof other);
 	sx_report_say(j,
-		      "The text itself is predicted best there by %s: %.2f nats over the last "
-		      "half%s",
-		      name, best->text_nll_last[best->n_length - 1],
-		      drop && drop != best ? ";" : ".");
-	if (!drop || drop == best) return;
-	name_row(drop, name, sizeof name);
-	sx_report_say(j, "%s has %.2f.", name, drop->text_nll_last[drop->n_length - 1]);
+		      "Loss on the text itself over the last half there: %s %.2f nats, %s, the "
+		      "best of the others, %.2f.",
+		      name, a->text_nll_last[a->n_length - 1], other,
+		      b->text_nll_last[b->n_length - 1]);
 }
 
 static void columns(sx_report_table *t, const sx_extension *e)
@@ -173,7 +219,11 @@ sx_status sx_report_extension(sx_report_job *j)
 		(double)r->length[last] / (double)(r->trained_length ? r->trained_length : 1),
 		(long long)r->trials[last], r->chance_window[last]);
 	say_extension(j, e);
-	say_text(j, e);
+	for (int i = 0; i < j->n; i++)
+		if (j->item[i].kind == SX_STUDY_RUN && j->item[i].drops && j->item[i].nope) {
+			say_comparison(j, e, j->item[i].label);
+			break;
+		}
 out:
 	sx_extension_free(e);
 	return st;

@@ -94,26 +94,12 @@ static sx_report_table *class_table(sx_report_job *j)
 	return t;
 }
 
-/* "RoPE (final): 4 positional, 6 semantic". */
-static void say_classes(sx_report_job *j, const sx_report_item *item, const int count[])
-{
-	char list[256] = "", name[128];
-	size_t used = 0;
-	for (int c = 0; c < SX_HEAD_CLASSES; c++) {
-		if (!count[c]) continue;
-		int w = snprintf(list + used, sizeof list - used, "%s%d %s", used ? ", " : "",
-				 count[c], sx_head_class_name((sx_head_class)c));
-		used += w > 0 && used + (size_t)w < sizeof list ? (size_t)w : 0;
-	}
-	sx_report_name(j, item, name, sizeof name);
-	sx_report_say(j, "%s (%s): %s.", name, item->name, list);
-}
-
-static sx_status add_classes(sx_report_job *j, sx_report_table *t, const sx_report_item *item)
+/* Heads of each class in one record; counts are added. */
+static sx_status add_classes(sx_report_job *j, sx_report_table *t, const sx_report_item *item,
+			     int count[SX_HEAD_CLASSES])
 {
 	sx_status st = SX_OK;
 	sx_heads *h = NULL;
-	int count[SX_HEAD_CLASSES] = {0};
 	const sx_heads_opts o = {.kinds = TEXT, .seed = j->seed};
 	SX_TRY(sx_heads_read(&h, j->ctx, item->file, &o));
 	for (int64_t i = 0; i < h->layers * h->heads; i++) {
@@ -122,9 +108,48 @@ static sx_status add_classes(sx_report_job *j, sx_report_table *t, const sx_repo
 		describe(t, item, s);
 		count[s->cls]++;
 	}
-	say_classes(j, item, count);
 out:
 	sx_heads_free(h);
+	return st;
+}
+
+static bool same_trace(const sx_report_item *a, const sx_report_item *b)
+{
+	return strcmp(a->label, b->label) == 0 && strcmp(a->name, b->name) == 0;
+}
+
+/* "RoPE (final): 8 positional, 12 semantic": all seeds together. */
+static void say_classes(sx_report_job *j, const sx_report_item *item, const int count[])
+{
+	char list[256] = "";
+	size_t used = 0;
+	int all = 0;
+	for (int c = 0; c < SX_HEAD_CLASSES; c++) {
+		all += count[c];
+		if (!count[c]) continue;
+		int w = snprintf(list + used, sizeof list - used, "%s%d %s", used ? ", " : "",
+				 count[c], sx_head_class_name((sx_head_class)c));
+		used += w > 0 && used + (size_t)w < sizeof list ? (size_t)w : 0;
+	}
+	sx_report_say(j, "%s (%s): of %d heads %s.", item->label, item->name, all, list);
+}
+
+static sx_status classes(sx_report_job *j, const int *at, int n)
+{
+	sx_status st = SX_OK;
+	sx_report_table *t = class_table(j);
+	for (int i = 0; i < n; i++) {
+		int count[SX_HEAD_CLASSES] = {0};
+		bool first = true;
+		for (int k = 0; k < i; k++)
+			first = first && !same_trace(&j->item[at[k]], &j->item[at[i]]);
+		if (!first) continue;
+		for (int k = i; k < n; k++)
+			if (same_trace(&j->item[at[k]], &j->item[at[i]]))
+				SX_TRY(add_classes(j, t, &j->item[at[k]], count));
+		say_classes(j, &j->item[at[i]], count);
+	}
+out:
 	return st;
 }
 
@@ -173,9 +198,9 @@ sx_status sx_report_heads(sx_report_job *j)
 			run, first, NULL));
 	}
 	if (n) {
-		sx_report_table *t = class_table(j);
-		sx_report_say(j, "*Heads.*");
-		for (int i = 0; i < n; i++) SX_TRY(add_classes(j, t, &j->item[at[i]]));
+		sx_report_say(j, "*Heads*%s.",
+			      sx_report_seeds(j, at, n) > 1 ? ", all seeds together" : "");
+		SX_TRY(classes(j, at, n));
 	}
 	n_run = sx_report_find(j, run, MOST, loses_positions);
 	for (int i = 0; i < n_run; i++) SX_TRY(say_shift(j, &j->item[run[i]]));
@@ -225,7 +250,8 @@ static void frequency_row(sx_report_table *t, const sx_report_item *item, const 
 	sx_report_cell_real(t, c ? c->ac_centre.p : (double)NAN);
 }
 
-static sx_status contrast(sx_report_job *j, sx_report_table *t, const sx_report_item *item)
+static sx_status contrast(sx_report_job *j, sx_report_table *t, const sx_report_item *item,
+			  bool say)
 {
 	sx_status st = SX_OK;
 	sx_rope_use u = {0};
@@ -241,6 +267,7 @@ static sx_status contrast(sx_report_job *j, sx_report_table *t, const sx_report_
 	SX_TRY(group_heads(&group, n, j, item, u.layers * u.heads));
 	SX_TRY(sx_rope_contrast_make(&c, j->ctx, &u, head, group));
 	frequency_row(t, item, n, &c);
+	if (!say) goto out;
 	sx_report_name(j, item, name, sizeof name);
 	if (n[0] && n[1])
 		sx_report_say(
@@ -264,6 +291,16 @@ out:
 	free(head);
 	sx_rope_use_free(&u);
 	return st;
+}
+
+/* The first run's label where these have it: what is said in words; the table has them all. */
+static const char *first_label(const sx_report_job *j, const int *at, int n)
+{
+	for (int i = 0; i < j->n; i++)
+		for (int k = 0; k < n && j->item[i].kind == SX_STUDY_RUN; k++)
+			if (strcmp(j->item[at[k]].label, j->item[i].label) == 0)
+				return j->item[i].label;
+	return j->item[at[0]].label;
 }
 
 sx_status sx_report_frequencies(sx_report_job *j)
@@ -298,7 +335,9 @@ sx_status sx_report_frequencies(sx_report_job *j)
 	sx_report_col_real(t, "rho", "rho", "1", "Spearman's rho of |A_c| and the centre", "%+.2f");
 	sx_report_col_real(t, "rho_p", "p", "1", "p of rho, two-sided", "%.2g");
 	sx_report_say(j, "*Frequencies.*");
-	for (int i = 0; i < n; i++) SX_TRY(contrast(j, t, &j->item[at[i]]));
+	const char *label = first_label(j, at, n);
+	for (int i = 0; i < n; i++)
+		SX_TRY(contrast(j, t, &j->item[at[i]], strcmp(j->item[at[i]].label, label) == 0));
 out:
 	return st;
 }

@@ -124,15 +124,16 @@ sx_status sx_report_draw(sx_report_job *j, const char *figure, const char *name,
 		goto out;
 	}
 	for (int i = 0; i < n; i++) input[i] = (char *)j->item[at[i]].path;
-	sx_figure_args a = {.name = figure,
-			    .style = sx_fig_style_find("neurips"),
-			    .labels = labels,
-			    .inputs = input,
-			    .n_input = n,
-			    .step = words ? words->step : -1,
-			    .sequence = words ? words->sequence : -1,
-			    .heads = words ? words->heads : NULL,
-			    .of = words ? words->of : NULL};
+	sx_figure_args a = {
+		.name = figure,
+		.style = sx_fig_style_find(words && words->style ? words->style : "neurips"),
+		.labels = labels,
+		.inputs = input,
+		.n_input = n,
+		.step = words ? words->step : -1,
+		.sequence = words ? words->sequence : -1,
+		.heads = words ? words->heads : NULL,
+		.of = words ? words->of : NULL};
 	SX_TRY(row->make(&f, j->ctx, &a));
 	sx_report_figure(j->report, f, name, caption);
 out:

@@ -43,11 +43,11 @@ int sx_report_seeds(const sx_report_job *j, const int *at, int n);
 /* Of these items those of the first seed; returns their number. */
 int sx_report_first_seed(const sx_report_job *j, int *at, int n);
 
-/* Figure `figure` of `sextant figure list` from these items, named `name` in the report. set: further
- * words such as "heads=L2/H*", "of=ratio", "step=10", may be NULL. */
+/* Figure `figure` of `sextant figure list` from these items, named `name` in the report; words may
+ * be NULL. */
 typedef struct {
-	const char *heads, *of;
-	int64_t step, sequence; /* -1 = the figure's own choice */
+	const char *heads, *of, *style; /* style: NULL = neurips, the width of a page */
+	int64_t step, sequence;         /* -1 = the figure's own choice                */
 } sx_report_figure_words;
 sx_status sx_report_draw(sx_report_job *j, const char *figure, const char *name,
 			 const char *caption, const int *at, int n,
