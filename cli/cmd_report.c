@@ -95,6 +95,23 @@ static sx_status has_drop(bool *out, sx_run_file *f)
 	return SX_OK;
 }
 
+/* Of initial weights: its only records are of step 0. */
+static sx_status at_step_0(bool *out, sx_run_file *f)
+{
+	const sx_run_id step[] = {SX_RUN_AC_STEP, SX_RUN_STATS_STEP};
+	*out = false;
+	for (int k = 0; k < 2; k++) {
+		double *x = NULL;
+		int64_t n = 0;
+		if (!sx_run_has(f, step[k])) continue;
+		sx_status st = sx_run_read_all(f, step[k], &x, &n);
+		if (st != SX_OK) return st;
+		*out = n > 0 && x[n - 1] == 0;
+		free(x);
+	}
+	return SX_OK;
+}
+
 /* What the opened file says of an item. */
 static sx_status look(sx_report_item *i, const sx_input *in, bool is_run)
 {
@@ -108,6 +125,8 @@ static sx_status look(sx_report_item *i, const sx_input *in, bool is_run)
 		goto out;
 	}
 	i->nope = strcmp(in->method, "nope") == 0;
+	SX_TRY(at_step_0(&i->untrained, i->file));
+	i->untrained = i->untrained && !in->step_unknown;
 out:
 	return st;
 }
@@ -175,8 +194,7 @@ static sx_status from_words(inputs *x, sx_ctx *ctx, const arguments *a)
 					 .label = x->in[i].label,
 					 .path = a->input[i],
 					 .what = "",
-					 .seed = x->in[i].seed,
-					 .untrained = x->in[i].step_unknown};
+					 .seed = x->in[i].seed};
 		SX_TRY(look(item, &x->in[i], is_run_folder(a->input[i])));
 	}
 out:

@@ -186,6 +186,7 @@ sx_status sx_report_drop(sx_report_job *j)
 	int at[MOST], n = sx_report_find(j, at, MOST, is_dropped);
 	if (!n) return SX_OK;
 	sx_report_section(j->report, "Heads through the drop");
+	sx_report_say(j, "*Through the drop.*");
 	SX_TRY(pictures(j));
 	sx_report_table *t = new_table(j);
 	if (has_family(j->item[at[0]].file, "previous"))

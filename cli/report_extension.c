@@ -182,22 +182,40 @@ out:
 	return st;
 }
 
+/* Twelve curves cannot be told apart: the figure does without the runs that keep their positions. */
+static int without_controls(const sx_report_job *j, const int *at, int n, int *out)
+{
+	int kept = 0;
+	for (int i = 0; i < n; i++) {
+		bool control = false;
+		for (int k = 0; k < j->n; k++)
+			control = control || (j->item[k].kind == SX_STUDY_RUN && j->item[k].drops &&
+					      !j->item[k].nope &&
+					      strcmp(j->item[k].label, j->item[at[i]].label) == 0);
+		if (!control) out[kept++] = at[i];
+	}
+	if (!kept) memcpy(out, at, (size_t)n * sizeof *at);
+	return kept ? kept : n;
+}
+
 sx_status sx_report_extension(sx_report_job *j)
 {
 	sx_status st = SX_OK;
 	sx_extension *e = NULL;
-	int at[MOST], n = sx_report_find(j, at, MOST, is_extension);
+	int at[MOST], some[MOST], n = sx_report_find(j, at, MOST, is_extension);
 	if (!n) return SX_OK;
 	SX_TRY(read_extension(&e, j, at, n));
 	const sx_extension_row *r = &e->row[0];
 	int last = r->n_length - 1;
 	sx_report_section(j->report, "Beyond the trained length");
+	int shown = without_controls(j, at, n, some);
 	SX_TRY(sx_report_draw(
 		j, "context", "context",
-		"Needles retrieved, with Wilson's 95 % interval, and perplexity of the "
-		"text, by context length; each method at the temperature chosen on "
-		"other problems. Dotted: chance.",
-		at, n, NULL));
+		"Needles retrieved, with Wilson's 95 % interval, and perplexity of the text, by "
+		"context length; each method at the temperature chosen on other problems. "
+		"Dotted: chance. Runs that kept their positions after the drop are in the table "
+		"alone.",
+		some, shown, NULL));
 	sx_report_table *t = sx_report_table_add(
 		j->report, "extension", "extension",
 		"Every method with the same temperatures. Hits of all seeds together, Wilson's 95 "

@@ -272,14 +272,14 @@ static sx_status contrast(sx_report_job *j, sx_report_table *t, const sx_report_
 	if (n[0] && n[1])
 		sx_report_say(
 			j,
-			"%s: %d positional heads use %s frequencies than %d semantic or mixed "
-			"ones (Cliff's delta of the centres %+.2f, p = %.2g, heads as units).",
-			name, n[0], c.centre.cliff > 0 ? "higher" : "lower", n[1], c.centre.cliff,
-			c.centre.p);
+			"%s: positional heads (%d) against semantic and mixed ones (%d), centres "
+			"of the frequencies they use: Cliff's delta %+.2f, p = %.2g, heads as "
+			"units (+1: every positional head's is higher).",
+			name, n[0], n[1], c.centre.cliff, c.centre.p);
 	else
 		sx_report_say(j,
-			      "%s: %d positional heads and %d semantic or mixed ones, so no "
-			      "contrast between them can be tested.",
+			      "%s: positional heads %d, semantic and mixed ones %d, so no contrast "
+			      "between them can be tested.",
 			      name, n[0], n[1]);
 	sx_report_say(j,
 		      "Over all its heads |A_c| and the centre correlate with rho = %+.2f (p = "

@@ -64,6 +64,16 @@ static bool is_control(const char *label)
 	return strstr(label, "control") != NULL;
 }
 
+/* Of a run that loses its positions at the drop. */
+static bool of_dropped(const sx_report_job *j, const sx_report_item *item)
+{
+	for (int i = 0; i < j->n; i++)
+		if (j->item[i].kind == SX_STUDY_RUN && j->item[i].drops && j->item[i].nope &&
+		    strcmp(j->item[i].label, item->label) == 0)
+			return true;
+	return false;
+}
+
 /* The item of this seed with this label; -1 if there is none. */
 static int with_label(const sx_report_job *j, const int *at, int n, const char *label, int64_t seed)
 {
@@ -161,12 +171,12 @@ static sx_status loss_table(sx_report_job *j, const int *at, int n)
 		sx_report_cell_real(t, l[i].nll);
 		SX_TRY(difference_cell(j, t, at[i], with_label(j, at, n, first, item->seed),
 				       l[i].length, &d));
-		if (item->nope && item->drops) say_difference(j, item, first, d);
+		if (of_dropped(j, item)) say_difference(j, item, first, d);
 		if (control) {
 			SX_TRY(difference_cell(j, t, at[i],
 					       with_label(j, at, n, control, item->seed),
 					       l[i].length, &d));
-			if (item->nope && item->drops) say_difference(j, item, control, d);
+			if (of_dropped(j, item)) say_difference(j, item, control, d);
 		}
 		sx_report_cell_real(t, l[i].text);
 		sx_interval retrieval = sx_wilson(l[i].hits, l[i].trials);
@@ -186,14 +196,10 @@ sx_status sx_report_losses(sx_report_job *j)
 	if (n_run + n_eval == 0) return SX_OK;
 	sx_report_section(j->report, "Training");
 	if (n_run) {
-		bool seeds = sx_report_seeds(j, run, n_run) > 1;
 		SX_TRY(sx_report_draw(
 			j, "loss", "loss",
-			seeds ? "Training loss against tokens seen, mean over seeds with the band "
-				"from the smallest to the largest; the drop is marked, and what "
-				"follows it is drawn again on a logarithmic axis."
-			      : "Training loss against tokens seen; the drop is marked, and what "
-				"follows it is drawn again on a logarithmic axis.",
+			"Training loss against tokens seen, a line for every run; the drop is "
+			"marked, and what follows it is drawn again on a logarithmic axis.",
 			run, n_run, NULL));
 	}
 	if (n_eval) SX_TRY(loss_table(j, eval, n_eval));
