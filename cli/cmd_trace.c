@@ -152,7 +152,8 @@ static sx_status trace(sx_ctx *ctx, const arguments *a, const char *command)
 	int64_t n_c = 0;
 	SX_TRY(sx_families_parse(family, &n_c, ctx, a->in.ac));
 	SX_TRY(sx_source_open(&s, ctx, a->model, a->in.tokenizer, a->n, a->overrides, NULL));
-	SX_TRY(sx_sequences_read(&in, ctx, &a->in, &(sx_input_default){"text", SX_HELD_OUT_SEQUENCES, 0, false}, &s));
+	SX_TRY(sx_sequences_read(&in, ctx, &a->in,
+				 &(sx_input_default){"text", SX_HELD_OUT_SEQUENCES, 0, false}, &s));
 	if (a->maps) SX_TRY(sx_select_heads(&map, &o.n_map, ctx, a->maps, s.spec.L, s.spec.H));
 	o.map = map;
 	o.grad = a->grad;

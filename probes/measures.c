@@ -101,14 +101,30 @@ void sx_measures_free(sx_measures *m)
 {
 	if (!m) return;
 	for (int s = 0; s < SX_STAT_COUNT; s++) free(m->stat[s]);
-	double *const all[] = {m->offset_profile,   m->score_offset, m->rope_q,
-			       m->rope_k,           m->rope_share,   m->rope_var,
-			       m->rope_rest,        m->ac_value,     m->ac_grad,
-			       m->logit_osc,        m->uniform_l1,   m->prefix_spread,
-			       m->map,              m->bound_lhs,    m->bound_rhs,
-			       m->bound_paper,      m->bound_allowance, m->value_bound,
-			       m->value_bound_paper, m->grad_bound,  m->grad_bound_paper,
-			       m->osc_spread_h,     m->wq_norm,      m->wk_norm,
+	double *const all[] = {m->offset_profile,
+			       m->score_offset,
+			       m->rope_q,
+			       m->rope_k,
+			       m->rope_share,
+			       m->rope_var,
+			       m->rope_rest,
+			       m->ac_value,
+			       m->ac_grad,
+			       m->logit_osc,
+			       m->uniform_l1,
+			       m->prefix_spread,
+			       m->map,
+			       m->bound_lhs,
+			       m->bound_rhs,
+			       m->bound_paper,
+			       m->bound_allowance,
+			       m->value_bound,
+			       m->value_bound_paper,
+			       m->grad_bound,
+			       m->grad_bound_paper,
+			       m->osc_spread_h,
+			       m->wq_norm,
+			       m->wk_norm,
 			       m->key_flow};
 	for (int g = 0; g < SX_GRAD_COUNT; g++) free(m->grad[g]);
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);

@@ -6,8 +6,8 @@
 
 #include <hdf5.h>
 
-#define SX_RUN_SCHEMA_NAME       "sextant"
-#define SX_RUN_SCHEMA_VERSION    "1.0"
+#define SX_RUN_SCHEMA_NAME    "sextant"
+#define SX_RUN_SCHEMA_VERSION "1.0"
 enum { SX_RUN_SCHEMA_MAJOR = 1 };
 #define SX_TABLES_SCHEMA_NAME    "sextant-analysis"
 #define SX_TABLES_SCHEMA_VERSION "1.0"
