@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+SX_PRINTF(1, 0)
 static char *print(const char *fmt, va_list args)
 {
 	va_list again;
