@@ -51,7 +51,7 @@ static void put_models(void)
 	fclose(f);
 	ok(sx_write_file(&ctx, in_dir("text.txt"), text, size));
 	for (int seed = 1; seed <= 2; seed++) {
-		char name[16];
+		char name[32];
 		snprintf(name, sizeof name, "%d.yaml", seed);
 		config = sx_format("seed: %d\n"
 				   "data: {text: ['%s/text.txt'], retrieval: {keys: 8, values: "
