@@ -124,9 +124,11 @@ static sx_status on_tile(void *self, const sx_tile *t)
 	if (make_room(a, t->nrow * t->ld) != SX_OK) return SX_ENOMEM;
 	if (t->row0 == 0) {
 		a->osc = a->l1 = 0;
-		for (int64_t k = 0; k < n_c; k++)
+		for (int64_t k = 0; k < n_c; k++) {
 			sx_functional_start(&a->f[k], h->spec, h->T, o->base.gradients,
 					    a->store + k * o->reals);
+			if (o->base.without_h) a->f[k].dh = NULL;
+		}
 	}
 	for (int64_t r = 0; r < t->nrow; r++) {
 		int64_t i = t->row0 + r, first = sx_first_key(i, window),

@@ -146,7 +146,8 @@ typedef struct {
 /* What to measure. */
 typedef struct {
 	bool stats, rope, ac, ac_gradients, spread, bounds;
-	bool grad; /* of the loss: needs a backward pass */
+	bool ac_without_h; /* gradients of A_c by h, half of the cost, are left out: NaN */
+	bool grad;         /* of the loss: needs a backward pass */
 	int64_t n_map;
 	const sx_map_choice *map;
 	/* (S,T) 1: a value that stood in the window is asked for here; NULL: not known. Borrowed. */

@@ -29,7 +29,7 @@ typedef struct {
 	const sx_family *family;
 	const sx_map_choice *map;
 	const uint8_t *query_row;
-	bool gradients;
+	bool gradients, without_h;
 	int threads;
 	int64_t seq0;
 } sx_observer_base;
