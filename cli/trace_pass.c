@@ -61,6 +61,7 @@ sx_status sx_trace(sx_ctx *ctx, const sx_trace_input *in, sx_measures *into, dou
 		sx_params_layout(&grad, &m->spec, reals);
 	}
 	SX_TRY(sx_observers_new(&o, ctx, &m->spec, in->measure, in->family, in->threads, into));
+	sx_observers_sink(o, in->maps);
 	for (int64_t s = 0; s < in->S; s++) {
 		int n_probe = 0;
 		const sx_probe *probe = sx_observers_probes(o, &n_probe);

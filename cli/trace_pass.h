@@ -6,6 +6,7 @@
 #include "engine/safetensors.h"
 #include "engine/spec.h"
 #include "probes/families.h"
+#include "probes/map_sink.h"
 #include "probes/measures.h"
 
 typedef struct {
@@ -18,6 +19,7 @@ typedef struct {
 	const int32_t *target; /* (S,T), -1 = none                                      */
 	const sx_measure_opts *measure;
 	const sx_family *family; /* (into->n_c)                                           */
+	sx_map_sink *maps;       /* where maps go; NULL: nowhere                          */
 	int threads;
 } sx_trace_input;
 

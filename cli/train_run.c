@@ -34,6 +34,7 @@ typedef struct {
 	int64_t n_c;
 	sx_record_axes axes;
 	sx_measures *found, *found_train;
+	sx_map_sink *sink;
 	sx_observers *observers, *observers_train;
 	sx_work *work;
 } probing;
@@ -228,11 +229,13 @@ static sx_status probe_now(session *s)
 	probing *p = &s->probe;
 	const sx_trainer *t = s->trainer;
 	if (!p->observers) return SX_OK;
+	bool maps = sx_run_due_at(s->cfg, t->step).maps;
 	int n = 0;
+	sx_observers_sink(p->observers, maps ? p->sink : NULL);
 	const sx_probe *probe = sx_observers_probes(p->observers, &n);
 	SX_TRY(sx_forward(s->ctx, t->model, p->work, p->tokens, NULL, p->S, probe, n, NULL));
 	SX_TRY(sx_record_put(s->run, s->ctx, &p->axes, p->found, &t->model->spec, t->step,
-			     (int)t->phase, sx_run_due_at(s->cfg, t->step).maps));
+			     (int)t->phase, maps));
 out:
 	return st;
 }
@@ -331,6 +334,9 @@ static sx_status open_segment(session *s, const char *config_yaml)
 						 TRAIN_ROWS));
 	SX_TRY(sx_eval_define(s->run, s->cfg, &s->data.lang));
 	SX_TRY(sx_run_start(s->run));
+	if (s->probe.observers)
+		SX_TRY(sx_record_sink(&s->probe.sink, s->ctx, s->run, &s->probe.axes, s->probe.S,
+				      sx_blas_threads()));
 out:
 	free(path);
 	free(data_json);
@@ -723,6 +729,7 @@ static void finish(session *s)
 	free(s->probe.target);
 	free(s->probe.query_row);
 	free(s->probe.map);
+	sx_map_sink_free(s->probe.sink);
 	sx_run_free(s->run);
 	sx_train_log_close(s->log);
 	sx_trainer_free(s->trainer);

@@ -59,6 +59,7 @@
 #define sx_observers_new      sx_observers_new_f64
 #define sx_observers_free     sx_observers_free_f64
 #define sx_observers_place    sx_observers_place_f64
+#define sx_observers_sink     sx_observers_sink_f64
 #define sx_observers_probes   sx_observers_probes_f64
 #define sx_observers_backward sx_observers_backward_f64
 #define sx_observe_stats      sx_observe_stats_f64

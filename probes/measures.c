@@ -59,14 +59,8 @@ sx_status sx_measures_new(sx_measures **out, sx_ctx *ctx, const sx_measure_opts 
 {
 	sx_measures *m = sx_calloc(1, sizeof *m);
 	if (!m) return sx_fail(ctx, SX_ENOMEM, "no memory for measurements");
-	*m = (sx_measures){.S = S,
-			   .L = L,
-			   .H = H,
-			   .T = T,
-			   .n_freq = n_freq,
-			   .n_c = n_c,
-			   .n_map = o->n_map,
-			   .n_wrt = 5};
+	*m = (sx_measures){
+		.S = S, .L = L, .H = H, .T = T, .n_freq = n_freq, .n_c = n_c, .n_wrt = 5};
 	const double nan = (double)NAN;
 	int64_t heads = S * L * H;
 	bool ok = true;
@@ -86,7 +80,6 @@ sx_status sx_measures_new(sx_measures **out, sx_ctx *ctx, const sx_measure_opts 
 	make(&m->uniform_l1, o->ac, heads, nan, &ok);
 	make(&m->prefix_spread, o->spread, S * L, nan, &ok);
 	ok = ok && (!o->bounds || make_bounds(m));
-	make(&m->map, o->n_map > 0, S * o->n_map * T * T, 0, &ok);
 	if (!ok) {
 		sx_measures_free(m);
 		return sx_fail(ctx, SX_ENOMEM,
@@ -101,15 +94,13 @@ void sx_measures_free(sx_measures *m)
 {
 	if (!m) return;
 	for (int s = 0; s < SX_STAT_COUNT; s++) free(m->stat[s]);
-	double *const all[] = {m->offset_profile,   m->score_offset, m->rope_q,
-			       m->rope_k,           m->rope_share,   m->rope_var,
-			       m->rope_rest,        m->ac_value,     m->ac_grad,
-			       m->logit_osc,        m->uniform_l1,   m->prefix_spread,
-			       m->map,              m->bound_lhs,    m->bound_rhs,
-			       m->bound_paper,      m->bound_allowance, m->value_bound,
-			       m->value_bound_paper, m->grad_bound,  m->grad_bound_paper,
-			       m->osc_spread_h,     m->wq_norm,      m->wk_norm,
-			       m->key_flow};
+	double *const all[] = {
+		m->offset_profile, m->score_offset,      m->rope_q,      m->rope_k,
+		m->rope_share,     m->rope_var,          m->rope_rest,   m->ac_value,
+		m->ac_grad,        m->logit_osc,         m->uniform_l1,  m->prefix_spread,
+		m->bound_lhs,      m->bound_rhs,         m->bound_paper, m->bound_allowance,
+		m->value_bound,    m->value_bound_paper, m->grad_bound,  m->grad_bound_paper,
+		m->osc_spread_h,   m->wq_norm,           m->wk_norm,     m->key_flow};
 	for (int g = 0; g < SX_GRAD_COUNT; g++) free(m->grad[g]);
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
 	free(m->bound_row);

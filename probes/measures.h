@@ -116,7 +116,6 @@ typedef struct {
 	int64_t S, L, H, T;          /* sequences, layers, query heads, tokens                    */
 	int64_t n_freq;              /* rotated pairs of a head                                  */
 	int64_t n_c;                 /* families of c                                            */
-	int64_t n_map;               /* heads whose maps are kept                                */
 	int n_wrt;                   /* gradients of A_c: wq, wk, q, k, h                        */
 	double *stat[SX_STAT_COUNT]; /* (S,L,H)                              */
 	double *offset_profile;      /* (S,L,H,SX_OFFSET_BINS)               */
@@ -140,20 +139,20 @@ typedef struct {
 	double *wq_norm, *wk_norm;                                     /* (L,H)                 */
 	double *grad[SX_GRAD_COUNT];                                   /* (S,L,H)               */
 	double *key_flow; /* (S,L,H,T) sum over queries of alpha dL/dalpha               */
-	double *map;      /* (S,n_map,T,T), 0 where not visible   */
 } sx_measures;
 
 /* What to measure. */
 typedef struct {
 	bool stats, rope, ac, ac_gradients, spread, bounds;
 	bool grad; /* of the loss: needs a backward pass */
+	/* Heads whose maps go into a run file, by way of a map_sink.h. */
 	int64_t n_map;
 	const sx_map_choice *map;
 	/* (S,T) 1: a value that stood in the window is asked for here; NULL: not known. Borrowed. */
 	const uint8_t *query_row;
 } sx_measure_opts;
 
-/* Arrays for what is asked, filled with NaN (maps with 0). SX_ENOMEM. */
+/* Arrays for what is asked, filled with NaN. SX_ENOMEM. */
 sx_status sx_measures_new(sx_measures **out, sx_ctx *ctx, const sx_measure_opts *o, int64_t S,
 			  int64_t L, int64_t H, int64_t T, int64_t n_freq,
 			  int64_t n_c) SX_NODISCARD;

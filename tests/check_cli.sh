@@ -209,6 +209,11 @@ if [ "$(id -u)" != 0 ]; then
 	mkdir locked && chmod 555 locked
 	want 73 '' "$sextant" train tiny.yaml -o locked/run -q
 fi
+# what does not fit is refused before it begins
+want 78 'needs .* MiB of memory' "$sextant" trace whole --text text.txt --length 32 --memory 1K -o large.h5 -q
+gone large.h5
+gone large.h5.tmp
+want 64 'want bytes' "$sextant" trace whole --text text.txt --memory much -o large.h5
 # a full disk, by a limit on the size of a file
 want 74 'writing|written|write' bash -c "ulimit -f 16; exec \"$sextant\" train tiny.yaml -o full -q"
 gone full/run.h5
