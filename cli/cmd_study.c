@@ -248,8 +248,8 @@ static sx_status study(sx_ctx *ctx, const arguments *a, const sx_study *s)
 		SX_TRY(make_report(ctx, s, folder, a->common.json));
 	}
 	if (a->common.json)
-		SX_TRY(sx_print_json(ctx,
-				     json_of(s, jobs, at_once, before, a->dry_run ? NULL : folder)));
+		SX_TRY(sx_print_json(
+			ctx, json_of(s, jobs, at_once, before, a->dry_run ? NULL : folder)));
 out:
 	sx_study_jobs_free(jobs, s);
 	free(folder);

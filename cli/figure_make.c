@@ -169,6 +169,16 @@ static sx_status make_plane(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a)
 	return st;
 }
 
+static sx_status make_drop(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a)
+{
+	sx_input *in = NULL;
+	sx_status st = open_all(&in, ctx, a, read_stats);
+	if (st != SX_OK) return st;
+	st = sx_make_drop(out, ctx, a, in);
+	inputs_free(in, a->n_input);
+	return st;
+}
+
 /* ---- frequencies ---- */
 
 static const struct {
@@ -297,6 +307,8 @@ const sx_figure_row sx_figure_rows[] = {
 	 make_maps, 1, 1, ONE_FILE, false},
 	{"offsets", "attention weight at each distance, a panel per head; before and after the drop of a run (--heads)",
 	 make_offsets, 1, 1, ONE_FILE, false},
+	{"drop", "every head before the drop, right after it and at the end: A_c, and retrieval mass where it was measured",
+	 make_drop, 1, 1, "one run folder with a drop", false},
 	{"plane", "each head by its positional and its content share, by class; of a run with a drop its path through it",
 	 make_plane, 1, 0, A_FILE, false},
 	{"frequencies", "what each head does with each rotary frequency (--of logit_var|logit_share|q_norm|k_norm)",

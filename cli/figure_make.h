@@ -25,10 +25,12 @@ typedef struct {
 
 extern const sx_figure_row sx_figure_rows[]; /* ends with a NULL name */
 
-/* figure_context.c, figure_plane.c: inputs are open and have their labels. */
+/* figure_context.c, figure_drop.c, figure_plane.c: inputs are open and have their labels. */
 struct sx_input;
 sx_status sx_make_context(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a,
 			  const struct sx_input *in) SX_NODISCARD;
+sx_status sx_make_drop(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a,
+		       const struct sx_input *in) SX_NODISCARD;
 sx_status sx_make_plane(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a,
 			const struct sx_input *in) SX_NODISCARD;
 

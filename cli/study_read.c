@@ -477,9 +477,8 @@ static bool is_word(sx_study_kind kind, const char *key, const char *s)
 	if (strcmp(key, "kinds") == 0) {
 		bool known = false, needle = kind == SX_STUDY_EVAL;
 		for (int k = 0; k < (needle ? (int)SX_NEEDLE_KINDS : (int)SX_PROBE_KINDS); k++)
-			known = known ||
-				!strcmp(s, needle ? sx_needle_kind_name((sx_needle_kind)k)
-						  : sx_probe_kind_name((sx_probe_kind)k));
+			known = known || !strcmp(s, needle ? sx_needle_kind_name((sx_needle_kind)k)
+							   : sx_probe_kind_name((sx_probe_kind)k));
 		return known;
 	}
 	return *s != '\0';

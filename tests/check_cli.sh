@@ -186,7 +186,20 @@ mkdir empty
 want 66 'text|corpus' "$sextant" train tiny.yaml -o bad -q 'data.text=[empty]'
 gone bad
 want 64 'unknown|no verb|did you mean' "$sextant" trian
-want 64 'report' "$sextant" report whole
+want 64 'export' "$sextant" export whole
+# ---- a report: a folder that is replaced only if it is one ----
+want 0 'report.html' "$sextant" report whole branch again --label RoPE,DroPE,DroPE -o page
+for f in report.html report.ipynb analysis.h5 manifest.json figures/loss.pdf figures/ac.svg tables/drop.csv tables/heads.tex; do
+	if [ -s page/$f ]; then ok; else no "the report has no $f"; fi
+done
+cp -r page first
+want 0 '' "$sextant" report whole branch again --label RoPE,DroPE,DroPE -o page
+if diff -r page first >err.txt; then ok; else no "the same report twice: $(cat err.txt)"; fi
+want 73 'whole' "$sextant" report again -o whole
+want 64 'what to report on' "$sextant" report
+want 66 'nothing' "$sextant" report nothing -o page
+want 66 'study.json' "$sextant" report --work whole -o page
+same page/report.html first/report.html
 # ---- heads: every record of a run, one step, JSON ----
 want 0 '' "$sextant" heads whole
 if grep -q 'Changes of class' out.txt; then ok; else no "heads of a run tell no changes"; fi

@@ -430,6 +430,43 @@ static void test_rows(void **state)
 	sx_fig_free(f);
 }
 
+/* ---- drop ---- */
+
+/* Three times, two layers of two heads: every head's places and bars, the largest named. */
+static void test_drop(void **state)
+{
+	(void)state;
+	static const double value[12] = {.1, .5, .4, .3, 0, 0, 0, 0, .2, .25, .35, (double)NAN};
+	double low[12], high[12];
+	for (int i = 0; i < 12; i++) low[i] = value[i] - .05, high[i] = value[i] + .02;
+	sx_fig_drop_data d = {.label = "DroPE",
+			      .quantity = "$A_c$",
+			      .n_layer = 2,
+			      .n_head = 2,
+			      .value = value,
+			      .low = low,
+			      .high = high};
+	sx_fig *f;
+	assert_int_equal(sx_fig_drop(&f, NULL, style("icml"), &d, 1), SX_OK);
+	assert_int_equal(count_marks(f, 0, MARK_PATH), 4);
+	assert_int_equal(count_marks(f, 0, MARK_LABEL), 3);
+	const sx_fig_mark *way = find_mark(f, 0, MARK_PATH, 1),
+			  *bars = find_mark(f, 0, MARK_Y_INTERVALS, 1);
+	for (int t = 0; t < 3; t++) {
+		check_close(way->y[t], value[4 * t + 1], 0);
+		check_close(bars->y[t], value[4 * t + 1] - .05, 1e-15);
+		check_close(bars->high[t], value[4 * t + 1] + .02, 1e-15);
+		assert_true(fabs(way->x[t] - t) < .2);
+	}
+	assert_string_equal(find_mark(f, 0, MARK_LABEL, 0)->label, "L0/H1");
+	assert_string_equal(find_mark(f, 0, MARK_LABEL, 2)->label, "L1/H1");
+	assert_non_null(strstr(sx_fig_alt(f), "of DroPE"));
+	assert_int_equal(sx_fig_save(f, NULL, in_dir("drop.pdf")), SX_OK);
+	sx_fig_free(f);
+	d.n_head = 0;
+	assert_int_equal(sx_fig_drop(&f, NULL, style("icml"), &d, 1), SX_EDATA);
+}
+
 /* ---- files ---- */
 
 static sx_fig *make_plane(void)
@@ -505,7 +542,7 @@ int main(void)
 		cmocka_unit_test(test_labels),        cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_bounds_median), cmocka_unit_test(test_grad_ratio),
 		cmocka_unit_test(test_rows),          cmocka_unit_test(test_same_bytes),
-		cmocka_unit_test(test_two_svgs),
+		cmocka_unit_test(test_two_svgs),      cmocka_unit_test(test_drop),
 	};
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

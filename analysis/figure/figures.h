@@ -185,6 +185,20 @@ typedef struct {
 sx_status sx_fig_frequencies(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 			     const sx_fig_frequency_data *in, int n) SX_NODISCARD;
 
+/* ---- drop ---- */
+
+typedef struct {
+	const char *label, *quantity; /* of the run; "$A_c$ previous"                            */
+	int64_t n_layer, n_head;
+	const double *value;      /* (3, layer, head): before, right after, end              */
+	const double *low, *high; /* the same, ends of an interval; or NULL                  */
+} sx_fig_drop_data;
+
+/* What becomes of every head through the drop, a panel per quantity; the three that were largest
+ * before it are named. */
+sx_status sx_fig_drop(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
+		      const sx_fig_drop_data *in, int n) SX_NODISCARD;
+
 /* ---- context ---- */
 
 /* One model, positional method and temperature. Seeds are pooled before. Missing numbers are NaN. */
