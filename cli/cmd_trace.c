@@ -17,22 +17,23 @@ typedef struct {
 	sx_common common;
 	sx_input_words in;
 	const char *model, *out, *maps, *maps_type;
-	bool logits, grad;
+	bool logits, grad, batch;
 	int n;
 	char **overrides;
 } arguments;
 
-enum { KEY_MAPS = 0x100, KEY_MAPS_TYPE, KEY_LOGITS, KEY_GRAD };
+enum { KEY_MAPS = 0x100, KEY_MAPS_TYPE, KEY_LOGITS, KEY_GRAD, KEY_BATCH };
 
 /* clang-format off */
 static const struct argp_option options[] = {
 	{"text", SX_KEY_TEXT, "FILE", 0, "trace this text (default: held-out sequences of the data MODEL was trained on)", 1},
-	SX_ARG_TOKENS, SX_ARG_PROMPT,
+	SX_ARG_WORDS, SX_ARG_TOKENS, SX_ARG_PROMPT,
 	{"output", 'o', "FILE.h5", 0, "the run file to write", 1},
 	{"length", SX_KEY_LENGTH, "N", 0, "sequences of N tokens (default: one sequence of all of the input; without one, the trained length)", 2},
 	{"sequences", SX_KEY_SEQUENCES, "K", 0, "take the first K of the input (default: all), or K held-out ones of each kind (default: 8)", 2},
 	SX_ARG_KINDS, SX_ARG_BOS, SX_ARG_NO_BOS, SX_ARG_TOKENIZER,
 	{"ac", SX_KEY_AC, "LIST", 0, "families of A_c (default: diagonal,previous)", 3},
+	{"batch-grad", KEY_BATCH, NULL, 0, "also the gradient of the mean of A_c over the sequences, by W_Q and W_K", 3},
 	{"maps", KEY_MAPS, "HEADS", 0, "keep the attention maps of these heads, e.g. L2-4/H*", 3},
 	{"maps-type", KEY_MAPS_TYPE, "f16|f32", 0, "their number format in the file (default: f16)", 3},
 	{"logits", KEY_LOGITS, NULL, 0, "keep the logits", 3},
@@ -63,6 +64,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_LOGITS:
 		a->logits = true;
+		return 0;
+	case KEY_BATCH:
+		a->batch = true;
 		return 0;
 	case KEY_GRAD:
 		a->grad = true;
@@ -152,10 +156,12 @@ static sx_status trace(sx_ctx *ctx, const arguments *a, const char *command)
 	int64_t n_c = 0;
 	SX_TRY(sx_families_parse(family, &n_c, ctx, a->in.ac));
 	SX_TRY(sx_source_open(&s, ctx, a->model, a->in.tokenizer, a->n, a->overrides, NULL));
-	SX_TRY(sx_sequences_read(&in, ctx, &a->in, &(sx_input_default){"text", SX_HELD_OUT_SEQUENCES, 0, false}, &s));
+	SX_TRY(sx_sequences_read(&in, ctx, &a->in,
+				 &(sx_input_default){"text", SX_HELD_OUT_SEQUENCES, 0, false}, &s));
 	if (a->maps) SX_TRY(sx_select_heads(&map, &o.n_map, ctx, a->maps, s.spec.L, s.spec.H));
 	o.map = map;
 	o.grad = a->grad;
+	o.ac_batch = a->batch;
 	o.query_row = in.query_row;
 	SX_TRY(sx_measures_new(&m, ctx, &o, in.S, s.spec.L, s.spec.H, in.T, s.spec.D / 2, n_c));
 	nll = sx_calloc((size_t)(in.S * in.T), sizeof *nll);
