@@ -1,5 +1,6 @@
 /* The epsilon law and figure 4: slopes of known powers, the law on random models in double, words as
  * ids, and protocols against sums done here. */
+#include "analysis/course.h"
 #include "analysis/figure4.h"
 #include "analysis/mix.h"
 #include "cli/trace_pass.h"
@@ -224,6 +225,69 @@ static void test_law(void **state)
 	check_law("rope", 0, 0);
 }
 
+/* ---- through training ---- */
+
+/* Two records, the second of which counts; sequence 0 is constant. */
+static void test_course(void **state)
+{
+	struct fixture *f = *state;
+	enum { CS = 3, CL = 2, CH = 2, CC = 2, CW = 2, VALUES = CS * CL * CH * CC };
+	const char *wrt[] = {"wk", "wq"};
+	double value[VALUES], bound[VALUES], grad[VALUES * CW], grad_bound[VALUES * CW],
+		spread[CS * CL];
+	double want[6] = {0}, n = 0;
+	sx_run *run = NULL;
+	sx_course m;
+	ok(f, sx_run_create(&run, &f->ctx, f->path[0], false));
+	ok(f, sx_run_grow(run, SX_RUN_AC_STEP, 2));
+	ok(f, sx_run_axis_index(run, SX_RUN_AC_SEQUENCE, CS));
+	ok(f, sx_run_axis_index(run, SX_RUN_AC_LAYER, CL));
+	ok(f, sx_run_axis_index(run, SX_RUN_AC_HEAD, CH));
+	ok(f, sx_run_define(run, SX_RUN_AC_PHASE));
+	ok(f, sx_run_axis(run, SX_RUN_AC_C, CC, families));
+	ok(f, sx_run_axis(run, SX_RUN_AC_WRT, CW, wrt));
+	const sx_run_id ids[] = {SX_RUN_AC_VALUE, SX_RUN_AC_VALUE_BOUND, SX_RUN_AC_GRAD_NORM,
+				 SX_RUN_AC_GRAD_BOUND, SX_RUN_AC_PREFIX_SPREAD};
+	const double *const data[] = {value, bound, grad, grad_bound, spread};
+	for (int k = 0; k < 5; k++) ok(f, sx_run_define(run, ids[k]));
+	ok(f, sx_run_start(run));
+	for (int64_t rec = 0; rec < 2; rec++) {
+		const uint8_t phase = (uint8_t)rec;
+		const int64_t step = 40 * rec;
+		for (int i = 0; i < VALUES; i++) {
+			value[i] = rec ? sin(i) : 100;
+			bound[i] = 2 + cos(i);
+			for (int w = 0; w < CW; w++) {
+				grad[i * CW + w] = 3 + sin(5 * i + w);
+				grad_bound[i * CW + w] = w ? 9 + cos(7 * i) : (double)NAN;
+			}
+		}
+		for (int i = 0; i < CS * CL; i++) spread[i] = i == 0 ? 0 : i + 1;
+		for (int k = 0; k < 5; k++) ok(f, sx_run_put(run, ids[k], rec, data[k]));
+		ok(f, sx_run_put(run, SX_RUN_AC_PHASE, rec, &phase));
+		ok(f, sx_run_put(run, SX_RUN_AC_STEP, rec, &step));
+	}
+	ok(f, sx_run_close(&run, SX_RUN_COMPLETE));
+	for (int i = VALUES / CS + 1; i < VALUES; i += CC, n++) { /* previous, sequences 1 and 2 */
+		want[0] += fabs(sin(i)), want[1] += 2 + cos(i);
+		want[2] = fmax(want[2], fabs(sin(i)) / (2 + cos(i)));
+		want[3] += 3 + sin(5 * i + 1), want[4] += 9 + cos(7 * i);
+		want[5] = fmax(want[5], (3 + sin(5 * i + 1)) / (9 + cos(7 * i)));
+	}
+	sx_run_file *in = open_run(f, f->path[0]);
+	ok(f, sx_course_read(&m, &f->ctx, in, "previous"));
+	check(m.step == 40 && m.phase == 1 && m.heads == 8 && n == 8);
+	check_close(m.spread, (3 + 4 + 5 + 6) / 4.0, 1e-12);
+	check_close(m.value, want[0] / n, 1e-12);
+	check_close(m.value_bound, want[1] / n, 1e-12);
+	check_close(m.value_ratio, want[2], 1e-12);
+	check_close(m.grad, want[3] / n, 1e-12);
+	check_close(m.grad_bound, want[4] / n, 1e-12);
+	check_close(m.grad_ratio, want[5], 1e-12);
+	refused(f, sx_course_read(&m, &f->ctx, in, "first"), SX_EDATA, "no first");
+	sx_run_file_close(in);
+}
+
 /* ---- words ---- */
 
 static void test_words(void **state)
@@ -379,6 +443,7 @@ int main(void)
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test_setup_teardown(test_file, setup, teardown),
 		cmocka_unit_test(test_law),
+		cmocka_unit_test_setup_teardown(test_course, setup, teardown),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_compare),
 		cmocka_unit_test_setup_teardown(test_protocols, setup, teardown),

@@ -167,6 +167,21 @@ typedef struct {
 sx_status sx_fig_figure4(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 			 const sx_fig_figure4_data *d) SX_NODISCARD;
 
+/* One run; arrays (n), NaN = not there. */
+typedef struct {
+	const char *label;
+	sx_fig_kind kind;
+	int64_t n;
+	const double *step;
+	const double *value, *value_bound; /* |A_c|, mean over heads, and its bound           */
+	const double *grad, *grad_bound;   /* norm of its gradient by W_Q, and the bound      */
+	const double *spread;              /* prefix spread                                   */
+} sx_fig_course_data;
+
+/* A_c, its gradient and their bounds, and the prefix spread against the number of updates. */
+sx_status sx_fig_course(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
+			const sx_fig_course_data *in, int n, const char *family) SX_NODISCARD;
+
 /* ---- maps ---- */
 
 typedef enum { SX_FIG_SCALE_LINEAR, SX_FIG_SCALE_SQRT, SX_FIG_SCALE_LOG } sx_fig_map_scale;
