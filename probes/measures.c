@@ -76,6 +76,7 @@ sx_status sx_measures_new(sx_measures **out, sx_ctx *ctx, const sx_measure_opts 
 	make(&m->rope_rest, o->rope, heads, nan, &ok);
 	make(&m->ac_value, o->ac, heads * n_c, nan, &ok);
 	make(&m->ac_grad, o->ac, heads * n_c * m->n_wrt, nan, &ok);
+	make(&m->ac_batch_grad, o->ac_batch, L * H * n_c * m->n_wrt, nan, &ok);
 	make(&m->logit_osc, o->ac, heads, nan, &ok);
 	make(&m->uniform_l1, o->ac, heads, nan, &ok);
 	make(&m->prefix_spread, o->spread, S * L, nan, &ok);
@@ -100,7 +101,8 @@ void sx_measures_free(sx_measures *m)
 		m->ac_grad,        m->logit_osc,         m->uniform_l1,  m->prefix_spread,
 		m->bound_lhs,      m->bound_rhs,         m->bound_paper, m->bound_allowance,
 		m->value_bound,    m->value_bound_paper, m->grad_bound,  m->grad_bound_paper,
-		m->osc_spread_h,   m->wq_norm,           m->wk_norm,     m->key_flow};
+		m->osc_spread_h,   m->wq_norm,           m->wk_norm,     m->key_flow,
+		m->ac_batch_grad};
 	for (int g = 0; g < SX_GRAD_COUNT; g++) free(m->grad[g]);
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
 	free(m->bound_row);

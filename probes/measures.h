@@ -124,6 +124,7 @@ typedef struct {
 	double *rope_rest;                               /* (S,L,H)                              */
 	double *ac_value;                                /* (S,L,H,n_c)                          */
 	double *ac_grad;                                 /* (S,L,H,n_c,n_wrt)                    */
+	double *ac_batch_grad; /* (L,H,n_c,n_wrt) of the mean of A_c over the sequences so far */
 	double *logit_osc, *uniform_l1;                  /* (S,L,H) mean over rows               */
 	double *prefix_spread;                           /* (S,L)                                */
 	/* Of the worst row (largest lhs / (rhs + allowance)); row -1 where the whole head is meant, of
@@ -144,6 +145,9 @@ typedef struct {
 /* What to measure. */
 typedef struct {
 	bool stats, rope, ac, ac_gradients, spread, bounds;
+	/* Of the mean of A_c over sequences, by W_Q and W_K: passes must be of one sequence each,
+	 * in order. Keeps 2 n_c D C reals for every head of the model. */
+	bool ac_batch;
 	bool grad; /* of the loss: needs a backward pass */
 	/* Heads whose maps go into a run file, by way of a map_sink.h. */
 	int64_t n_map;

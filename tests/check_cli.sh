@@ -127,6 +127,17 @@ want 0 '' "$sextant" bounds whole -o b.h5 -q
 same a.txt b.txt
 want 0 '' "$sextant" bounds tiny.yaml --precision f32 --json pos.method=rope
 want 65 'no /bounds' "$sextant" bounds t.h5
+want 0 '' "$sextant" bounds tiny.yaml --mix 1,0.01,0.001 -o m.h5 -q
+"$sextant" bounds m.h5 >b.txt
+"$sextant" bounds tiny.yaml --mix 1,0.01,0.001 >a.txt 2>err.txt
+same a.txt b.txt
+want 64 'above 0' "$sextant" bounds tiny.yaml --mix 1,0
+want 0 '' "$sextant" figure mix m.h5 -o m.svg
+sed '/^model:/s/}/, vocab: 4000}/' tiny.yaml >words.yaml
+want 0 '' "$sextant" trace words.yaml --words "$here/../README.md" --length 8 --sequences 2 --batch-grad -o t.h5 -q
+want 65 'different words' "$sextant" trace tiny.yaml --words "$here/../README.md" -o t2.h5
+want 64 'weights of its own' "$sextant" trace whole --words "$here/../README.md" -o t2.h5
+want 65 '24' "$sextant" figure figure4 t.h5 t.h5 -o f.svg
 want 0 '' "$sextant" trace tiny.yaml --prompt 'hello there' -o random.h5 -q pos.method=yarn pos.factor=2
 want 0 '' "$sextant" eval ppl whole --lengths 32,64 --windows 4
 want 0 '' "$sextant" eval niah whole --lengths 32 --trials 8 --kinds single
