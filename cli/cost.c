@@ -48,6 +48,7 @@ double sx_cost_observers(const sx_spec *s, int64_t T, const sx_measure_opts *o, 
 {
 	double pairs = (double)sx_cost_pairs(T, s->pos.window), D = s->D, C = s->C, head = 0;
 	double into_h = s->qk_norm == SX_QK_NORM_FULL ? 2.0 * (s->H + s->Hkv) * D * C : 4 * D * C;
+	if (o->ac_without_h) into_h = 0;
 	if (o->rope) head += 2 * D * pairs;
 	double family = 4 * D * pairs + (4 * D * C + into_h) * (double)T;
 	if (o->ac && o->ac_gradients) head += (double)n_c * family;

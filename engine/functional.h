@@ -22,7 +22,7 @@ typedef struct {
 	sx_real *dq, *dk;          /* (T,D): w.r.t. q, k before rotation, after QK-norm      */
 	sx_real *dwq, *dwk;        /* (D,C): the head's own rows of W_Q, W_K                 */
 	sx_real *dq_raw, *dk_raw;  /* (T,D): w.r.t. the projections (= dq, dk without norm)  */
-	sx_real *dh;               /* (T,C)                                                  */
+	sx_real *dh;               /* (T,C); set to NULL after the start, it is not computed */
 	sx_real *wide;             /* (T,H*D), full-width QK-norm only                       */
 } sx_functional;
 

@@ -42,6 +42,7 @@
 #define sx_grad_norm          sx_grad_norm_f64
 #define sx_family_parse       sx_family_parse_f64
 #define sx_family_row         sx_family_row_f64
+#define sx_family_marked      sx_family_marked_f64
 #define sx_model_load         sx_model_load_f64
 #define sx_model_save         sx_model_save_f64
 #define sx_model_fill         sx_model_fill_f64

@@ -1,5 +1,7 @@
 #include "probes/measures.h"
 
+#include "engine/vector.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -247,10 +249,15 @@ static void normal_product(const split_problem *p, double *y, const double *x)
 	}
 }
 
+SX_VECTOR
 static double dot3(const double *a, const double *b, int64_t n)
 {
-	double s = 0;
-	for (int64_t i = 0; i < n; i++) s += a[i] * b[i];
+	double lane[SX_LANES] = {0}, s = 0;
+	int64_t i = 0;
+	for (; i + SX_LANES <= n; i += SX_LANES)
+		for (int l = 0; l < SX_LANES; l++) lane[l] += a[i + l] * b[i + l];
+	for (int l = 0; i + l < n; l++) lane[l] += a[i + l] * b[i + l];
+	for (int l = 0; l < SX_LANES; l++) s += lane[l];
 	return s;
 }
 

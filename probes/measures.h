@@ -145,6 +145,7 @@ typedef struct {
 /* What to measure. */
 typedef struct {
 	bool stats, rope, ac, ac_gradients, spread, bounds;
+	bool ac_without_h; /* gradients of A_c by h, half of the cost, are left out: NaN */
 	/* Of the mean of A_c over sequences, by W_Q and W_K: passes must be of one sequence each,
 	 * in order. Keeps 2 n_c D C reals for every head of the model. */
 	bool ac_batch;

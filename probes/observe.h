@@ -32,7 +32,7 @@ typedef struct {
 	const sx_family *family;
 	sx_map_sink *sink;
 	const uint8_t *query_row;
-	bool gradients;
+	bool gradients, without_h;
 	int threads;
 	int64_t seq0;
 } sx_observer_base;
