@@ -99,8 +99,15 @@ static json_t *json_line(const sx_bounds_line *l, const sx_bounds *b)
 		(json_int_t)l->not_applicable, "not_evaluated", (json_int_t)l->missing, "tightest",
 		sx_json_number(l->tightest), "median", sx_json_number(l->median), "paper_over_rhs",
 		sx_json_number(l->paper), "paper_broken", (json_int_t)l->paper_broken);
-	if (j && l->not_applicable)
+	if (j && l->not_applicable) {
+		json_t *why = json_object();
+		for (int r = 0; r < SX_REASONS; r++)
+			if (l->reasons[r])
+				json_object_set_new(why, sx_reason_name((uint8_t)r),
+						    json_integer(l->reasons[r]));
 		json_object_set_new(j, "reason", json_string(sx_reason_name(l->reason)));
+		json_object_set_new(j, "reasons", why);
+	}
 	if (j && l->at >= 0) {
 		int64_t at = l->at, h = at / b->n;
 		json_object_set_new(
@@ -199,17 +206,20 @@ static void number_cell(sx_table *t, double v)
 
 static void where_cell(sx_table *t, const sx_bounds *b, const sx_bounds_line *l)
 {
+	char why[160];
+	sx_bounds_reasons(why, sizeof why, l);
 	if (l->at < 0) {
-		sx_table_cell(t, "%s", l->not_applicable ? sx_reason_name(l->reason) : "");
+		sx_table_cell(t, "%s", why);
 		return;
 	}
 	int64_t h = l->at / b->n;
 	const char *family = strchr(b->name[l->at % b->n], ':');
 	char row[32] = "";
 	if (b->row[l->at] >= 0) snprintf(row, sizeof row, " row %d", (int)b->row[l->at]);
-	sx_table_cell(t, "%s%sseq %lld L%lld/H%lld%s", family ? family + 1 : "", family ? ", " : "",
-		      (long long)(h / (b->L * b->H)), (long long)(h / b->H % b->L),
-		      (long long)(h % b->H), row);
+	sx_table_cell(t, "%s%sseq %lld L%lld/H%lld%s%s%s", family ? family + 1 : "",
+		      family ? ", " : "", (long long)(h / (b->L * b->H)),
+		      (long long)(h / b->H % b->L), (long long)(h % b->H), row,
+		      l->not_applicable ? "; not: " : "", why);
 }
 
 static sx_status print_table(sx_ctx *ctx, const sx_bounds *b, const sx_bounds_line *line, int64_t n)

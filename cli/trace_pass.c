@@ -89,8 +89,6 @@ sx_status sx_trace(sx_ctx *ctx, const sx_trace_input *in, sx_measures *into, dou
 		if (back)
 			SX_TRY(backward(ctx, m, w, &grad, o, in->tokens + s * in->T,
 					in->target + s * in->T));
-		if (in->measure->bounds)
-			sx_bounds_output(into, s, m->spec.L - 1, w->x_out, m->spec.C);
 		memcpy(nll + s * in->T, w->nll, (size_t)in->T * sizeof *nll);
 		if (logits) SX_TRY(copy_logits(ctx, m, w, logits + s * in->T * m->spec.V));
 	}
