@@ -75,5 +75,7 @@ void sx_progress_begin(sx_progress *p, sx_ctx *ctx, const char *what, int64_t fi
 void sx_progress_step(sx_progress *p, int64_t step, double loss, int64_t tokens);
 /* Ends the live line, says how it ended. */
 void sx_progress_end(sx_progress *p);
+/* "41s", "3m10s", "2h05m". */
+void sx_duration_text(double seconds, char out[32]);
 
 #endif

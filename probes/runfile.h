@@ -141,6 +141,9 @@ sx_status sx_run_put_block_as(sx_run *run, sx_run_id id, const int64_t *start, c
 /* Hands the records of a growing axis to the system: its datasets first, the axis last, so that a
  * reader who trusts the axis never sees a torn record. Nothing to do in a sealed file. */
 sx_status sx_run_flush(sx_run *run, sx_run_id axis) SX_NODISCARD;
+/* The same with part-filled blocks, which are written again later: for records that would wait too
+ * long for their block to fill. */
+sx_status sx_run_flush_part(sx_run *run, sx_run_id axis) SX_NODISCARD;
 /* Flushes everything, part-filled blocks too (they are written again later: not to be done often),
  * and brings it to the disk: with each checkpoint, so that a run resumed from it has every record
  * before it. */
@@ -186,6 +189,15 @@ sx_status sx_run_put_chunk(sx_run *run, sx_run_id id, const int64_t *start, cons
 			   int64_t bytes) SX_NODISCARD;
 /* The file that is being written to. Borrowed. */
 const char *sx_run_path(const sx_run *run);
+
+/* ---- where it may live ---- */
+
+/* Whether a file system, by statfs's f_type, is reached over a network or through FUSE, which does
+ * not tell what is behind it. There a live file cannot be read by others and may be torn by a kill
+ * (the HDF Group on SWMR: POSIX write order is needed): write closed files instead. */
+bool sx_fs_is_networked(uint32_t type);
+/* The file system that holds `path`, which must be there; false where it does not say. */
+bool sx_path_is_networked(const char *path);
 
 /* ---- sealing ---- */
 
@@ -244,7 +256,8 @@ sx_status sx_run_get_real(sx_run_file *f, const char *where, const char *name,
 typedef struct {
 	const char *path, *type; /* "/stats/entropy", "f32"                                 */
 	int ndim;
-	int64_t dims[SX_RUN_MAX_DIMS];
+	int64_t dims[SX_RUN_MAX_DIMS]; /* whole records along a growing axis            */
+	int64_t torn; /* rows after them, being written or left by a kill; < 0: rows missing */
 	const char *axes[SX_RUN_MAX_DIMS]; /* "" where an axis has no name                  */
 	const char *units, *long_name;     /* "" where missing                              */
 	int64_t stored;                    /* bytes in the file, after compression          */

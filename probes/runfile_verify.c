@@ -2,7 +2,6 @@
  * belongs together is compared. */
 #include "probes/runfile_priv.h"
 
-#include <hdf5_hl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,38 +95,19 @@ static sx_status read_all(verifier *v, const char *path, hid_t set, hid_t type, 
 	return SX_OK;
 }
 
-/* The extent of a one-dimensional dataset, -1 if there is none such. */
-static int64_t length_of(const sx_run_file *f, const char *path)
-{
-	hsize_t dims[H5S_MAX_RANK];
-	hid_t set = H5Lexists(f->file, path, H5P_DEFAULT) > 0 ? H5Dopen2(f->file, path, H5P_DEFAULT)
-							      : -1;
-	hid_t space = set < 0 ? -1 : H5Dget_space(set);
-	int ndim = space < 0 ? -1 : H5Sget_simple_extent_dims(space, dims, NULL);
-	if (space >= 0) H5Sclose(space);
-	if (set >= 0) H5Dclose(set);
-	return ndim == 1 ? (int64_t)dims[0] : -1;
-}
-
 /* Axes: there, and as long as the dataset. Along a growing axis the dataset may be longer: those are
  * records that were being written, and nobody reads them; shorter, and records are lost. */
 static void compare_axes(verifier *v, const sx_run_item *item)
 {
-	const char *slash = strrchr(item->path, '/');
 	for (int i = 0; i < item->ndim; i++) {
-		char *path =
-			sx_format("%.*s/%s", (int)(slash - item->path), item->path, item->axes[i]);
-		int64_t n = path && item->axes[i][0] ? length_of(v->f, path) : -1;
-		bool grows = !strcmp(item->axes[i], "step") || !strcmp(item->axes[i], "sample") ||
-			     !strcmp(item->axes[i], "ckpt");
-		free(path);
+		int64_t n = sx_run_axis_length(v->f, item->path, item->axes[i]);
+		bool grows = i == 0 && sx_run_name_grows(item->axes[i]);
 		if (n < 0)
 			fault(v, item->path, "an axis has no dimension scale of its name");
-		else if (item->dims[i] < n || (item->dims[i] > n && !grows))
+		else if (grows ? item->torn < 0 : item->dims[i] != n)
 			fault(v, item->path, "is not as long as its axis");
-		else if (item->dims[i] > n)
-			v->whole->torn++;
 	}
+	v->whole->torn += item->torn > 0;
 	if (!item->units[0]) fault(v, item->path, "has no units");
 	if (!item->long_name[0]) fault(v, item->path, "has no long_name");
 }

@@ -11,10 +11,22 @@
 
 enum { SMALL_TREE = 4 }; /* sealed files: half the children of a chunk tree's node */
 
+/* What a failed write leaves shall be what a kill would have left: whatever HDF5 still holds goes
+ * nowhere, above all the mark that the file was closed well. */
+static void give_up(sx_run *run)
+{
+	int *fd = NULL, nowhere = open("/dev/null", O_RDWR);
+	run->broken = true;
+	if (nowhere >= 0 && H5Fget_vfd_handle(run->file, H5P_DEFAULT, (void **)&fd) >= 0 && fd)
+		dup2(nowhere, *fd);
+	if (nowhere >= 0) close(nowhere);
+}
+
 sx_status sx_run_broke(sx_run *run, const char *what)
 {
-	run->broken = true;
-	return sx_h5_fail(run->ctx, SX_EIO, "writing %s to %s failed", what, run->writing);
+	sx_status st = sx_h5_fail(run->ctx, SX_EIO, "writing %s to %s failed", what, run->writing);
+	give_up(run);
+	return st;
 }
 
 sx_status sx_run_check(sx_run *run)
@@ -380,12 +392,12 @@ out:
 	return st;
 }
 
-static sx_status flush_axis(sx_run *run, sx_run_id axis, bool closing)
+static sx_status flush_axis(sx_run *run, sx_run_id axis, bool part)
 {
 	sx_status st = SX_OK;
 	int64_t end = sx_run_records(run, axis);
-	if (!closing) end -= end % run->col[axis].rows;
-	if (end == run->col[axis].dims[0] && !closing) return SX_OK;
+	if (!part) end -= end % run->col[axis].rows;
+	if (end == run->col[axis].dims[0] && !part) return SX_OK;
 	for (int i = 0; i < SX_RUN_COUNT; i++)
 		if (run->col[i].set && run->col[i].axis == axis && i != (int)axis)
 			SX_TRY(settle(run, (sx_run_id)i, end));
@@ -394,7 +406,7 @@ out:
 	return st;
 }
 
-sx_status sx_run_flush(sx_run *run, sx_run_id axis)
+static sx_status flush(sx_run *run, sx_run_id axis, bool part)
 {
 	sx_status st = sx_run_check(run);
 	if (st != SX_OK) return st;
@@ -402,7 +414,17 @@ sx_status sx_run_flush(sx_run *run, sx_run_id axis)
 	if (!c->set || c->axis != axis)
 		return sx_fail(run->ctx, SX_EINTERNAL, "%s is not a growing axis of this file",
 			       sx_run_rows[axis].path);
-	return run->live ? flush_axis(run, axis, false) : SX_OK;
+	return run->live ? flush_axis(run, axis, part) : SX_OK;
+}
+
+sx_status sx_run_flush(sx_run *run, sx_run_id axis)
+{
+	return flush(run, axis, false);
+}
+
+sx_status sx_run_flush_part(sx_run *run, sx_run_id axis)
+{
+	return flush(run, axis, true);
 }
 
 static sx_status flush_all(sx_run *run)
@@ -425,11 +447,11 @@ sx_status sx_run_sync(sx_run *run)
 		return sx_h5_fail(run->ctx, SX_EIO, "cannot reach the file behind %s",
 				  run->writing);
 	if (fsync(*fd) != 0) {
-		run->broken = true;
-		return sx_fail(run->ctx, SX_EIO, "cannot bring %s to the disk: %s", run->writing,
-			       strerror(errno));
+		st = sx_fail(run->ctx, SX_EIO, "cannot bring %s to the disk: %s", run->writing,
+			     strerror(errno));
+		give_up(run);
 	}
-	return SX_OK;
+	return st;
 }
 
 /* ---- the end ---- */

@@ -166,6 +166,9 @@ want 65 'groups.txt, line 1' "$sextant" rope whole --groups groups.txt
 want 0 '' "$sextant" rope table pos.method=yarn pos.head_dim=64 pos.train_length=2048 pos.factor=4
 want 78 'pos.head_dim' "$sextant" rope table pos.head_dim=7 pos.train_length=2048
 want 0 '' "$sextant" plan tiny.yaml
+want 0 '' "$sextant" top --once whole
+if grep -q '^ended' out.txt && ! grep -q "$(printf '\033')" out.txt; then ok; else no "top of a run that ended: $(cat out.txt)"; fi
+want 66 'no run folder' "$sextant" top empty-or-not
 want 0 '' "$sextant" config show tiny.yaml train.lr=1e-3
 want 0 '' "$sextant" tokenize text.txt
 
