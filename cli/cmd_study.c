@@ -57,8 +57,9 @@ static const char doc[] =
 	"  bounds:\n"
 	"    theory: {of: [rope, drope], sequences: 2}\n"
 	"\n"
-	"`of` names runs, or RUN@STEP. Further keys of a trace: length, maps, ac, precision; of an evaluation: kinds, "
-	"facts, trials; of bounds: length, ac, precision; of all: label, pos. They are the options of `trace`, `eval` "
+	"`of` names runs, or RUN@STEP. Further keys of a trace: length, kinds, words, maps, ac, batch-grad (true), "
+	"precision; of an evaluation: kinds, facts, trials; of bounds: length, kinds, words, mix, ac, precision; of "
+	"all: label, pos. They are the options of `trace`, `eval` "
 	"and `bounds`; a mapping as a value holds one for each run.\n"
 	"\n"
 	"The time is an estimate: FLOPs of each job over the rate of three training steps, measured now with as many "
@@ -248,8 +249,8 @@ static sx_status study(sx_ctx *ctx, const arguments *a, const sx_study *s)
 		SX_TRY(make_report(ctx, s, folder, a->common.json));
 	}
 	if (a->common.json)
-		SX_TRY(sx_print_json(ctx,
-				     json_of(s, jobs, at_once, before, a->dry_run ? NULL : folder)));
+		SX_TRY(sx_print_json(
+			ctx, json_of(s, jobs, at_once, before, a->dry_run ? NULL : folder)));
 out:
 	sx_study_jobs_free(jobs, s);
 	free(folder);

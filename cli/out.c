@@ -21,6 +21,14 @@ int64_t sx_parse_count(struct argp_state *state, const char *option, const char 
 	return v;
 }
 
+bool sx_parse_maps_type(struct argp_state *state, const char *arg)
+{
+	bool f32 = strcmp(arg, "f32") == 0;
+	if (!f32 && strcmp(arg, "f16") != 0)
+		argp_error(state, "--maps-type %s: want f16 or f32", arg);
+	return f32;
+}
+
 error_t sx_common_parse(sx_common *c, int key, char *arg, struct argp_state *state)
 {
 	switch (key) {

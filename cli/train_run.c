@@ -39,6 +39,7 @@ typedef struct {
 	int64_t n_c;
 	sx_record_axes axes;
 	sx_measures *found, *found_train;
+	sx_map_sink *sink;
 	sx_observers *observers, *observers_train;
 	sx_work *work;
 } probing;
@@ -221,7 +222,8 @@ static sx_status watch_model(session *s)
 		SX_TRY(sx_work_new(&p->work, s->ctx, m, p->S, p->T, SX_WORK_FORWARD));
 	}
 	if (!s->cfg->probe.ac_train || p->n_c == 0) goto out;
-	const sx_measure_opts only_ac = {.ac = true, .ac_gradients = true};
+	const sx_measure_opts only_ac = {
+		.ac = true, .ac_gradients = true, .ac_without_h = !s->cfg->probe.ac_train_h};
 	SX_TRY(sx_measures_new(&p->found_train, s->ctx, &only_ac, s->cfg->train.batch, spec->L,
 			       spec->H, s->spec.T, spec->D / 2, p->n_c));
 	SX_TRY(sx_observers_new(&p->observers_train, s->ctx, spec, &only_ac, p->family, threads,
@@ -236,11 +238,13 @@ static sx_status probe_now(session *s)
 	probing *p = &s->probe;
 	const sx_trainer *t = s->trainer;
 	if (!p->observers) return SX_OK;
+	bool maps = sx_run_due_at(s->cfg, t->step).maps;
 	int n = 0;
+	sx_observers_sink(p->observers, maps ? p->sink : NULL);
 	const sx_probe *probe = sx_observers_probes(p->observers, &n);
 	SX_TRY(sx_forward(s->ctx, t->model, p->work, p->tokens, NULL, p->S, probe, n, NULL));
 	SX_TRY(sx_record_put(s->run, s->ctx, &p->axes, p->found, &t->model->spec, t->step,
-			     (int)t->phase, sx_run_due_at(s->cfg, t->step).maps));
+			     (int)t->phase, maps));
 out:
 	return st;
 }
@@ -325,6 +329,9 @@ static sx_status open_segment(session *s)
 						 TRAIN_ROWS));
 	SX_TRY(sx_eval_define(s->run, s->cfg, &s->data.lang));
 	SX_TRY(sx_run_start(s->run));
+	if (s->probe.observers)
+		SX_TRY(sx_record_sink(&s->probe.sink, s->ctx, s->run, &s->probe.axes, s->probe.S,
+				      sx_blas_threads()));
 	s->opened = s->flushed = now(CLOCK_MONOTONIC);
 out:
 	if (st != SX_OK) { /* one that was not begun properly gets no name */
@@ -341,6 +348,8 @@ out:
 /* Where a segment cannot be read before it is closed: closes it and goes on with the next. */
 static sx_status next_segment(session *s)
 {
+	sx_map_sink_free(s->probe.sink);
+	s->probe.sink = NULL;
 	sx_status st = sx_run_close(&s->run, SX_RUN_RUNNING);
 	return st == SX_OK ? open_segment(s) : st;
 }
@@ -736,6 +745,7 @@ static void finish(session *s)
 	free(s->probe.target);
 	free(s->probe.query_row);
 	free(s->probe.map);
+	sx_map_sink_free(s->probe.sink);
 	sx_run_free(s->run);
 	sx_train_log_close(s->log);
 	sx_trainer_free(s->trainer);

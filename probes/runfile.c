@@ -77,6 +77,11 @@ bool sx_run_is_document(sx_run_id id)
 	return strcmp(sx_run_rows[id].dims, "entry") == 0 && !sx_run_is_axis(id);
 }
 
+bool sx_run_is_map(sx_run_id id)
+{
+	return id == SX_RUN_ATTN_PROB;
+}
+
 /* ---- types ---- */
 
 /* HDF5 1.10 has no half type: sign 15, exponent 10..14 biased by 15, fraction 0..9. */

@@ -56,6 +56,8 @@ const char *sx_run_name(sx_run_id id); /* "entropy" of "/stats/entropy"         
 bool sx_run_is_axis(sx_run_id id);
 bool sx_run_name_grows(const char *axis); /* step, sample, ckpt                     */
 bool sx_run_is_document(sx_run_id id);    /* a text of /meta                           */
+/* Attention maps: square chunks of one map, and 0 where none is stored. */
+bool sx_run_is_map(sx_run_id id);
 /* "/stats" of "/stats/entropy". */
 void sx_run_group(sx_run_id id, char out[32]);
 

@@ -26,13 +26,10 @@ static void count_missing(verifier *v, const float *f32, const double *f64, size
 	for (size_t i = 0; i < n; i++) v->whole->missing += f32 ? isnan(f32[i]) : isnan(f64[i]);
 }
 
-/* Rows [row, row + n) as they are stored. */
-static bool read_rows(verifier *v, hid_t set, hid_t type, int ndim, const hsize_t *dims,
-		      hsize_t row, hsize_t n)
+/* A block as it is stored. */
+static bool read_block(verifier *v, hid_t set, hid_t type, int ndim, const hsize_t *start,
+		       const hsize_t *count)
 {
-	hsize_t start[SX_RUN_MAX_DIMS] = {row}, count[SX_RUN_MAX_DIMS];
-	memcpy(count, dims, (size_t)ndim * sizeof *count);
-	if (ndim > 0) count[0] = n;
 	hid_t space = H5Dget_space(set), block = H5Screate_simple(ndim, count, NULL);
 	bool ok = space >= 0 && block >= 0;
 	if (ok && ndim > 0)
@@ -44,14 +41,31 @@ static bool read_rows(verifier *v, hid_t set, hid_t type, int ndim, const hsize_
 	return ok;
 }
 
-/* Reads a dataset some rows at a time. */
+/* The next block along `axis`, `step` rows of it, one of everything before; false after the last. */
+static bool next_block(hsize_t *start, const hsize_t *dims, int axis, hsize_t step)
+{
+	start[axis] += step;
+	for (int i = axis; start[i] >= dims[i]; i--) {
+		if (i == 0) return false;
+		start[i] = 0;
+		start[i - 1]++;
+	}
+	return true;
+}
+
+/* Reads a dataset some rows at a time: of the first axis whose rows are small enough. */
 static sx_status read_all(verifier *v, const char *path, hid_t set, hid_t type, int ndim,
 			  const hsize_t *dims)
 {
 	enum { AT_ONCE = 4 << 20 };
+	hsize_t start[SX_RUN_MAX_DIMS] = {0}, count[SX_RUN_MAX_DIMS];
 	size_t element = H5Tget_size(type), per_row = element;
+	int axis = 0;
+	for (int i = 0; i < ndim; i++)
+		if (dims[i] == 0) return SX_OK;
 	for (int i = 1; i < ndim; i++) per_row *= (size_t)dims[i];
-	hsize_t rows = ndim > 0 ? dims[0] : 1, step = per_row ? AT_ONCE / per_row : rows;
+	while (axis < ndim - 1 && per_row > AT_ONCE) per_row /= (size_t)dims[++axis];
+	hsize_t rows = ndim > 0 ? dims[axis] : 1, step = AT_ONCE / per_row;
 	if (step < 1) step = 1;
 	if (step > rows) step = rows;
 	if (per_row * (size_t)step > v->size) {
@@ -65,9 +79,11 @@ static sx_status read_all(verifier *v, const char *path, hid_t set, hid_t type, 
 		}
 	}
 	bool f32 = H5Tequal(type, H5T_IEEE_F32LE) > 0, f64 = H5Tequal(type, H5T_IEEE_F64LE) > 0;
-	for (hsize_t row = 0; per_row > 0 && row < rows; row += step) {
-		hsize_t n = rows - row < step ? rows - row : step;
-		if (!read_rows(v, set, type, ndim, dims, row, n)) {
+	for (int i = 0; i < ndim; i++) count[i] = i < axis ? 1 : dims[i];
+	do {
+		hsize_t n = rows - start[axis] < step ? rows - start[axis] : step;
+		if (ndim > 0) count[axis] = n;
+		if (!read_block(v, set, type, ndim, start, count)) {
 			fault(v, path, "cannot be read: it is damaged");
 			return SX_OK;
 		}
@@ -75,7 +91,7 @@ static sx_status read_all(verifier *v, const char *path, hid_t set, hid_t type, 
 		if (f32 || f64)
 			count_missing(v, f32 ? v->buf : NULL, f64 ? v->buf : NULL,
 				      per_row * (size_t)n / element);
-	}
+	} while (ndim > 0 && next_block(start, dims, axis, step));
 	return SX_OK;
 }
 

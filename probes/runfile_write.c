@@ -207,27 +207,32 @@ static herr_t write_selection(const sx_run *run, const sx_run_column *c, hid_t b
 	return e;
 }
 
+/* Makes room for rows up to (not including) `end` of what grows. */
+static sx_status reach(sx_run *run, sx_run_id id, int64_t end)
+{
+	sx_run_column *c = &run->col[id];
+	hsize_t dims[SX_RUN_MAX_DIMS];
+	if (!sx_run_grows(c) || end <= c->dims[0]) return SX_OK;
+	for (int i = 0; i < c->ndim; i++) dims[i] = (hsize_t)c->dims[i];
+	dims[0] = (hsize_t)end;
+	if (H5Dset_extent(c->set, dims) < 0) return sx_run_broke(run, sx_run_rows[id].path);
+	c->dims[0] = end;
+	return SX_OK;
+}
+
 /* Writes a block of a dataset, which grows as needed. */
 static sx_status write_set(sx_run *run, sx_run_id id, const int64_t *start, const int64_t *count,
 			   const void *data)
 {
 	sx_run_column *c = &run->col[id];
 	sx_status st = SX_OK;
-	hsize_t at[SX_RUN_MAX_DIMS], n[SX_RUN_MAX_DIMS], dims[SX_RUN_MAX_DIMS];
+	hsize_t at[SX_RUN_MAX_DIMS], n[SX_RUN_MAX_DIMS];
 	for (int i = 0; i < c->ndim; i++) {
 		at[i] = (hsize_t)start[i];
 		n[i] = (hsize_t)count[i];
-		dims[i] = (hsize_t)c->dims[i];
 	}
 	hid_t disk = -1, block = -1;
-	if (sx_run_grows(c) && at[0] + n[0] > dims[0]) {
-		dims[0] = at[0] + n[0];
-		if (H5Dset_extent(c->set, dims) < 0) {
-			st = sx_run_broke(run, sx_run_rows[id].path);
-			goto out;
-		}
-		c->dims[0] = (int64_t)dims[0];
-	}
+	SX_TRY(reach(run, id, start[0] + count[0]));
 	block = H5Screate_simple(c->ndim, n, NULL);
 	disk = H5Dget_space(c->set);
 	if (block < 0 || disk < 0 ||
@@ -275,18 +280,22 @@ sx_status sx_run_put_raw(sx_run *run, sx_run_id id, const int64_t *start, const 
 	return SX_OK;
 }
 
+static sx_status check_takes_data(const sx_run *run, sx_run_id id)
+{
+	const sx_run_column *c = &run->col[id];
+	if (c->set && (!sx_run_grows(c) || !run->live || run->started)) return SX_OK;
+	return sx_fail(run->ctx, SX_EINTERNAL, "%s takes no data: %s", sx_run_rows[id].path,
+		       c->set ? "call sx_run_start first" : "it is not defined");
+}
+
 sx_status sx_run_put_block_as(sx_run *run, sx_run_id id, const int64_t *start, const int64_t *count,
 			      const void *data, sx_run_mem mem)
 {
 	sx_status st = SX_OK;
-	SX_TRY(sx_run_check(run));
 	const sx_run_column *c = &run->col[id];
-	if (!c->set || (sx_run_grows(c) && run->live && !run->started)) {
-		st = sx_fail(run->ctx, SX_EINTERNAL, "%s takes no data: %s", sx_run_rows[id].path,
-			     c->set ? "call sx_run_start first" : "it is not defined");
-		goto out;
-	}
 	int64_t n = 1;
+	SX_TRY(sx_run_check(run));
+	SX_TRY(check_takes_data(run, id));
 	for (int i = 0; i < c->ndim; i++) {
 		bool open_end = i == 0 && sx_run_grows(c);
 		if (start[i] < 0 || count[i] < 1 ||
@@ -311,6 +320,41 @@ sx_status sx_run_put_as(sx_run *run, sx_run_id id, int64_t record, const void *d
 	for (int i = 0; i < c->ndim; i++) count[i] = c->dims[i];
 	if (sx_run_grows(c)) count[0] = 1;
 	return sx_run_put_block_as(run, id, start, count, data, mem);
+}
+
+sx_status sx_run_put_chunk(sx_run *run, sx_run_id id, const int64_t *start, const void *packed,
+			   int64_t bytes)
+{
+	sx_status st = SX_OK;
+	const sx_run_column *c = &run->col[id];
+	hsize_t at[SX_RUN_MAX_DIMS];
+	SX_TRY(sx_run_check(run));
+	SX_TRY(check_takes_data(run, id));
+	if (!sx_run_is_map(id)) {
+		st = sx_fail(run->ctx, SX_EINTERNAL, "%s is not stored in chunks made elsewhere",
+			     sx_run_rows[id].path);
+		goto out;
+	}
+	for (int i = 0; i < c->ndim; i++) {
+		int64_t edge = i < c->ndim - 2 ? 1 : sx_run_map_edge(c->dims[i]);
+		at[i] = (hsize_t)start[i];
+		if (start[i] < 0 || start[i] % edge != 0 || (i > 0 && start[i] >= c->dims[i])) {
+			st = sx_fail(run->ctx, SX_EINTERNAL,
+				     "no chunk of %s begins at %lld of axis %d",
+				     sx_run_rows[id].path, (long long)start[i], i);
+			goto out;
+		}
+	}
+	SX_TRY(reach(run, id, start[0] + 1));
+	if (H5Dwrite_chunk(c->set, H5P_DEFAULT, 0, at, (size_t)bytes, packed) < 0)
+		st = sx_run_broke(run, sx_run_rows[id].path);
+out:
+	return st;
+}
+
+const char *sx_run_path(const sx_run *run)
+{
+	return run->writing;
 }
 
 int64_t sx_run_records(const sx_run *run, sx_run_id axis)
