@@ -35,6 +35,15 @@ probe: {every: 4, around_drop: {within: 2, every: 1}, maps: {every: 8}}
 eval: {every: 0}
 Y
 
+# ---- speed: that it can be measured ----
+small="--layers 1 --width 16 --heads 2 --ffn 32 --vocab 32 --context 16 --batch 2 --threads 1"
+for what in probes pass; do
+	# shellcheck disable=SC2086 # options
+	want 0 '' "$sextant" bench $what $small --pairs 3 --json -q
+	if grep -q '"overhead_upper95": -\?[0-9]' out.txt; then ok; else no "bench $what: $(cat out.txt)"; fi
+done
+want 64 'cannot be benched; known: step, probes, pass' "$sextant" bench everything
+
 # ---- a run, the same run killed and resumed ----
 want 0 '' "$sextant" train tiny.yaml -o whole -q
 if [ -s whole/run.h5 ]; then ok; else no "no run.h5"; fi
