@@ -222,9 +222,8 @@ static sx_status watch_model(session *s)
 		SX_TRY(sx_work_new(&p->work, s->ctx, m, p->S, p->T, SX_WORK_FORWARD));
 	}
 	if (!s->cfg->probe.ac_train || p->n_c == 0) goto out;
-	const sx_measure_opts only_ac = {.ac = true,
-					 .ac_gradients = true,
-					 .ac_without_h = !s->cfg->probe.ac_train_h};
+	const sx_measure_opts only_ac = {
+		.ac = true, .ac_gradients = true, .ac_without_h = !s->cfg->probe.ac_train_h};
 	SX_TRY(sx_measures_new(&p->found_train, s->ctx, &only_ac, s->cfg->train.batch, spec->L,
 			       spec->H, s->spec.T, spec->D / 2, p->n_c));
 	SX_TRY(sx_observers_new(&p->observers_train, s->ctx, spec, &only_ac, p->family, threads,
@@ -349,6 +348,8 @@ out:
 /* Where a segment cannot be read before it is closed: closes it and goes on with the next. */
 static sx_status next_segment(session *s)
 {
+	sx_map_sink_free(s->probe.sink);
+	s->probe.sink = NULL;
 	sx_status st = sx_run_close(&s->run, SX_RUN_RUNNING);
 	return st == SX_OK ? open_segment(s) : st;
 }

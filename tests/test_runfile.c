@@ -268,6 +268,7 @@ static void define_all(struct fixture *f, sx_run **out, const char *path, bool l
 {
 	sx_run *run;
 	const char *words[] = {"a", "bcd"};
+	const double reals[] = {0, 0.5, 1};
 	ok(f, sx_run_create(&run, &f->ctx, path, live));
 	for (int pass = 0; pass < 2; pass++)
 		for (int i = 0; i < SX_RUN_COUNT; i++) {
@@ -280,6 +281,8 @@ static void define_all(struct fixture *f, sx_run **out, const char *path, bool l
 					ok(f, sx_run_grow(run, id, 1));
 				else if (row->type == SX_DISK_STR)
 					ok(f, sx_run_axis(run, id, 2, words));
+				else if (row->type == SX_DISK_F64)
+					ok(f, sx_run_axis(run, id, 3, reals));
 				else if (strcmp(name, "entry") != 0)
 					ok(f, sx_run_axis_index(run, id, 3));
 			} else if (pass == 1 && strcmp(name, row->dims) != 0) {
