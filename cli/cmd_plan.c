@@ -215,7 +215,9 @@ static void plan_work(plan *p, const sx_config *cfg, const sx_measure_opts *o, s
 	int64_t S = sx_cost_probe_sequences(cfg), T = sx_cost_probe_length(cfg, s);
 	int64_t n_c = (int64_t)cfg->probe.ac.n, updates = sx_run_updates(cfg);
 	int64_t drop = cfg->train.drop_at, batch = cfg->train.batch;
-	const sx_measure_opts only_ac = {.ac = true, .ac_gradients = true};
+	const sx_measure_opts only_ac = {.ac = true,
+					 .ac_gradients = true,
+					 .ac_without_h = !cfg->probe.ac_train_h};
 	double step = (double)batch * sum_of(sx_cost_train(s, s->T));
 	double probe = sum_of(sx_cost_forward(s, T, false)) + sx_cost_observers(s, T, o, n_c);
 	p->per_token = per_token(sx_cost_train(s, s->T), s->T);
@@ -300,8 +302,8 @@ static sx_status measure(plan *p, sx_ctx *ctx, const sx_config *cfg)
 	sx_bench *b = NULL;
 	double warm, lo, hi, sum = 0;
 	SX_TRY(sx_bench_new(&b, ctx, &p->spec, cfg->train.batch, cfg->train.accumulate));
-	SX_TRY(sx_bench_step(&warm, ctx, b));
-	for (int i = 0; i < 3; i++) SX_TRY(sx_bench_step(&p->step[i], ctx, b));
+	SX_TRY(sx_bench_step(&warm, ctx, b, NULL, 0));
+	for (int i = 0; i < 3; i++) SX_TRY(sx_bench_step(&p->step[i], ctx, b, NULL, 0));
 	lo = hi = p->step[0];
 	for (int i = 0; i < 3; i++) {
 		lo = p->step[i] < lo ? p->step[i] : lo;

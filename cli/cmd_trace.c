@@ -18,23 +18,24 @@ typedef struct {
 	sx_common common;
 	sx_input_words in;
 	const char *model, *out, *maps;
-	bool logits, grad, maps_f32;
+	bool logits, grad, batch, maps_f32;
 	int64_t memory; /* bytes; 0 = what is available */
 	int n;
 	char **overrides;
 } arguments;
 
-enum { KEY_MAPS = 0x100, KEY_MAPS_TYPE, KEY_LOGITS, KEY_GRAD, KEY_MEMORY };
+enum { KEY_MAPS = 0x100, KEY_MAPS_TYPE, KEY_LOGITS, KEY_GRAD, KEY_BATCH, KEY_MEMORY };
 
 /* clang-format off */
 static const struct argp_option options[] = {
 	{"text", SX_KEY_TEXT, "FILE", 0, "trace this text (default: held-out sequences of the data MODEL was trained on)", 1},
-	SX_ARG_TOKENS, SX_ARG_PROMPT,
+	SX_ARG_WORDS, SX_ARG_TOKENS, SX_ARG_PROMPT,
 	{"output", 'o', "FILE.h5", 0, "the run file to write", 1},
 	{"length", SX_KEY_LENGTH, "N", 0, "sequences of N tokens (default: one sequence of all of the input; without one, the trained length)", 2},
 	{"sequences", SX_KEY_SEQUENCES, "K", 0, "take the first K of the input (default: all), or K held-out ones of each kind (default: 8)", 2},
 	SX_ARG_KINDS, SX_ARG_BOS, SX_ARG_NO_BOS, SX_ARG_TOKENIZER,
 	{"ac", SX_KEY_AC, "LIST", 0, "families of A_c (default: diagonal,previous)", 3},
+	{"batch-grad", KEY_BATCH, NULL, 0, "also the gradient of the mean of A_c over the sequences, by W_Q and W_K", 3},
 	{"maps", KEY_MAPS, "HEADS", 0, "keep the attention maps of these heads, e.g. L2-4/H*", 3},
 	{"maps-type", KEY_MAPS_TYPE, "f16|f32", 0, "their number format in the file (default: f16)", 3},
 	{"logits", KEY_LOGITS, NULL, 0, "keep the logits", 3},
@@ -69,6 +70,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_LOGITS:
 		a->logits = true;
+		return 0;
+	case KEY_BATCH:
+		a->batch = true;
 		return 0;
 	case KEY_GRAD:
 		a->grad = true;
@@ -151,7 +155,8 @@ static sx_status read_input(job *j)
 				       .ac = true,
 				       .ac_gradients = true,
 				       .spread = true,
-				       .grad = a->grad};
+				       .grad = a->grad,
+				       .ac_batch = a->batch};
 	SX_TRY(sx_families_parse(j->family, &j->n_c, j->ctx, a->in.ac));
 	SX_TRY(sx_source_open(&j->src, j->ctx, a->model, a->in.tokenizer, a->n, a->overrides,
 			      NULL));

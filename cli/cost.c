@@ -48,6 +48,7 @@ double sx_cost_observers(const sx_spec *s, int64_t T, const sx_measure_opts *o, 
 {
 	double pairs = (double)sx_cost_pairs(T, s->pos.window), D = s->D, C = s->C, head = 0;
 	double into_h = s->qk_norm == SX_QK_NORM_FULL ? 2.0 * (s->H + s->Hkv) * D * C : 4 * D * C;
+	if (o->ac_without_h) into_h = 0;
 	if (o->rope) head += 2 * D * pairs;
 	double family = 4 * D * pairs + (4 * D * C + into_h) * (double)T;
 	if (o->ac && o->ac_gradients) head += (double)n_c * family;
@@ -307,14 +308,14 @@ static int64_t dataset_bytes(sx_run_id id, const sx_file_axes *a)
 	}
 }
 
-/* What `bounds` or `eval` alone stores, and the losses where there are none. */
+/* What `bounds`, `eval` or `trace --batch-grad` alone stores, and the losses where there are none. */
 static bool is_absent(sx_run_id id, const sx_file_axes *a)
 {
 	static const sx_run_id later[] = {
-		SX_RUN_AC_VALUE_BOUND,      SX_RUN_AC_GRAD_BOUND,    SX_RUN_AC_VALUE_BOUND_PAPER,
-		SX_RUN_AC_GRAD_BOUND_PAPER, SX_RUN_AC_OSC_SPREAD_H,  SX_RUN_AC_WQ_NORM,
-		SX_RUN_AC_WK_NORM,          SX_RUN_EVAL_NLL_SE,      SX_RUN_EVAL_TEXT_NLL,
-		SX_RUN_EVAL_QUERY_HITS,     SX_RUN_EVAL_QUERY_TRIALS};
+		SX_RUN_AC_VALUE_BOUND,      SX_RUN_AC_GRAD_BOUND,      SX_RUN_AC_VALUE_BOUND_PAPER,
+		SX_RUN_AC_GRAD_BOUND_PAPER, SX_RUN_AC_OSC_SPREAD_H,    SX_RUN_AC_WQ_NORM,
+		SX_RUN_AC_WK_NORM,          SX_RUN_AC_BATCH_GRAD_NORM, SX_RUN_EVAL_NLL_SE,
+		SX_RUN_EVAL_TEXT_NLL,       SX_RUN_EVAL_QUERY_HITS,    SX_RUN_EVAL_QUERY_TRIALS};
 	for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
 		if (later[i] == id) return true;
 	return !a->losses && (id == SX_RUN_EVAL_NLL || id == SX_RUN_EVAL_NLL_LAST);

@@ -14,6 +14,8 @@ typedef struct {
 	const sx_tensors *tensors; /* NULL: random weights from seed and init (sx_init)     */
 	uint64_t seed;
 	int init;
+	const double *mix; /* t: embeddings become (1-t) mean + t e, mean over the vocabulary; NULL:
+		              as they are                                                  */
 	int64_t S, T;
 	const int32_t *tokens; /* (S,T)                                                 */
 	const int32_t *target; /* (S,T), -1 = none                                      */

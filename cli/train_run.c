@@ -214,7 +214,9 @@ static sx_status watch_model(session *s)
 		SX_TRY(sx_work_new(&p->work, s->ctx, m, p->S, p->T, SX_WORK_FORWARD));
 	}
 	if (!s->cfg->probe.ac_train || p->n_c == 0) goto out;
-	const sx_measure_opts only_ac = {.ac = true, .ac_gradients = true};
+	const sx_measure_opts only_ac = {.ac = true,
+					 .ac_gradients = true,
+					 .ac_without_h = !s->cfg->probe.ac_train_h};
 	SX_TRY(sx_measures_new(&p->found_train, s->ctx, &only_ac, s->cfg->train.batch, spec->L,
 			       spec->H, s->spec.T, spec->D / 2, p->n_c));
 	SX_TRY(sx_observers_new(&p->observers_train, s->ctx, spec, &only_ac, p->family, threads,

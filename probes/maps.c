@@ -30,10 +30,10 @@ static sx_status on_tile(void *self, const sx_tile *t)
 	return SX_OK;
 }
 
-static sx_status on_layer_end(void *self, int layer)
+static sx_status on_layer_end(void *self, const sx_layer *layer)
 {
 	const maps *o = self;
-	return o->base.sink ? sx_map_sink_layer(o->base.sink, layer, o->base.seq0) : SX_OK;
+	return o->base.sink ? sx_map_sink_layer(o->base.sink, layer->layer, o->base.seq0) : SX_OK;
 }
 
 static void start(sx_probe *probe, const sx_observer_base *base)

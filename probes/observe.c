@@ -24,6 +24,7 @@ sx_status sx_observers_new(sx_observers **out, sx_ctx *ctx, const sx_spec *spec,
 				 .family = family,
 				 .query_row = opts->query_row,
 				 .gradients = opts->ac_gradients,
+				 .without_h = opts->ac_without_h,
 				 .threads = threads};
 	if (!o) return sx_fail(ctx, SX_ENOMEM, "no memory for observers");
 	for (int k = 0; k < N_KINDS; k++) {

@@ -32,7 +32,7 @@ typedef struct {
 	const sx_family *family;
 	sx_map_sink *sink;
 	const uint8_t *query_row;
-	bool gradients;
+	bool gradients, without_h;
 	int threads;
 	int64_t seq0;
 } sx_observer_base;
@@ -46,11 +46,6 @@ typedef struct {
 } sx_observer_kind;
 extern const sx_observer_kind sx_observe_stats, sx_observe_rope, sx_observe_ac, sx_observe_maps,
 	sx_observe_spread, sx_observe_bounds, sx_observe_grad;
-
-/* Proposition 3.2 (4) of a constant sequence, seq of the measures: the rows of x (T,C), the residual
- * stream that leaves a layer, are equal. The observer does this between layers, the pass after the
- * last one. Nothing where the sequence is not constant. */
-void sx_bounds_output(sx_measures *m, int64_t seq, int layer, const sx_real *x, int64_t C);
 
 /* Place of (sequence, layer, head) in an array of (S,L,H). */
 static inline int64_t sx_measure_at(const sx_observer_base *b, const sx_head *h)

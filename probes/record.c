@@ -175,6 +175,7 @@ static sx_status define_ac(sx_run *run, const sx_record_axes *a)
 	for (size_t i = 0; i < sizeof data / sizeof data[0]; i++)
 		SX_TRY(sx_run_define(run, data[i]));
 	if (a->measure->spread) SX_TRY(sx_run_define(run, SX_RUN_AC_PREFIX_SPREAD));
+	if (a->measure->ac_batch) SX_TRY(sx_run_define(run, SX_RUN_AC_BATCH_GRAD_NORM));
 out:
 	return st;
 }
@@ -421,6 +422,9 @@ static sx_status put_ac(sx_run *run, const sx_measures *m, int64_t step, int pha
 	if (m->prefix_spread)
 		SX_TRY(sx_run_put(run, SX_RUN_AC_PREFIX_SPREAD, rec,
 				  (const double *)m->prefix_spread));
+	if (m->ac_batch_grad)
+		SX_TRY(sx_run_put(run, SX_RUN_AC_BATCH_GRAD_NORM, rec,
+				  (const double *)m->ac_batch_grad));
 	if (m->value_bound) SX_TRY(put_ac_bounds(run, m, rec));
 	SX_TRY(put_step(run, SX_RUN_AC_STEP, SX_RUN_AC_PHASE, rec, step, phase));
 	SX_TRY(sx_run_flush(run, SX_RUN_AC_STEP));

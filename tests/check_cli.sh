@@ -35,6 +35,15 @@ probe: {every: 4, around_drop: {within: 2, every: 1}, maps: {every: 8}}
 eval: {every: 0}
 Y
 
+# ---- speed: that it can be measured ----
+small="--layers 1 --width 16 --heads 2 --ffn 32 --vocab 32 --context 16 --batch 2 --threads 1"
+for what in probes pass; do
+	# shellcheck disable=SC2086 # options
+	want 0 '' "$sextant" bench $what $small --pairs 3 --json -q
+	if grep -q '"overhead_upper95": -\?[0-9]' out.txt; then ok; else no "bench $what: $(cat out.txt)"; fi
+done
+want 64 'cannot be benched; known: step, probes, pass' "$sextant" bench everything
+
 # ---- a run, the same run killed and resumed ----
 want 0 '' "$sextant" train tiny.yaml -o whole -q
 if [ -s whole/run.h5 ]; then ok; else no "no run.h5"; fi
@@ -127,6 +136,17 @@ want 0 '' "$sextant" bounds whole -o b.h5 -q
 same a.txt b.txt
 want 0 '' "$sextant" bounds tiny.yaml --precision f32 --json pos.method=rope
 want 65 'no /bounds' "$sextant" bounds t.h5
+want 0 '' "$sextant" bounds tiny.yaml --mix 1,0.01,0.001 -o m.h5 -q
+"$sextant" bounds m.h5 >b.txt
+"$sextant" bounds tiny.yaml --mix 1,0.01,0.001 >a.txt 2>err.txt
+same a.txt b.txt
+want 64 'above 0' "$sextant" bounds tiny.yaml --mix 1,0
+want 0 '' "$sextant" figure mix m.h5 -o m.svg
+sed '/^model:/s/}/, vocab: 4000}/' tiny.yaml >words.yaml
+want 0 '' "$sextant" trace words.yaml --words "$here/../README.md" --length 8 --sequences 2 --batch-grad -o t.h5 -q
+want 65 'different words' "$sextant" trace tiny.yaml --words "$here/../README.md" -o t2.h5
+want 64 'weights of its own' "$sextant" trace whole --words "$here/../README.md" -o t2.h5
+want 65 '24' "$sextant" figure figure4 t.h5 t.h5 -o f.svg
 want 0 '' "$sextant" trace tiny.yaml --prompt 'hello there' -o random.h5 -q pos.method=yarn pos.factor=2
 want 0 '' "$sextant" eval ppl whole --lengths 32,64 --windows 4
 want 0 '' "$sextant" eval niah whole --lengths 32 --trials 8 --kinds single
