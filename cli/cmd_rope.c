@@ -1,5 +1,6 @@
 /* sextant rope: which frequencies the heads use, what a scaling method would do to them; and the
  * frequencies of a method without any model. */
+#include "analysis/heads.h"
 #include "analysis/rope.h"
 #include "cli/cmd.h"
 #include "cli/config.h"
@@ -19,10 +20,10 @@ static const char doc[] =
 	"each head. With `table`: frequencies, gamma and attention factor of a method, without a "
 	"model; it takes pos.* and pos.head_dim."
 	"\v"
-	"A groups file has lines \"LAYER HEAD NAME\". Heads named positional are compared with "
-	"those "
-	"named semantic, or with all others where none is. Heads that it does not name are "
-	"positional if their |A_c| reaches the threshold, and other if not.\n\n"
+	"Positional heads are compared with semantic and mixed ones, by the classes of `sextant "
+	"heads`; with --threshold, or without statistics in the file, those whose |A_c| reaches "
+	"it with all others. A groups file has lines \"LAYER HEAD NAME\" and goes before "
+	"either.\n\n"
 	"Examples:\n"
 	"  sextant rope runs/demo --step 963\n"
 	"  sextant rope table pos.method=yarn pos.head_dim=64 pos.theta=10000 "
@@ -36,7 +37,7 @@ static const struct argp_option options[] = {
 	{"phase", KEY_PHASE, "P", 0, "pretrain or recalibration: at the drop two records share a step (default: the later one)", 0},
 	{"factor", KEY_FACTOR, "S", 0, "context extension for the scaling methods (default: 4)", 0},
 	{"groups", KEY_GROUPS, "FILE", 0, "names of heads, for the comparison", 0},
-	{"threshold", KEY_THRESHOLD, "A", 0, "least |A_c| (previous or diagonal) of a positional head (default: 0.25)", 0},
+	{"threshold", KEY_THRESHOLD, "A", 0, "least |A_c| (previous or diagonal) of a positional head, in place of its class (0.25 where there is none)", 0},
 	{"kinds", KEY_KINDS, "LIST", 0, "sequences to use: text,repeated,retrieval,constant (default: all but constant)", 0},
 	{"pairs", KEY_PAIRS, NULL, 0, "print every head's pairs instead, separated by tabs", 0},
 	{0}};
@@ -267,26 +268,54 @@ static sx_status read_names(sx_rope_print *p, sx_ctx *ctx, const char *path)
 	return st;
 }
 
-static sx_status make_groups(sx_rope_print *p, sx_ctx *ctx, const char *path)
+/* The names by `heads`, where the file has its statistics at this record; else by |A_c|. */
+static sx_status name_heads(sx_rope_print *p, sx_ctx *ctx, sx_run_file *f)
 {
+	sx_status st = SX_OK;
+	sx_heads *h = NULL;
+	const sx_heads_opts o = {.kinds = 0, .seed = 1};
+	int64_t n = p->use.layers * p->use.heads, record = -1;
+	if (isnan(p->threshold) && sx_run_has(f, SX_RUN_STATS_OFFSET_PROFILE)) {
+		st = sx_heads_read(&h, ctx, f, &o);
+		if (st == SX_OK) record = sx_heads_find(h, p->use.step, p->use.phase);
+		if (st == SX_ENOINPUT) st = SX_OK; /* no sequences of text */
+		if (st != SX_OK) return st;
+	}
+	p->by_class = record >= 0 && h->layers == p->use.layers && h->heads == p->use.heads;
+	if (isnan(p->threshold)) p->threshold = 0.25;
+	for (int64_t i = 0; i < n; i++)
+		snprintf(p->name[i], SX_ROPE_NAME, "%s",
+			 p->by_class ? sx_head_class_name(h->score[record * n + i].cls)
+			 : sx_rope_largest_ac(&p->heads[i]) >= p->threshold ? "positional"
+									    : "other");
+	sx_heads_free(h);
+	return SX_OK;
+}
+
+static sx_status make_groups(sx_rope_print *p, sx_ctx *ctx, sx_run_file *f, const char *path)
+{
+	sx_status st = SX_OK;
 	int64_t n = p->use.layers * p->use.heads;
 	bool semantic = false;
 	p->name = sx_calloc((size_t)n, sizeof *p->name);
 	p->group = sx_calloc((size_t)n, sizeof *p->group);
 	if (!p->name || !p->group) return sx_fail(ctx, SX_ENOMEM, "no memory for the groups");
+	SX_TRY(name_heads(p, ctx, f));
+	SX_TRY(read_names(p, ctx, path));
 	for (int64_t i = 0; i < n; i++)
-		snprintf(p->name[i], SX_ROPE_NAME, "%s",
-			 sx_rope_largest_ac(&p->heads[i]) >= p->threshold ? "positional" : "other");
-	sx_status st = read_names(p, ctx, path);
-	for (int64_t i = 0; i < n; i++) semantic = semantic || strcmp(p->name[i], "semantic") == 0;
+		semantic = semantic || strcmp(p->name[i], "semantic") == 0 ||
+			   strcmp(p->name[i], "mixed") == 0;
 	for (int64_t i = 0; i < n; i++) {
+		bool other =
+			strcmp(p->name[i], "semantic") != 0 && strcmp(p->name[i], "mixed") != 0;
 		p->group[i] = SX_ROPE_B;
 		if (strcmp(p->name[i], "positional") == 0)
 			p->group[i] = SX_ROPE_A;
-		else if (semantic && strcmp(p->name[i], "semantic") != 0)
+		else if (semantic && other)
 			p->group[i] = SX_ROPE_NEITHER;
 	}
-	p->against = semantic ? "semantic" : "other";
+	p->against = semantic ? "semantic or mixed" : "other";
+out:
 	return st;
 }
 
@@ -324,7 +353,7 @@ static sx_status of_file(sx_ctx *ctx, const struct args *a)
 				   .n_method = p.n_method,
 				   .seed = 1};
 	SX_TRY(sx_rope_heads(&p.heads, ctx, &p.use, &setting));
-	SX_TRY(make_groups(&p, ctx, a->groups));
+	SX_TRY(make_groups(&p, ctx, f, a->groups));
 	SX_TRY(sx_rope_contrast_make(&p.contrast, ctx, &p.use, p.heads, p.group));
 	if (a->common.json)
 		st = sx_rope_print_json(ctx, &p);
@@ -344,7 +373,7 @@ static sx_status run(sx_ctx *ctx, int argc, char **argv)
 			 .step = -1,
 			 .phase = -1,
 			 .factor = 4,
-			 .threshold = 0.25,
+			 .threshold = (double)NAN,
 			 .kinds = 7};
 	sx_status st = sx_parse_args(ctx, &argp, argc, argv, &a);
 	if (st != SX_OK) return st;

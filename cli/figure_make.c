@@ -169,6 +169,16 @@ static sx_status make_plane(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a)
 	return st;
 }
 
+static sx_status make_drop(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a)
+{
+	sx_input *in = NULL;
+	sx_status st = open_all(&in, ctx, a, read_stats);
+	if (st != SX_OK) return st;
+	st = sx_make_drop(out, ctx, a, in);
+	inputs_free(in, a->n_input);
+	return st;
+}
+
 /* ---- frequencies ---- */
 
 static const struct {
@@ -297,6 +307,8 @@ const sx_figure_row sx_figure_rows[] = {
 	 make_maps, 1, 1, ONE_FILE, false},
 	{"offsets", "attention weight at each distance, a panel per head; before and after the drop of a run (--heads)",
 	 make_offsets, 1, 1, ONE_FILE, false},
+	{"drop", "every head before the drop, right after it and at the end: A_c, and retrieval mass where it was measured",
+	 make_drop, 1, 1, "one run folder with a drop", false},
 	{"plane", "each head by its positional and its content share, by class; of a run with a drop its path through it",
 	 make_plane, 1, 0, A_FILE, false},
 	{"frequencies", "what each head does with each rotary frequency (--of logit_var|logit_share|q_norm|k_norm)",
@@ -305,6 +317,10 @@ const sx_figure_row sx_figure_rows[] = {
 	 sx_make_gamma, 0, 0, "settings", false},
 	{"bounds", "the theory's inequalities: left side against bound, and their ratio by layer (--of I9,I10,I11)",
 	 make_bounds, 1, 0, "files of sextant bounds -o", false},
+	{"mix", "A_c and its gradients against the spread of the tokens, with the power they follow it by (--of diagonal)",
+	 sx_make_mix, 1, 0, "files of sextant bounds --mix -o", false},
+	{"figure4", "the paper's figure 4 beside its printed curves, by the protocol that is nearest (--of nearest|shape)",
+	 sx_make_figure4, 2, 0, "traces of the paper's model with and without rotation", false},
 	{"context", "perplexity and retrieval by context length, of each method at its chosen temperature (--of all: at every one)",
 	 make_context, 1, 0, "files of sextant eval -o, or runs", false},
 	{"lines", "a CSV of your own: x (the first column or --x), series, bands NAME_lo and NAME_hi (--log x|y)",

@@ -161,6 +161,12 @@ static sx_status pictures(sx_report_job *j)
 	for (int i = 0; i < n && !k; i++)
 		if (!j->item[all[i]].drops && !j->item[all[i]].nope) pair[k++] = all[i];
 	pair[k++] = one;
+	SX_TRY(sx_report_draw(j, "drop", "drop",
+			      "Every head before the drop, right after it on the same weights, and "
+			      "at the end of recalibration, with 95 % bootstrap intervals over the "
+			      "probe sequences: A_c on text; retrieval mass, where the language "
+			      "asks for a value, the weight on its earlier places.",
+			      &one, 1, NULL));
 	SX_TRY(sx_report_draw(j, "ac", "ac",
 			      "A_c of every head over training, a panel per layer, on the probe "
 			      "batch's text; the drop is marked and has two points, before it and "

@@ -195,7 +195,8 @@ sx_status sx_report_heads(sx_report_job *j)
 			"path through the drop: before it, right after it, at the end "
 			"of recalibration. Bars: 95 % bootstrap intervals over "
 			"sequences.",
-			run, first, NULL));
+			run, first,
+			&(sx_report_figure_words){.style = "icml", .step = -1, .sequence = -1}));
 	}
 	if (n) {
 		sx_report_say(j, "*Heads*%s.",

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+SX_PRINTF(1, 0)
 static char *print(const char *fmt, va_list args)
 {
 	va_list again;
@@ -133,7 +134,8 @@ sx_status sx_report_draw(sx_report_job *j, const char *figure, const char *name,
 		.step = words ? words->step : -1,
 		.sequence = words ? words->sequence : -1,
 		.heads = words ? words->heads : NULL,
-		.of = words ? words->of : NULL};
+		.of = words ? words->of : NULL,
+		.scale = SX_FIG_SCALE_SQRT};
 	SX_TRY(row->make(&f, j->ctx, &a));
 	sx_report_figure(j->report, f, name, caption);
 out:

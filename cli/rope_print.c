@@ -104,7 +104,8 @@ static json_t *contrast_json(const sx_rope_print *p)
 	}
 	return json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:{s:I, s:o, s:o}, s:o}", "a",
 			 "positional", "b", p->against, "n_a", (json_int_t)c->n_a, "n_b",
-			 (json_int_t)c->n_b, "threshold", sx_json_number(p->threshold), "centre",
+			 (json_int_t)c->n_b, "threshold",
+			 p->by_class ? json_null() : sx_json_number(p->threshold), "centre",
 			 rank_test_json(&c->centre), "least_p_holm", sx_json_number(c->least_holm),
 			 "spearman_ac_centre", "n", (json_int_t)c->ac_centre.n, "rho",
 			 sx_json_number(c->ac_centre.rho), "p", sx_json_number(c->ac_centre.p),
@@ -320,8 +321,11 @@ static sx_status print_contrast(sx_ctx *ctx, const sx_rope_print *p)
 	const sx_rope_contrast *c = &p->contrast;
 	printf("\nPositional heads against the %s heads: %lld and %lld", p->against,
 	       (long long)c->n_a, (long long)c->n_b);
-	printf(" (positional: |A_c| >= %g%s%s)\n", p->threshold, p->groups ? ", then " : "",
-	       p->groups ? p->groups : "");
+	if (p->by_class)
+		printf(" (by class%s%s)\n", p->groups ? ", then " : "", p->groups ? p->groups : "");
+	else
+		printf(" (positional: |A_c| >= %g%s%s)\n", p->threshold, p->groups ? ", then " : "",
+		       p->groups ? p->groups : "");
 	if (c->n_a == 0 || c->n_b == 0) {
 		printf("One group is empty: nothing to compare. --threshold and --groups change "
 		       "the groups.\n");

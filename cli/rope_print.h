@@ -14,6 +14,7 @@ typedef struct {
 	int head_dim;
 	int64_t trained_length;
 	double logit_scale, factor, threshold;
+	bool by_class;   /* the groups are the classes of heads, not |A_c| >= threshold           */
 	sx_pos_opts pos; /* theta, beta and the ramp of the model                            */
 	sx_pos_plan plan[SX_ROPE_PRINT_METHODS];
 	sx_rope_method method[SX_ROPE_PRINT_METHODS];

@@ -27,7 +27,7 @@ void sx_functional_start(sx_functional *f, const sx_spec *s, int64_t T, bool gra
 	f->wide = s->qk_norm == SX_QK_NORM_FULL ? f->dh + T * s->C : NULL;
 }
 
-/* sum_j p_j c_j, in double over fixed lanes. */
+/* Over fixed lanes. */
 SX_VECTOR
 static double weigh_row(const sx_real *p, const double *c, int64_t n)
 {
@@ -38,6 +38,11 @@ static double weigh_row(const sx_real *p, const double *c, int64_t n)
 	for (int l = 0; j + l < n; l++) lane[l] += (double)p[j + l] * c[j + l];
 	for (int l = 0; l < SX_LANES; l++) sum += lane[l];
 	return sum;
+}
+
+double sx_functional_mean(const sx_real *p, const double *c, int64_t n)
+{
+	return weigh_row(p, c, n);
 }
 
 SX_VECTOR

@@ -98,8 +98,8 @@ sx_status sx_language_probe(int32_t *tokens, int32_t *targets, uint8_t *cls, sx_
 
 /* The same, and query_row (T), if not NULL: 1 where the target is a value that can be retrieved. */
 sx_status sx_language_probe_rows(int32_t *tokens, int32_t *targets, uint8_t *query_row, sx_ctx *ctx,
-				 const sx_language *l, sx_probe_kind kind, int64_t T,
-				 uint64_t seed, uint64_t index) SX_NODISCARD;
+				 const sx_language *l, sx_probe_kind kind, int64_t T, uint64_t seed,
+				 uint64_t index) SX_NODISCARD;
 
 /* ---- evaluation problems ----
  * Held-out filler with facts at random places (all arrangements equally likely), the query last.

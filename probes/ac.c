@@ -18,6 +18,8 @@ typedef struct {
 	sx_observer_base base;
 	accumulator *acc;
 	int64_t reals; /* of one family's arrays */
+	sx_real *
+		sum; /* (L,H,n_c) times dW_Q and dW_K, over the sequences so far; NULL: not asked */
 } ac;
 
 /* Rows of a tile are known from the first tile only: the engine chooses its height. */
@@ -149,6 +151,27 @@ static sx_status on_tile(void *self, const sx_tile *t)
 	return SX_OK;
 }
 
+/* Adds dw (n) to sum; the norm of the mean of `count` of them. */
+static double add_to_mean(sx_real *sum, const sx_real *dw, int64_t n, int64_t count)
+{
+	double squares = 0;
+	for (int64_t i = 0; i < n; i++) {
+		sum[i] += dw[i];
+		squares += (double)sum[i] * (double)sum[i];
+	}
+	return sqrt(squares) / (double)count;
+}
+
+static void add_to_batch(ac *o, const sx_head *h, int64_t c, const sx_functional *f)
+{
+	sx_measures *m = o->base.into;
+	int64_t n = (int64_t)h->spec->D * h->spec->C, count = o->base.seq0 + h->seq + 1,
+		at = (h->layer * m->H + h->head) * m->n_c + c;
+	double *norm = m->ac_batch_grad + at * m->n_wrt;
+	norm[SX_WRT_WQ] = add_to_mean(o->sum + 2 * at * n, f->dwq, n, count);
+	norm[SX_WRT_WK] = add_to_mean(o->sum + (2 * at + 1) * n, f->dwk, n, count);
+}
+
 static sx_status on_head(void *self, const sx_head *h)
 {
 	ac *o = self;
@@ -162,6 +185,7 @@ static sx_status on_head(void *self, const sx_head *h)
 		m->ac_value[at * n_c + k] = a->f[k].value;
 		memcpy(m->ac_grad + (at * n_c + k) * m->n_wrt, a->f[k].norm,
 		       (size_t)m->n_wrt * sizeof *m->ac_grad);
+		if (o->sum) add_to_batch(o, h, k, &a->f[k]);
 	}
 	return SX_OK;
 }
@@ -177,6 +201,7 @@ static void stop(void *self)
 		free(o->acc[i].g);
 	}
 	free(o->acc);
+	free(o->sum);
 	free(o);
 }
 
@@ -190,6 +215,12 @@ static void start(sx_probe *probe, const sx_observer_base *base)
 		o->reals = base->gradients ? sx_functional_reals(base->spec, base->into->T) : 0;
 		o->acc = sx_calloc((size_t)base->threads, sizeof *o->acc);
 		ok = o->acc != NULL;
+	}
+	if (ok && base->gradients && base->into->ac_batch_grad) {
+		const sx_spec *s = base->spec;
+		o->sum = sx_calloc((size_t)(s->L * s->H * n_c * 2) * (size_t)s->D,
+				   (size_t)s->C * sizeof *o->sum);
+		ok = o->sum != NULL;
 	}
 	for (int i = 0; ok && i < base->threads; i++) {
 		o->acc[i].f = sx_calloc((size_t)n_c, sizeof *o->acc[i].f);

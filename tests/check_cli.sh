@@ -136,6 +136,17 @@ want 0 '' "$sextant" bounds whole -o b.h5 -q
 same a.txt b.txt
 want 0 '' "$sextant" bounds tiny.yaml --precision f32 --json pos.method=rope
 want 65 'no /bounds' "$sextant" bounds t.h5
+want 0 '' "$sextant" bounds tiny.yaml --mix 1,0.01,0.001 -o m.h5 -q
+"$sextant" bounds m.h5 >b.txt
+"$sextant" bounds tiny.yaml --mix 1,0.01,0.001 >a.txt 2>err.txt
+same a.txt b.txt
+want 64 'above 0' "$sextant" bounds tiny.yaml --mix 1,0
+want 0 '' "$sextant" figure mix m.h5 -o m.svg
+sed '/^model:/s/}/, vocab: 4000}/' tiny.yaml >words.yaml
+want 0 '' "$sextant" trace words.yaml --words "$here/../README.md" --length 8 --sequences 2 --batch-grad -o t.h5 -q
+want 65 'different words' "$sextant" trace tiny.yaml --words "$here/../README.md" -o t2.h5
+want 64 'weights of its own' "$sextant" trace whole --words "$here/../README.md" -o t2.h5
+want 65 '24' "$sextant" figure figure4 t.h5 t.h5 -o f.svg
 want 0 '' "$sextant" trace tiny.yaml --prompt 'hello there' -o random.h5 -q pos.method=yarn pos.factor=2
 want 0 '' "$sextant" eval ppl whole --lengths 32,64 --windows 4
 want 0 '' "$sextant" eval niah whole --lengths 32 --trials 8 --kinds single
@@ -155,6 +166,9 @@ want 65 'groups.txt, line 1' "$sextant" rope whole --groups groups.txt
 want 0 '' "$sextant" rope table pos.method=yarn pos.head_dim=64 pos.train_length=2048 pos.factor=4
 want 78 'pos.head_dim' "$sextant" rope table pos.head_dim=7 pos.train_length=2048
 want 0 '' "$sextant" plan tiny.yaml
+want 0 '' "$sextant" top --once whole
+if grep -q '^ended' out.txt && ! grep -q "$(printf '\033')" out.txt; then ok; else no "top of a run that ended: $(cat out.txt)"; fi
+want 66 'no run folder' "$sextant" top empty-or-not
 want 0 '' "$sextant" config show tiny.yaml train.lr=1e-3
 want 0 '' "$sextant" tokenize text.txt
 
@@ -195,7 +209,20 @@ mkdir empty
 want 66 'text|corpus' "$sextant" train tiny.yaml -o bad -q 'data.text=[empty]'
 gone bad
 want 64 'unknown|no verb|did you mean' "$sextant" trian
-want 64 'report' "$sextant" report whole
+want 64 'export' "$sextant" export whole
+# ---- a report: a folder that is replaced only if it is one ----
+want 0 'report.html' "$sextant" report whole branch again --label RoPE,DroPE,DroPE -o page
+for f in report.html report.ipynb analysis.h5 manifest.json figures/loss.pdf figures/ac.svg tables/drop.csv tables/heads.tex; do
+	if [ -s page/$f ]; then ok; else no "the report has no $f"; fi
+done
+cp -r page first
+want 0 '' "$sextant" report whole branch again --label RoPE,DroPE,DroPE -o page
+if diff -r page first >err.txt; then ok; else no "the same report twice: $(cat err.txt)"; fi
+want 73 'whole' "$sextant" report again -o whole
+want 64 'what to report on' "$sextant" report
+want 66 'nothing' "$sextant" report nothing -o page
+want 66 'study.json' "$sextant" report --work whole -o page
+same page/report.html first/report.html
 # ---- heads: every record of a run, one step, JSON ----
 want 0 '' "$sextant" heads whole
 if grep -q 'Changes of class' out.txt; then ok; else no "heads of a run tell no changes"; fi
@@ -218,6 +245,11 @@ if [ "$(id -u)" != 0 ]; then
 	mkdir locked && chmod 555 locked
 	want 73 '' "$sextant" train tiny.yaml -o locked/run -q
 fi
+# what does not fit is refused before it begins
+want 78 'needs .* MiB of memory' "$sextant" trace whole --text text.txt --length 32 --memory 1K -o large.h5 -q
+gone large.h5
+gone large.h5.tmp
+want 64 'want bytes' "$sextant" trace whole --text text.txt --memory much -o large.h5
 # a full disk, by a limit on the size of a file
 want 74 'writing|written|write' bash -c "ulimit -f 16; exec \"$sextant\" train tiny.yaml -o full -q"
 gone full/run.h5

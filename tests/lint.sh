@@ -14,7 +14,7 @@ if have clang-format; then
 	esac
 fi
 if have codespell; then
-	git ls-files -co --exclude-standard | grep -vE '^(LICENSE|tests/golden/|tests/fixtures/.*\.safetensors)' |
+	git ls-files -co --exclude-standard | grep -vE '^(LICENSE|notebooks-out/.*/|tests/golden/|tests/fixtures/.*\.safetensors)' |
 		xargs codespell -L ans,ot,nd,fo,te,hist,ba,numer,parms,sur,iff,afile,clen,inout,heros,recal,trian -q 3 || bad=1
 fi
 if have shellcheck; then shellcheck scripts/*.sh tests/*.sh .ci/run || bad=1; fi
