@@ -23,7 +23,7 @@ const char *sx_reason_name(uint8_t reason)
 
 static bool is_identity(const char *name)
 {
-	return name[0] == 'E';
+	return strncmp(name, "E1", 2) == 0;
 }
 
 double sx_bounds_ratio(const sx_bounds *b, int64_t at)
@@ -87,16 +87,15 @@ static int64_t line_of(sx_bounds_line *line, int64_t *n, const char *name, bool 
 typedef struct {
 	double *ratio, *paper; /* of the evaluations                               */
 	int64_t n, n_paper;
-	int64_t reasons[256];
 } tally;
 
 static void count(sx_bounds_line *l, tally *t, const sx_bounds *b, uint8_t verdict, int64_t at)
 {
 	if (verdict == SX_VERDICT_NOT_APPLICABLE) {
+		uint8_t known = b->reason[at] < SX_REASONS ? b->reason[at] : SX_REASONS - 1;
 		l->not_applicable++;
-		t->reasons[b->reason[at]]++;
-		if (t->reasons[b->reason[at]] > t->reasons[l->reason] || l->not_applicable == 1)
-			l->reason = b->reason[at];
+		l->reasons[known]++;
+		if (l->reasons[known] > l->reasons[l->reason]) l->reason = known;
 		return;
 	}
 	if (verdict == SX_VERDICT_NONE) {
@@ -129,7 +128,6 @@ sx_status sx_bounds_summary(sx_bounds_line **out, int64_t *n, sx_ctx *ctx, const
 	for (int64_t i = 0; i < b->n; i++) of[i] = line_of(line, &lines, b->name[i], merge);
 	for (int64_t k = 0; k < lines; k++) {
 		t.n = t.n_paper = 0;
-		memset(t.reasons, 0, sizeof t.reasons);
 		for (int64_t at = 0; at < heads * b->n; at++)
 			if (of[at % b->n] == k) count(&line[k], &t, b, verdict[at], at);
 		line[k].median = median_of(t.ratio, t.n);
@@ -143,6 +141,28 @@ out:
 	free(t.ratio);
 	free(t.paper);
 	return st;
+}
+
+void sx_bounds_reasons(char *to, size_t size, const sx_bounds_line *l)
+{
+	bool told[SX_REASONS] = {false};
+	size_t used = 0;
+	to[0] = '\0';
+	for (;;) {
+		int most = -1;
+		for (int r = 0; r < SX_REASONS; r++)
+			if (!told[r] && l->reasons[r] &&
+			    (most < 0 || l->reasons[r] > l->reasons[most]))
+				most = r;
+		if (most < 0 || used >= size) return;
+		told[most] = true;
+		const char *name = sx_reason_name((uint8_t)most), *comma = used ? ", " : "";
+		int n = l->reasons[most] == l->not_applicable
+				? snprintf(to + used, size - used, "%s", name)
+				: snprintf(to + used, size - used, "%s%s %lld", comma, name,
+					   (long long)l->reasons[most]);
+		used += n > 0 ? (size_t)n : 0;
+	}
 }
 
 /* ---- from a run file ---- */

@@ -15,10 +15,11 @@ typedef enum {
 } sx_verdict;
 const char *sx_verdict_name(uint8_t v);
 /* Words of /bounds/reason, in plain English; 0 is "applicable". */
+enum { SX_REASONS = 8 }; /* of them; the last is for what is not known */
 const char *sx_reason_name(uint8_t reason);
 
 /* (S,L,H,n) each, borrowed; lhs and rhs in the worst row, NaN where not evaluated; row -1 = the whole
- * head. Names: "I9", or "I9:diagonal" with the family of c; those of identities begin with E. */
+ * head. Names: "I9", or "I9:diagonal" with the family of c; those of identities begin with E1. */
 typedef struct {
 	int64_t S, L, H, n;
 	const char *const *name; /* (n) */
@@ -37,12 +38,17 @@ double sx_bounds_ratio(const sx_bounds *b, int64_t at);
 typedef struct {
 	char name[48];
 	int64_t evaluated, violated, not_applicable, missing;
-	uint8_t reason;          /* the commonest where not applicable                      */
-	double tightest, median; /* of sx_bounds_ratio; NaN where none                      */
-	double paper;            /* median of rhs_paper / rhs; NaN where there is none      */
-	int64_t paper_broken;    /* evaluations in which the paper's own form fails         */
-	int64_t at;              /* the tightest's place in the arrays; -1 = none           */
+	uint8_t reason;              /* the commonest where not applicable                      */
+	int64_t reasons[SX_REASONS]; /* how many for each                                    */
+	double tightest, median;     /* of sx_bounds_ratio; NaN where none                      */
+	double paper;                /* median of rhs_paper / rhs; NaN where there is none      */
+	int64_t paper_broken;        /* evaluations in which the paper's own form fails         */
+	int64_t at;                  /* the tightest's place in the arrays; -1 = none           */
 } sx_bounds_line;
+
+/* "not NoPE", of several "not NoPE 12, not a constant sequence 4", the commonest first; "" where all
+ * was applicable. */
+void sx_bounds_reasons(char *to, size_t size, const sx_bounds_line *l);
 
 /* A line per name, or per name before the colon where `merge`, in the order of the names. *out is the
  * caller's. SX_ENOMEM. */

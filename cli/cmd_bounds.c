@@ -1,5 +1,6 @@
 /* The theory checked on a model: every inequality and identity, left side, right side, verdict. */
 #include "analysis/bounds.h"
+#include "cli/bounds_mix.h"
 #include "cli/cmd.h"
 #include "cli/out.h"
 #include "cli/provenance.h"
@@ -18,23 +19,24 @@ extern const sx_cmd sx_cmd_bounds;
 typedef struct {
 	sx_common common;
 	sx_input_words in;
-	const char *model, *out;
+	const char *model, *out, *mix;
 	bool families;
 	int n;
 	char **overrides;
 } arguments;
 
-enum { KEY_FAMILIES = 0x100 };
+enum { KEY_FAMILIES = 0x100, KEY_MIX };
 
 /* clang-format off */
 static const struct argp_option options[] = {
 	{"text", SX_KEY_TEXT, "FILE", 0, "check on this text (default: held-out text of a run and a constant sequence)", 1},
-	SX_ARG_TOKENS, SX_ARG_PROMPT,
+	SX_ARG_WORDS, SX_ARG_TOKENS, SX_ARG_PROMPT,
 	{"output", 'o', "FILE.h5", 0, "write /bounds and /ac to a run file", 1},
 	{"length", SX_KEY_LENGTH, "N", 0, "sequences of N tokens (default: all of the input; without one, the model's context, at most 256)", 2},
 	{"sequences", SX_KEY_SEQUENCES, "K", 0, "the first K of the input (default: all), or K held-out ones of each kind (default: 2)", 2},
 	SX_ARG_KINDS, SX_ARG_BOS, SX_ARG_NO_BOS, SX_ARG_TOKENIZER,
 	{"ac", SX_KEY_AC, "LIST", 0, "families of A_c (default: diagonal,previous,own)", 3},
+	{"mix", KEY_MIX, "LIST", 0, "instead: A_c and its gradients with the embeddings moved toward their mean, (1-t) mean + t e, at each t of LIST", 3},
 	{"families", KEY_FAMILIES, NULL, 0, "a line for each family of A_c", 3},
 	{"precision", SX_KEY_PRECISION, "f32|f64", 0, "of the whole pass (default: f64)", 3},
 	SX_ARG_JSON, SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
@@ -48,11 +50,16 @@ static const char doc[] =
 	"ratio: left side over right side and rounding's allowance, of an identity its error over "
 	"the allowance; 1 is the limit. paper: the right side as printed over the corrected one. "
 	"Layers, heads and rows count from 0. Exits 1 if anything is violated.\n"
+	"--mix prints, by layer, the exponent with which the mean over heads of |A_c| and of its "
+	"gradients' norms follows the prefix spread of the first layer, over spreads of at most a "
+	"tenth of that at the largest t, and their values at both ends: 1 is the theorem's for "
+	"NoPE, 0 a floor that the spread does not move.\n"
 	"\n"
 	"Examples:\n"
 	"  sextant bounds runs/nope\n"
 	"  sextant bounds stories260K.bin --tokenizer tok512.bin --text story.txt --length 256 \\\n"
-	"          -o bounds.h5 pos.method=nope\n";
+	"          -o bounds.h5 pos.method=nope\n"
+	"  sextant bounds nope.yaml --mix 1,0.1,0.03,0.01,0.003,0.001 -o mix.h5\n";
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -60,6 +67,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case KEY_FAMILIES:
 		a->families = true;
+		return 0;
+	case KEY_MIX:
+		a->mix = arg;
 		return 0;
 	case 'o':
 		a->out = arg;
@@ -89,8 +99,15 @@ static json_t *json_line(const sx_bounds_line *l, const sx_bounds *b)
 		(json_int_t)l->not_applicable, "not_evaluated", (json_int_t)l->missing, "tightest",
 		sx_json_number(l->tightest), "median", sx_json_number(l->median), "paper_over_rhs",
 		sx_json_number(l->paper), "paper_broken", (json_int_t)l->paper_broken);
-	if (j && l->not_applicable)
+	if (j && l->not_applicable) {
+		json_t *why = json_object();
+		for (int r = 0; r < SX_REASONS; r++)
+			if (l->reasons[r])
+				json_object_set_new(why, sx_reason_name((uint8_t)r),
+						    json_integer(l->reasons[r]));
 		json_object_set_new(j, "reason", json_string(sx_reason_name(l->reason)));
+		json_object_set_new(j, "reasons", why);
+	}
 	if (j && l->at >= 0) {
 		int64_t at = l->at, h = at / b->n;
 		json_object_set_new(
@@ -189,17 +206,20 @@ static void number_cell(sx_table *t, double v)
 
 static void where_cell(sx_table *t, const sx_bounds *b, const sx_bounds_line *l)
 {
+	char why[160];
+	sx_bounds_reasons(why, sizeof why, l);
 	if (l->at < 0) {
-		sx_table_cell(t, "%s", l->not_applicable ? sx_reason_name(l->reason) : "");
+		sx_table_cell(t, "%s", why);
 		return;
 	}
 	int64_t h = l->at / b->n;
 	const char *family = strchr(b->name[l->at % b->n], ':');
 	char row[32] = "";
 	if (b->row[l->at] >= 0) snprintf(row, sizeof row, " row %d", (int)b->row[l->at]);
-	sx_table_cell(t, "%s%sseq %lld L%lld/H%lld%s", family ? family + 1 : "", family ? ", " : "",
-		      (long long)(h / (b->L * b->H)), (long long)(h / b->H % b->L),
-		      (long long)(h % b->H), row);
+	sx_table_cell(t, "%s%sseq %lld L%lld/H%lld%s%s%s", family ? family + 1 : "",
+		      family ? ", " : "", (long long)(h / (b->L * b->H)),
+		      (long long)(h / b->H % b->L), (long long)(h % b->H), row,
+		      l->not_applicable ? "; not: " : "", why);
 }
 
 static sx_status print_table(sx_ctx *ctx, const sx_bounds *b, const sx_bounds_line *line, int64_t n)
@@ -317,8 +337,21 @@ static sx_status check_model(sx_ctx *ctx, const arguments *a, const char *comman
 	int64_t n_c = 0;
 	SX_TRY(sx_families_parse(family, &n_c, ctx, a->in.ac));
 	SX_TRY(sx_source_open(&s, ctx, a->model, a->in.tokenizer, a->n, a->overrides, NULL));
-	SX_TRY(sx_sequences_read(&in, ctx, &a->in,
-				 &(sx_input_default){"text,constant", 2, LONGEST, true}, &s));
+	SX_TRY(sx_sequences_read(
+		&in, ctx, &a->in,
+		&(sx_input_default){a->mix ? "text" : "text,constant", 2, LONGEST, !a->mix}, &s));
+	if (a->mix) {
+		st = sx_mix_measure(ctx, &(sx_mix_job){.source = &s,
+						       .in = &in,
+						       .family = family,
+						       .n_c = n_c,
+						       .list = a->mix,
+						       .out = a->out,
+						       .command = command,
+						       .f64 = a->in.f64,
+						       .json = a->common.json});
+		goto out;
+	}
 	SX_TRY(sx_measures_new(&m, ctx, &o, in.S, s.spec.L, s.spec.H, in.T, s.spec.D / 2, n_c));
 	SX_TRY(measure(ctx, a, &s, &in, &o, family, m));
 	SX_TRY(name_all(&name, &text, ctx, family, m->n_bound));
@@ -367,13 +400,16 @@ static sx_status check_file(sx_ctx *ctx, const arguments *a)
 	sx_status st = SX_OK;
 	sx_bounds_record r = {0};
 	uint8_t *verdict = NULL;
-	if (a->in.text || a->in.tokens || a->in.prompt || a->in.kinds || a->out || a->n) {
+	bool mixed = false;
+	if (sx_input_is_given(&a->in) || a->in.kinds || a->out || a->mix || a->n) {
 		st = sx_fail(ctx, SX_EUSAGE,
 			     "%s is a run file: it is read as it is, without input, -o or "
 			     "overrides",
 			     a->model);
 		goto out;
 	}
+	SX_TRY(sx_mix_print_file(&mixed, ctx, a->model, a->common.json));
+	if (mixed) goto out;
 	SX_TRY(sx_bounds_read(&r, ctx, a->model));
 	verdict = sx_calloc((size_t)(r.b.S * r.b.L * r.b.H * r.b.n), 1);
 	if (!verdict) {

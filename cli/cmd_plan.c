@@ -1,6 +1,7 @@
 /* sextant plan: parameters, FLOPs, memory and file sizes of a run or a trace before it is made. */
 #include "cli/cmd.h"
 #include "cli/cost.h"
+#include "cli/memory.h"
 #include "cli/out.h"
 #include "cli/source.h"
 #include "engine/bench.h"
@@ -15,19 +16,29 @@ extern const sx_cmd sx_cmd_plan;
 typedef struct {
 	sx_common common;
 	const char *model, *maps;
-	bool measure, logits, trace;
+	bool measure, logits, grad, maps_f32, trace;
 	int64_t length, sequences;
 	int n;
 	char **overrides;
 } arguments;
 
-enum { KEY_LENGTH = 0x100, KEY_SEQUENCES, KEY_MAPS, KEY_LOGITS, KEY_MEASURE };
+enum {
+	KEY_LENGTH = 0x100,
+	KEY_SEQUENCES,
+	KEY_MAPS,
+	KEY_MAPS_TYPE,
+	KEY_LOGITS,
+	KEY_GRAD,
+	KEY_MEASURE
+};
 
 /* clang-format off */
 static const struct argp_option options[] = {
 	{"length", KEY_LENGTH, "N", 0, "plan a trace of sequences of N tokens (default: the model's context)", 1},
 	{"sequences", KEY_SEQUENCES, "K", 0, "of K sequences (default: 1)", 1},
 	{"maps", KEY_MAPS, "HEADS", 0, "with the attention maps of these heads, e.g. L2-4/H*", 1},
+	{"maps-type", KEY_MAPS_TYPE, "f16|f32", 0, "their number format (default: f16)", 1},
+	{"grad", KEY_GRAD, NULL, 0, "with the gradients of the loss", 1},
 	{"logits", KEY_LOGITS, NULL, 0, "with the logits", 1},
 	{"measure", KEY_MEASURE, NULL, 0, "time three training steps and estimate how long the run takes", 2},
 	SX_ARG_JSON, SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
@@ -36,9 +47,9 @@ static const struct argp_option options[] = {
 /* clang-format on */
 
 static const char doc[] =
-	"Says what a training run, or with --length, --sequences, --maps or --logits a trace, "
-	"costs "
-	"before it is made: parameters, FLOPs, memory, bytes of the run file and of checkpoints. "
+	"Says what a training run, or with --length, --sequences, --maps, --logits or --grad a "
+	"trace, costs before it is made, and warns where the memory is not there: parameters, "
+	"FLOPs, memory, bytes of the run file and of checkpoints. "
 	"CONFIG may be left out: `sextant config` lists every key and its default. A MODEL that is "
 	"no configuration is planned for a trace.\v"
 	"FLOPs are those of the matrix products, a multiply-add counted as two, causal attention "
@@ -64,8 +75,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		a->maps = arg;
 		a->trace = true;
 		return 0;
+	case KEY_MAPS_TYPE:
+		a->maps_f32 = sx_parse_maps_type(state, arg);
+		return 0;
 	case KEY_LOGITS:
 		a->logits = a->trace = true;
+		return 0;
+	case KEY_GRAD:
+		a->grad = a->trace = true;
 		return 0;
 	case KEY_MEASURE:
 		a->measure = true;
@@ -98,11 +115,6 @@ typedef struct {
 } work_line;
 
 typedef struct {
-	const char *name;
-	int64_t bytes;
-} memory_line;
-
-typedef struct {
 	const char *group;
 	int64_t records, record, fixed;
 } file_line;
@@ -114,7 +126,7 @@ typedef struct {
 	int threads, n_work, n_memory, n_file;
 	sx_flops per_token; /* of training, or of a trace's forward pass */
 	work_line work[LINES];
-	memory_line memory[LINES];
+	sx_memory_line memory[LINES];
 	file_line file[LINES];
 	int64_t checkpoints, checkpoint;   /* how many, bytes of each */
 	double step[3], training_s, run_s; /* seconds; 0 = not measured */
@@ -127,7 +139,7 @@ static void add_work(plan *p, const char *name, const char *unit, int64_t times,
 
 static void add_memory(plan *p, const char *name, int64_t bytes)
 {
-	if (bytes > 0) p->memory[p->n_memory++] = (memory_line){name, bytes};
+	if (bytes > 0) p->memory[p->n_memory++] = (sx_memory_line){name, bytes};
 }
 
 static void add_file(plan *p, const char *group, const sx_file_axes *axes, int64_t records)
@@ -181,6 +193,7 @@ static void add_measured(plan *p, const sx_file_axes *axes, const sx_measure_opt
 	if (o->rope) add_file(p, "/rope", axes, records);
 	if (o->ac) add_file(p, "/ac", axes, records);
 	if (o->n_map) add_file(p, "/attn", axes, samples);
+	if (o->grad) add_file(p, "/grad", axes, records);
 }
 
 /* Beyond this no window can be made (language.h), and byte counts would not fit their type. */
@@ -202,7 +215,8 @@ static void plan_work(plan *p, const sx_config *cfg, const sx_measure_opts *o, s
 	int64_t S = sx_cost_probe_sequences(cfg), T = sx_cost_probe_length(cfg, s);
 	int64_t n_c = (int64_t)cfg->probe.ac.n, updates = sx_run_updates(cfg);
 	int64_t drop = cfg->train.drop_at, batch = cfg->train.batch;
-	const sx_measure_opts only_ac = {.ac = true, .ac_gradients = true};
+	const sx_measure_opts only_ac = {
+		.ac = true, .ac_gradients = true, .ac_without_h = !cfg->probe.ac_train_wrt_h};
 	double step = (double)batch * sum_of(sx_cost_train(s, s->T));
 	double probe = sum_of(sx_cost_forward(s, T, false)) + sx_cost_observers(s, T, o, n_c);
 	p->per_token = per_token(sx_cost_train(s, s->T), s->T);
@@ -232,6 +246,8 @@ static void plan_memory(plan *p, const sx_config *cfg, const sx_measure_opts *o,
 			   (int64_t)sx_work_bytes(s, S, T, SX_WORK_FORWARD, p->threads));
 		add_memory(p, "probes: observers",
 			   sx_cost_probe_bytes(s, o, S, T, n_c, p->threads));
+		bool f32 = strcmp(cfg->probe.maps.type, "f32") == 0;
+		add_memory(p, "probes: maps", sx_cost_maps_bytes(s, o, S, T, f32, p->threads));
 	}
 	if (cfg->probe.ac_train && n_c)
 		add_memory(p, "A_c of batches",
@@ -285,8 +301,8 @@ static sx_status measure(plan *p, sx_ctx *ctx, const sx_config *cfg)
 	sx_bench *b = NULL;
 	double warm, lo, hi, sum = 0;
 	SX_TRY(sx_bench_new(&b, ctx, &p->spec, cfg->train.batch, cfg->train.accumulate));
-	SX_TRY(sx_bench_step(&warm, ctx, b));
-	for (int i = 0; i < 3; i++) SX_TRY(sx_bench_step(&p->step[i], ctx, b));
+	SX_TRY(sx_bench_step(&warm, ctx, b, NULL, 0));
+	for (int i = 0; i < 3; i++) SX_TRY(sx_bench_step(&p->step[i], ctx, b, NULL, 0));
 	lo = hi = p->step[0];
 	for (int i = 0; i < 3; i++) {
 		lo = p->step[i] < lo ? p->step[i] : lo;
@@ -312,6 +328,7 @@ static sx_status plan_trace(plan *p, sx_ctx *ctx, const arguments *a)
 	sx_map_choice *map = NULL;
 	sx_measure_opts o = {
 		.stats = true, .rope = true, .ac = true, .ac_gradients = true, .spread = true};
+	o.grad = a->grad;
 	const sx_spec *s = &p->spec;
 	SX_TRY(sx_source_open(&src, ctx, a->model, NULL, a->n, a->overrides, NULL));
 	p->spec = src.spec;
@@ -321,14 +338,21 @@ static sx_status plan_trace(plan *p, sx_ctx *ctx, const arguments *a)
 	sx_flops forward = sx_cost_forward(s, T, true);
 	p->per_token = per_token(forward, T);
 	add_work(p, "forward", "sequence", S, sum_of(forward));
+	if (o.grad)
+		add_work(p, "backward", "sequence", S,
+			 sum_of(sx_cost_train(s, T)) - sum_of(forward));
 	add_work(p, "observers", "sequence", S, sx_cost_observers(s, T, &o, FAMILIES));
 	if (a->logits) add_work(p, "logits", "sequence", S, 2.0 * s->V * s->C * (double)T);
-	add_memory(p, "parameters", sx_spec_params(s) * (int64_t)sizeof(float));
-	add_memory(p, "activations", (int64_t)sx_work_bytes(s, 1, T, SX_WORK_FORWARD, p->threads));
-	add_memory(p, "observers", sx_cost_probe_bytes(s, &o, S, T, FAMILIES, p->threads));
-	add_memory(p, "tokens and losses", S * T * (int64_t)(2 * sizeof(int32_t) + sizeof(double)));
-	if (a->logits) add_memory(p, "logits", S * T * s->V * (int64_t)sizeof(float));
+	sx_trace_cost cost = {.measure = &o,
+			      .S = S,
+			      .T = T,
+			      .n_c = FAMILIES,
+			      .logits = a->logits,
+			      .maps_f32 = a->maps_f32,
+			      .threads = p->threads};
+	p->n_memory = sx_cost_trace_memory(p->memory, s, &cost);
 	sx_file_axes axes = sx_cost_trace_axes(s, S, T, FAMILIES, o.n_map);
+	axes.maps_f32 = a->maps_f32;
 	axes.vocab = a->logits ? s->V : 0;
 	add_measured(p, &axes, &o, 1, S);
 	add_file(p, "/out", &axes, 1);
@@ -550,6 +574,10 @@ static sx_status make_plan(sx_ctx *ctx, const arguments *a, bool trace)
 		if (a->measure) SX_TRY(measure(&p, ctx, &cfg));
 	}
 	SX_TRY(a->common.json ? print_json(&p, ctx) : print_text(&p, ctx, trace));
+	int64_t room = sx_memory_available();
+	if (room >= 0 && total_memory(&p) > room)
+		sx_log(ctx, SX_LOG_WARN, "this needs more memory than the %.1f MiB available now",
+		       (double)room / 0x1p20);
 out:
 	if (have) sx_config_free(&cfg);
 	return st;

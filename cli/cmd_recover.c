@@ -1,7 +1,7 @@
 /* sextant recover: what a killed run left, as a whole run file. */
 #include "cli/cmd.h"
 #include "cli/out.h"
-#include "cli/train_run.h"
+#include "cli/train_segments.h"
 #include "probes/runfile.h"
 
 #include <stdlib.h>

@@ -136,7 +136,8 @@ static sx_study_kind kind_of_file(const sx_run_file *f)
 	if (sx_run_has(f, SX_RUN_EVAL_NLL) || sx_run_has(f, SX_RUN_EVAL_NIAH_HITS) ||
 	    sx_run_has(f, SX_RUN_EXTENSION_NIAH_HITS))
 		return SX_STUDY_EVAL;
-	return sx_run_has(f, SX_RUN_BOUNDS_LHS) ? SX_STUDY_BOUNDS : SX_STUDY_TRACE;
+	return sx_run_has(f, SX_RUN_BOUNDS_LHS) || sx_run_has(f, SX_RUN_MIX_VALUE) ? SX_STUDY_BOUNDS
+										   : SX_STUDY_TRACE;
 }
 
 /* A folder, or the file at its top. */
@@ -231,7 +232,8 @@ static sx_status compose(sx_report_job *j)
 {
 	static const section sections[] = {
 		sx_report_losses,      sx_report_drop,      sx_report_extension, sx_report_heads,
-		sx_report_frequencies, sx_report_gradients, sx_report_bounds};
+		sx_report_frequencies, sx_report_gradients, sx_report_mix,       sx_report_figure4,
+		sx_report_constant,    sx_report_course,    sx_report_bounds};
 	sx_status st = SX_OK;
 	int said = 0;
 	for (size_t k = 0; k < sizeof sections / sizeof sections[0]; k++) {

@@ -33,7 +33,7 @@ static const struct argp_option options[] = {
 
 static const char doc[] =
 	"Makes what RECIPE lists, for each of its seeds, and a report of it. RECIPE is a .yaml file, or the name of one "
-	"that came with the program: quickstart. What is whole and was made from the same settings is kept, an "
+	"that came with the program: quickstart, bounds. What is whole and was made from the same settings is kept, an "
 	"interrupted run goes on, so a study that was stopped or failed is started again by the same command. "
 	"key=value replaces a key of the recipe's `config`; seeds=[1, 2] replaces its seeds.\v"
 	"A recipe:\n"
@@ -57,8 +57,9 @@ static const char doc[] =
 	"  bounds:\n"
 	"    theory: {of: [rope, drope], sequences: 2}\n"
 	"\n"
-	"`of` names runs, or RUN@STEP. Further keys of a trace: length, maps, ac, precision; of an evaluation: kinds, "
-	"facts, trials; of bounds: length, ac, precision; of all: label, pos. They are the options of `trace`, `eval` "
+	"`of` names runs, or RUN@STEP. Further keys of a trace: length, kinds, words, maps, ac, batch-grad (true), "
+	"precision; of an evaluation: kinds, facts, trials; of bounds: length, kinds, words, mix, ac, precision; of "
+	"all: label, pos. They are the options of `trace`, `eval` "
 	"and `bounds`; a mapping as a value holds one for each run.\n"
 	"\n"
 	"The time is an estimate: FLOPs of each job over the rate of three training steps, measured now with as many "

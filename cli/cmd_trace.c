@@ -1,5 +1,6 @@
 /* One instrumented pass over a text: statistics of all heads, A_c and its gradients, chosen maps. */
 #include "cli/cmd.h"
+#include "cli/memory.h"
 #include "cli/out.h"
 #include "cli/provenance.h"
 #include "cli/sequences.h"
@@ -8,36 +9,39 @@
 #include "probes/record.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 extern const sx_cmd sx_cmd_trace;
 
 typedef struct {
 	sx_common common;
 	sx_input_words in;
-	const char *model, *out, *maps, *maps_type;
-	bool logits, grad;
+	const char *model, *out, *maps;
+	bool logits, grad, batch, maps_f32;
+	int64_t memory; /* bytes; 0 = what is available */
 	int n;
 	char **overrides;
 } arguments;
 
-enum { KEY_MAPS = 0x100, KEY_MAPS_TYPE, KEY_LOGITS, KEY_GRAD };
+enum { KEY_MAPS = 0x100, KEY_MAPS_TYPE, KEY_LOGITS, KEY_GRAD, KEY_BATCH, KEY_MEMORY };
 
 /* clang-format off */
 static const struct argp_option options[] = {
 	{"text", SX_KEY_TEXT, "FILE", 0, "trace this text (default: held-out sequences of the data MODEL was trained on)", 1},
-	SX_ARG_TOKENS, SX_ARG_PROMPT,
+	SX_ARG_WORDS, SX_ARG_TOKENS, SX_ARG_PROMPT,
 	{"output", 'o', "FILE.h5", 0, "the run file to write", 1},
 	{"length", SX_KEY_LENGTH, "N", 0, "sequences of N tokens (default: one sequence of all of the input; without one, the trained length)", 2},
 	{"sequences", SX_KEY_SEQUENCES, "K", 0, "take the first K of the input (default: all), or K held-out ones of each kind (default: 8)", 2},
 	SX_ARG_KINDS, SX_ARG_BOS, SX_ARG_NO_BOS, SX_ARG_TOKENIZER,
 	{"ac", SX_KEY_AC, "LIST", 0, "families of A_c (default: diagonal,previous)", 3},
+	{"batch-grad", KEY_BATCH, NULL, 0, "also the gradient of the mean of A_c over the sequences, by W_Q and W_K", 3},
 	{"maps", KEY_MAPS, "HEADS", 0, "keep the attention maps of these heads, e.g. L2-4/H*", 3},
 	{"maps-type", KEY_MAPS_TYPE, "f16|f32", 0, "their number format in the file (default: f16)", 3},
 	{"logits", KEY_LOGITS, NULL, 0, "keep the logits", 3},
 	{"grad", KEY_GRAD, NULL, 0, "gradients of the loss in every head (/grad): twice the time", 3},
 	{"precision", SX_KEY_PRECISION, "f32|f64", 0, "of the whole pass (default: f32)", 3},
+	{"memory", KEY_MEMORY, "SIZE", 0, "refuse to begin what needs more, e.g. 8G (default: what is available); `sextant plan` says what it needs", 4},
 	SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
 	{0},
 };
@@ -59,10 +63,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		a->maps = arg;
 		return 0;
 	case KEY_MAPS_TYPE:
-		a->maps_type = arg;
+		a->maps_f32 = sx_parse_maps_type(state, arg);
+		return 0;
+	case KEY_MEMORY:
+		a->memory = sx_memory_parse(state, "--memory", arg);
 		return 0;
 	case KEY_LOGITS:
 		a->logits = true;
+		return 0;
+	case KEY_BATCH:
+		a->batch = true;
 		return 0;
 	case KEY_GRAD:
 		a->grad = true;
@@ -81,130 +91,188 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!a->model) argp_error(state, "which MODEL?");
 		if (!a->out || !*a->out) argp_error(state, "where to? -o FILE.h5");
-		if (strcmp(a->maps_type, "f16") != 0 && strcmp(a->maps_type, "f32") != 0)
-			argp_error(state, "--maps-type %s: want f16 or f32", a->maps_type);
 		break;
 	}
 	return sx_input_parse(&a->in, &a->common, key, arg, state);
 }
 
-static sx_status define_out(sx_run *run, const sx_sequences *in, const sx_spec *spec, bool logits)
+/* What a trace is made of. */
+typedef struct {
+	sx_ctx *ctx;
+	const arguments *a;
+	sx_source src;
+	sx_sequences in;
+	sx_family family[SX_FAMILY_MOST];
+	int64_t n_c;
+	sx_map_choice *map;
+	sx_measure_opts measure;
+	sx_record_axes axes;
+	sx_measures *found;
+	double *nll;   /* (S,T)   */
+	float *logits; /* (S,T,V) */
+	sx_run *run;
+	sx_map_sink *sink;
+} job;
+
+static void finish(job *j)
 {
+	sx_map_sink_free(j->sink);
+	sx_run_free(j->run);
+	sx_source_free(&j->src);
+	sx_sequences_free(&j->in);
+	sx_measures_free(j->found);
+	free(j->map);
+	free(j->nll);
+	free(j->logits);
+}
+
+/* Refuses what does not fit before any work is done. */
+static sx_status check_memory(const job *j)
+{
+	sx_memory_line line[SX_TRACE_MEMORY];
+	const sx_trace_cost cost = {.measure = &j->measure,
+				    .S = j->in.S,
+				    .T = j->in.T,
+				    .n_c = j->n_c,
+				    .logits = j->a->logits,
+				    .f64 = j->a->in.f64,
+				    .maps_f32 = j->a->maps_f32,
+				    .threads = sx_blas_threads()};
+	int n = sx_cost_trace_memory(line, &j->src.spec, &cost);
+	char what[80];
+	snprintf(what, sizeof what, "a trace of %lld x %lld tokens", (long long)j->in.S,
+		 (long long)j->in.T);
+	return sx_memory_check(j->ctx, line, n, j->a->memory, what);
+}
+
+static sx_status read_input(job *j)
+{
+	const arguments *a = j->a;
+	const sx_input_default otherwise = {"text", SX_HELD_OUT_SEQUENCES, 0, false};
 	sx_status st = SX_OK;
-	SX_TRY(sx_run_axis_index(run, SX_RUN_OUT_SEQUENCE, in->S));
-	SX_TRY(sx_run_axis_index(run, SX_RUN_OUT_QUERY, in->T));
-	SX_TRY(sx_run_define(run, SX_RUN_OUT_NLL));
-	if (!logits) goto out;
-	SX_TRY(sx_run_axis_index(run, SX_RUN_OUT_VOCAB, spec->V));
-	SX_TRY(sx_run_define(run, SX_RUN_OUT_LOGITS));
+	j->measure = (sx_measure_opts){.stats = true,
+				       .rope = true,
+				       .ac = true,
+				       .ac_gradients = true,
+				       .spread = true,
+				       .grad = a->grad,
+				       .ac_batch = a->batch};
+	SX_TRY(sx_families_parse(j->family, &j->n_c, j->ctx, a->in.ac));
+	SX_TRY(sx_source_open(&j->src, j->ctx, a->model, a->in.tokenizer, a->n, a->overrides,
+			      NULL));
+	const sx_spec *s = &j->src.spec;
+	SX_TRY(sx_sequences_read(&j->in, j->ctx, &a->in, &otherwise, &j->src));
+	if (a->maps)
+		SX_TRY(sx_select_heads(&j->map, &j->measure.n_map, j->ctx, a->maps, s->L, s->H));
+	j->measure.map = j->map;
+	j->measure.query_row = j->in.query_row;
+	SX_TRY(check_memory(j));
+	SX_TRY(sx_measures_new(&j->found, j->ctx, &j->measure, j->in.S, s->L, s->H, j->in.T,
+			       s->D / 2, j->n_c));
+	j->nll = sx_calloc((size_t)(j->in.S * j->in.T), sizeof *j->nll);
+	if (a->logits) j->logits = sx_calloc((size_t)(j->in.S * j->in.T * s->V), sizeof *j->logits);
+	if (!j->nll || (a->logits && !j->logits))
+		st = sx_fail(j->ctx, SX_ENOMEM, "no memory for the results");
 out:
 	return st;
 }
 
-static sx_status write_file(sx_ctx *ctx, const arguments *a, const sx_source *s,
-			    const char *command, const sx_record_axes *axes, const sx_sequences *in,
-			    const sx_measures *m, const double *nll, const float *logits)
+static sx_status define_out(const job *j)
 {
 	sx_status st = SX_OK;
-	sx_run *run = NULL;
-	SX_TRY(sx_run_create(&run, ctx, a->out, false));
-	SX_TRY(sx_provenance(run, ctx, command, s->seed, a->in.f64 ? "f64" : "f32", command,
-			     &s->spec));
-	SX_TRY(sx_run_attr_int(run, "/", "step_known", s->step_known));
-	SX_TRY(sx_record_define(run, axes));
-	SX_TRY(define_out(run, in, &s->spec, logits != NULL));
-	SX_TRY(sx_run_start(run));
-	SX_TRY(sx_record_put(run, ctx, axes, m, &s->spec, s->step, s->phase, true));
-	SX_TRY(sx_run_put(run, SX_RUN_OUT_NLL, 0, nll));
-	if (logits) SX_TRY(sx_run_put(run, SX_RUN_OUT_LOGITS, 0, logits));
-	SX_TRY(sx_run_close(&run, SX_RUN_COMPLETE));
+	SX_TRY(sx_run_axis_index(j->run, SX_RUN_OUT_SEQUENCE, j->in.S));
+	SX_TRY(sx_run_axis_index(j->run, SX_RUN_OUT_QUERY, j->in.T));
+	SX_TRY(sx_run_define(j->run, SX_RUN_OUT_NLL));
+	if (!j->logits) goto out;
+	SX_TRY(sx_run_axis_index(j->run, SX_RUN_OUT_VOCAB, j->src.spec.V));
+	SX_TRY(sx_run_define(j->run, SX_RUN_OUT_LOGITS));
 out:
-	sx_run_free(run);
 	return st;
 }
 
-static void report(sx_ctx *ctx, const arguments *a, const sx_sequences *in, const double *nll)
+/* The file is there before the pass: maps go into it layer by layer. */
+static sx_status open_file(job *j, const char *command)
+{
+	sx_status st = SX_OK;
+	const sx_source *s = &j->src;
+	j->axes = (sx_record_axes){.spec = &s->spec,
+				   .S = j->in.S,
+				   .T = j->in.T,
+				   .kind = j->in.kind,
+				   .tokens = j->in.tokens,
+				   .measure = &j->measure,
+				   .family = j->family,
+				   .n_c = j->n_c,
+				   .maps_f32 = j->a->maps_f32,
+				   .records = 1,
+				   .samples = j->in.S};
+	SX_TRY(sx_run_create(&j->run, j->ctx, j->a->out, false));
+	SX_TRY(sx_provenance(j->run, j->ctx, command, s->seed, j->a->in.f64 ? "f64" : "f32",
+			     command, &s->spec));
+	SX_TRY(sx_run_attr_int(j->run, "/", "step_known", s->step_known));
+	SX_TRY(sx_record_define(j->run, &j->axes));
+	SX_TRY(define_out(j));
+	SX_TRY(sx_run_start(j->run));
+	SX_TRY(sx_record_sink(&j->sink, j->ctx, j->run, &j->axes, 1, sx_blas_threads()));
+out:
+	return st;
+}
+
+static sx_status pass(job *j)
+{
+	sx_trace_input t = {.spec = &j->src.spec,
+			    .tensors = j->src.tensors,
+			    .seed = j->src.seed,
+			    .init = (int)j->src.init,
+			    .S = j->in.S,
+			    .T = j->in.T,
+			    .tokens = j->in.tokens,
+			    .target = j->in.target,
+			    .measure = &j->measure,
+			    .family = j->family,
+			    .maps = j->sink,
+			    .threads = sx_blas_threads()};
+	return j->a->in.f64 ? sx_trace_f64(j->ctx, &t, j->found, j->nll, j->logits)
+			    : sx_trace(j->ctx, &t, j->found, j->nll, j->logits);
+}
+
+static void report(const job *j)
 {
 	double sum = 0;
 	int64_t n = 0;
-	for (int64_t i = 0; i < in->S * in->T; i++)
-		if (isfinite(nll[i])) sum += nll[i], n++;
+	for (int64_t i = 0; i < j->in.S * j->in.T; i++)
+		if (isfinite(j->nll[i])) sum += j->nll[i], n++;
 	if (n)
-		sx_log(ctx, SX_LOG_INFO,
-		       "%s: %lld x %lld tokens, mean loss %.4f nats over %lld predictions", a->out,
-		       (long long)in->S, (long long)in->T, sum / (double)n, (long long)n);
+		sx_log(j->ctx, SX_LOG_INFO,
+		       "%s: %lld x %lld tokens, mean loss %.4f nats over %lld predictions",
+		       j->a->out, (long long)j->in.S, (long long)j->in.T, sum / (double)n,
+		       (long long)n);
 	else
-		sx_log(ctx, SX_LOG_INFO, "%s: one token, nothing to predict", a->out);
+		sx_log(j->ctx, SX_LOG_INFO, "%s: one token, nothing to predict", j->a->out);
 }
 
 static sx_status trace(sx_ctx *ctx, const arguments *a, const char *command)
 {
 	sx_status st = SX_OK;
-	sx_source s = {0};
-	sx_sequences in = {0};
-	sx_map_choice *map = NULL;
-	sx_measures *m = NULL;
-	double *nll = NULL;
-	float *logits = NULL;
-	sx_family family[SX_FAMILY_MOST];
-	sx_measure_opts o = {
-		.stats = true, .rope = true, .ac = true, .ac_gradients = true, .spread = true};
-	int64_t n_c = 0;
-	SX_TRY(sx_families_parse(family, &n_c, ctx, a->in.ac));
-	SX_TRY(sx_source_open(&s, ctx, a->model, a->in.tokenizer, a->n, a->overrides, NULL));
-	SX_TRY(sx_sequences_read(&in, ctx, &a->in,
-				 &(sx_input_default){"text", SX_HELD_OUT_SEQUENCES, 0, false}, &s));
-	if (a->maps) SX_TRY(sx_select_heads(&map, &o.n_map, ctx, a->maps, s.spec.L, s.spec.H));
-	o.map = map;
-	o.grad = a->grad;
-	o.query_row = in.query_row;
-	SX_TRY(sx_measures_new(&m, ctx, &o, in.S, s.spec.L, s.spec.H, in.T, s.spec.D / 2, n_c));
-	nll = sx_calloc((size_t)(in.S * in.T), sizeof *nll);
-	if (a->logits) logits = sx_calloc((size_t)(in.S * in.T * s.spec.V), sizeof *logits);
-	if (!nll || (a->logits && !logits)) {
-		st = sx_fail(ctx, SX_ENOMEM, "no memory for the results");
-		goto out;
-	}
-	sx_trace_input t = {.spec = &s.spec,
-			    .tensors = s.tensors,
-			    .seed = s.seed,
-			    .init = (int)s.init,
-			    .S = in.S,
-			    .T = in.T,
-			    .tokens = in.tokens,
-			    .target = in.target,
-			    .measure = &o,
-			    .family = family,
-			    .threads = sx_blas_threads()};
-	SX_TRY(a->in.f64 ? sx_trace_f64(ctx, &t, m, nll, logits)
-			 : sx_trace(ctx, &t, m, nll, logits));
-	sx_record_axes axes = {.spec = &s.spec,
-			       .S = in.S,
-			       .T = in.T,
-			       .kind = in.kind,
-			       .tokens = in.tokens,
-			       .measure = &o,
-			       .family = family,
-			       .n_c = n_c,
-			       .maps_f32 = strcmp(a->maps_type, "f32") == 0,
-			       .records = 1,
-			       .samples = in.S};
-	SX_TRY(write_file(ctx, a, &s, command, &axes, &in, m, nll, logits));
-	report(ctx, a, &in, nll);
+	job j = {.ctx = ctx, .a = a};
+	SX_TRY(read_input(&j));
+	SX_TRY(open_file(&j, command));
+	SX_TRY(pass(&j));
+	SX_TRY(sx_record_put(j.run, ctx, &j.axes, j.found, &j.src.spec, j.src.step, j.src.phase,
+			     true));
+	SX_TRY(sx_run_put(j.run, SX_RUN_OUT_NLL, 0, (const double *)j.nll));
+	if (j.logits) SX_TRY(sx_run_put(j.run, SX_RUN_OUT_LOGITS, 0, (const float *)j.logits));
+	SX_TRY(sx_run_close(&j.run, SX_RUN_COMPLETE));
+	report(&j);
 out:
-	sx_source_free(&s);
-	sx_measures_free(m);
-	free(map);
-	sx_sequences_free(&in);
-	free(nll);
-	free(logits);
+	finish(&j);
 	return st;
 }
 
 static sx_status run(sx_ctx *ctx, int argc, char **argv)
 {
 	sx_status st = SX_OK;
-	arguments a = {.common = {.ctx = ctx}, .maps_type = "f16", .in.ac = "diagonal,previous"};
+	arguments a = {.common = {.ctx = ctx}, .in.ac = "diagonal,previous"};
 	const struct argp argp = {options, parse, "MODEL [key=value..]", doc, NULL, NULL, NULL};
 	char *command = sx_command_line("trace", argc, argv);
 	a.overrides = sx_calloc((size_t)argc, sizeof *a.overrides);

@@ -3,6 +3,7 @@
 #include "engine/functional.h"
 #include "engine/language.h"
 #include "engine/model.h"
+#include "probes/map_sink.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -47,9 +48,11 @@ double sx_cost_observers(const sx_spec *s, int64_t T, const sx_measure_opts *o, 
 {
 	double pairs = (double)sx_cost_pairs(T, s->pos.window), D = s->D, C = s->C, head = 0;
 	double into_h = s->qk_norm == SX_QK_NORM_FULL ? 2.0 * (s->H + s->Hkv) * D * C : 4 * D * C;
+	if (o->ac_without_h) into_h = 0;
 	if (o->rope) head += 2 * D * pairs;
-	if (o->ac && o->ac_gradients)
-		head += (double)n_c * (4 * D * pairs + (4 * D * C + into_h) * (double)T);
+	double family = 4 * D * pairs + (4 * D * C + into_h) * (double)T;
+	if (o->ac && o->ac_gradients) head += (double)n_c * family;
+	if (o->grad) head += family;
 	return (double)s->L * ((double)s->H * head + (o->spread ? 3 * C * pairs : 0));
 }
 
@@ -158,7 +161,8 @@ static int64_t measured(const sx_spec *s, const sx_measure_opts *o, int64_t S, i
 	if (o->stats) head += SX_STAT_COUNT + 2 * SX_OFFSET_BINS;
 	if (o->rope) head += 4 * n_freq + 1;
 	if (o->ac) head += n_c * (1 + SX_WRT_COUNT) + 2;
-	return S * ((int64_t)s->L * s->H * head + (o->spread ? s->L : 0) + o->n_map * T * T);
+	if (o->grad) head += SX_GRAD_COUNT + T;
+	return S * ((int64_t)s->L * s->H * head + (o->spread ? s->L : 0));
 }
 
 int64_t sx_cost_probe_bytes(const sx_spec *s, const sx_measure_opts *o, int64_t S, int64_t T,
@@ -170,7 +174,41 @@ int64_t sx_cost_probe_bytes(const sx_spec *s, const sx_measure_opts *o, int64_t 
 	if (o->rope) thread += DOUBLE * (s->D * T + T + 4 * n_freq + 2);
 	if (o->ac) thread += (DOUBLE + NUMBER) * tile;
 	if (o->ac && o->ac_gradients) thread += NUMBER * n_c * sx_functional_reals(s, T);
+	if (o->grad) thread += DOUBLE * T + NUMBER * sx_functional_reals(s, T);
 	return DOUBLE * measured(s, o, S, T, n_c) + threads * thread;
+}
+
+int64_t sx_cost_maps_bytes(const sx_spec *s, const sx_measure_opts *o, int64_t S, int64_t T,
+			   bool f32, int threads)
+{
+	sx_map_sink_opts sink = {.n_map = o->n_map,
+				 .T = T,
+				 .window = s->pos.window,
+				 .batch = S,
+				 .f32 = f32,
+				 .threads = threads};
+	return o->n_map ? sx_map_sink_bytes(&sink) : 0;
+}
+
+int sx_cost_trace_memory(sx_memory_line line[SX_TRACE_MEMORY], const sx_spec *s,
+			 const sx_trace_cost *t)
+{
+	const sx_measure_opts *o = t->measure;
+	int64_t wide = t->f64 ? 2 : 1, parameters = wide * NUMBER * sx_spec_params(s);
+	int64_t tokens = t->S * t->T;
+	sx_work_mode mode = o->grad ? SX_WORK_TRAIN : SX_WORK_FORWARD;
+	const sx_memory_line all[SX_TRACE_MEMORY] = {
+		{"parameters", parameters},
+		{"gradients", o->grad ? parameters : 0},
+		{"activations", wide * (int64_t)sx_work_bytes(s, 1, t->T, mode, t->threads)},
+		{"observers", wide * sx_cost_probe_bytes(s, o, t->S, t->T, t->n_c, t->threads)},
+		{"maps", sx_cost_maps_bytes(s, o, 1, t->T, t->maps_f32, t->threads)},
+		{"tokens and losses", tokens * (int64_t)(2 * sizeof(int32_t) + sizeof(double))},
+		{"logits", t->logits ? tokens * s->V * (int64_t)sizeof(float) : 0}};
+	int n = 0;
+	for (int i = 0; i < SX_TRACE_MEMORY; i++)
+		if (all[i].bytes > 0) line[n++] = all[i];
+	return n;
 }
 
 int64_t sx_cost_evaluation_bytes(const sx_config *cfg, const sx_spec *s, int threads)
@@ -261,6 +299,7 @@ static int64_t number_bytes(sx_run_id id, const sx_file_axes *a)
 static int64_t dataset_bytes(sx_run_id id, const sx_file_axes *a)
 {
 	int64_t n = number_bytes(id, a);
+	if (id == SX_RUN_ATTN_PROB) return n * a->map * sx_run_map_cells(a->query, a->window);
 	for (const char *s = sx_run_rows[id].dims;; s++) {
 		size_t len = strcspn(s, ",");
 		n *= axis_length(s, len, a);
@@ -269,14 +308,14 @@ static int64_t dataset_bytes(sx_run_id id, const sx_file_axes *a)
 	}
 }
 
-/* What `bounds` or `eval` alone stores, and the losses where there are none. */
+/* What `bounds`, `eval` or `trace --batch-grad` alone stores, and the losses where there are none. */
 static bool is_absent(sx_run_id id, const sx_file_axes *a)
 {
 	static const sx_run_id later[] = {
-		SX_RUN_AC_VALUE_BOUND,      SX_RUN_AC_GRAD_BOUND,    SX_RUN_AC_VALUE_BOUND_PAPER,
-		SX_RUN_AC_GRAD_BOUND_PAPER, SX_RUN_AC_OSC_SPREAD_H,  SX_RUN_AC_WQ_NORM,
-		SX_RUN_AC_WK_NORM,          SX_RUN_EVAL_NLL_SE,      SX_RUN_EVAL_TEXT_NLL,
-		SX_RUN_EVAL_QUERY_HITS,     SX_RUN_EVAL_QUERY_TRIALS};
+		SX_RUN_AC_VALUE_BOUND,      SX_RUN_AC_GRAD_BOUND,      SX_RUN_AC_VALUE_BOUND_PAPER,
+		SX_RUN_AC_GRAD_BOUND_PAPER, SX_RUN_AC_OSC_SPREAD_H,    SX_RUN_AC_WQ_NORM,
+		SX_RUN_AC_WK_NORM,          SX_RUN_AC_BATCH_GRAD_NORM, SX_RUN_EVAL_NLL_SE,
+		SX_RUN_EVAL_TEXT_NLL,       SX_RUN_EVAL_QUERY_HITS,    SX_RUN_EVAL_QUERY_TRIALS};
 	for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
 		if (later[i] == id) return true;
 	return !a->losses && (id == SX_RUN_EVAL_NLL || id == SX_RUN_EVAL_NLL_LAST);
@@ -305,7 +344,8 @@ sx_file_axes sx_cost_trace_axes(const sx_spec *s, int64_t S, int64_t T, int64_t 
 			      .wrt = SX_WRT_COUNT,
 			      .freq = s->D / 2,
 			      .map = n_map,
-			      .query = T};
+			      .query = T,
+			      .window = s->pos.window};
 }
 
 static int64_t distance_bins(const sx_config *cfg)

@@ -9,8 +9,8 @@
  *	linear     forward 2 N_mm T; forward and backward (dX, dW) 6 N_mm T
  *	attention  forward 4 L H D P; forward and backward 12 L H D P
  *	observers  A_c with gradients, per head and family: dq~, dk~ 4 D P; dW_Q, dW_K 4 D C T; dh
- *	           4 D C T, with full-width QK-norm 2 (H + Hkv) D C T. Frequencies: 2 D P per head.
- *	           Prefix spread: 3 C P per layer
+ *	           4 D C T, with full-width QK-norm 2 (H + Hkv) D C T. Gradients of the loss: as
+ *	           one family. Frequencies: 2 D P per head. Prefix spread: 3 C P per layer
  *
  * A training step without window is then 6 N_mm + 6 L H D (T + 1) FLOPs per token. */
 #ifndef SX_CLI_COST_H
@@ -66,9 +66,29 @@ double sx_cost_evaluation(const sx_config *cfg, const sx_spec *s);
 
 /* ---- bytes of memory, float engine ---- */
 
-/* Observers and what they fill, for S sequences of T tokens; at most (a window needs less). */
+typedef struct {
+	const char *name;
+	int64_t bytes;
+} sx_memory_line;
+
+/* Observers and what they fill, for S sequences of T tokens, maps aside; at most (a window needs
+ * less). */
 int64_t sx_cost_probe_bytes(const sx_spec *s, const sx_measure_opts *o, int64_t S, int64_t T,
 			    int64_t n_c, int threads);
+/* What takes maps into a run file, of passes of S sequences. */
+int64_t sx_cost_maps_bytes(const sx_spec *s, const sx_measure_opts *o, int64_t S, int64_t T,
+			   bool f32, int threads);
+/* A trace: S sequences of T tokens, one at a time, n_c families of A_c. Fills line, returns how many;
+ * in double precision at most. */
+typedef struct {
+	const sx_measure_opts *measure;
+	int64_t S, T, n_c;
+	bool logits, f64, maps_f32;
+	int threads;
+} sx_trace_cost;
+enum { SX_TRACE_MEMORY = 7 };
+int sx_cost_trace_memory(sx_memory_line line[SX_TRACE_MEMORY], const sx_spec *s,
+			 const sx_trace_cost *t);
 /* The largest batch of an evaluation. */
 int64_t sx_cost_evaluation_bytes(const sx_config *cfg, const sx_spec *s, int threads);
 /* A checkpoint folder: weights and AdamW's two moments; headers not counted. */
@@ -80,6 +100,7 @@ int64_t sx_cost_checkpoint_bytes(const sx_spec *s);
 typedef struct {
 	int64_t sequence, layer, head, offset_bin, c, wrt, freq, map, query, vocab, context_length,
 		kind, distance;
+	int64_t window;        /* of the attention, 0 = none: chunks of maps */
 	bool maps_f32, losses; /* losses: /eval has nll */
 } sx_file_axes;
 /* Of a trace of S sequences of T tokens with n_c families of A_c and n_map maps; of a run. */

@@ -34,6 +34,10 @@ sx_status sx_make_drop(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a,
 sx_status sx_make_plane(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a,
 			const struct sx_input *in) SX_NODISCARD;
 
+/* figure_theory.c. */
+sx_status sx_make_mix(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a) SX_NODISCARD;
+sx_status sx_make_figure4(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a) SX_NODISCARD;
+
 /* figure_plain.c: figures that need no run file. */
 sx_status sx_make_lines(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a) SX_NODISCARD;
 sx_status sx_make_gamma(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a) SX_NODISCARD;

@@ -18,14 +18,14 @@ extern const sx_cmd
 	sx_cmd_train, sx_cmd_trace, sx_cmd_eval, sx_cmd_generate, sx_cmd_tokenize,
 	sx_cmd_heads, sx_cmd_rope, sx_cmd_bounds,
 	sx_cmd_figure, sx_cmd_report, sx_cmd_study,
-	sx_cmd_ls, sx_cmd_info, sx_cmd_check, sx_cmd_recover,
+	sx_cmd_top, sx_cmd_ls, sx_cmd_info, sx_cmd_check, sx_cmd_recover,
 	sx_cmd_config, sx_cmd_plan, sx_cmd_bench;
 
 static const sx_cmd *const verbs[] = {
 	&sx_cmd_train, &sx_cmd_trace, &sx_cmd_eval, &sx_cmd_generate, &sx_cmd_tokenize,
 	&sx_cmd_heads, &sx_cmd_rope, &sx_cmd_bounds,
 	&sx_cmd_figure, &sx_cmd_report, &sx_cmd_study,
-	&sx_cmd_ls, &sx_cmd_info, &sx_cmd_check, &sx_cmd_recover,
+	&sx_cmd_top, &sx_cmd_ls, &sx_cmd_info, &sx_cmd_check, &sx_cmd_recover,
 	&sx_cmd_config, &sx_cmd_plan, &sx_cmd_bench,
 };
 /* clang-format on */

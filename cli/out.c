@@ -21,6 +21,14 @@ int64_t sx_parse_count(struct argp_state *state, const char *option, const char 
 	return v;
 }
 
+bool sx_parse_maps_type(struct argp_state *state, const char *arg)
+{
+	bool f32 = strcmp(arg, "f32") == 0;
+	if (!f32 && strcmp(arg, "f16") != 0)
+		argp_error(state, "--maps-type %s: want f16 or f32", arg);
+	return f32;
+}
+
 error_t sx_common_parse(sx_common *c, int key, char *arg, struct argp_state *state)
 {
 	switch (key) {
@@ -215,7 +223,7 @@ void sx_progress_begin(sx_progress *p, sx_ctx *ctx, const char *what, int64_t fi
 			   .quiet = ctx && ctx->level > SX_LOG_INFO};
 }
 
-static void duration_text(double seconds, char out[32])
+void sx_duration_text(double seconds, char out[32])
 {
 	int64_t s = seconds < 1e9 ? (int64_t)seconds : 1000000000;
 	if (s < 60)
@@ -241,10 +249,10 @@ static void show(sx_progress *p, bool last)
 		used += (size_t)snprintf(line + used, sizeof line - used, ", %.0f tokens/s",
 					 p->tokens_per_s);
 	if (last) {
-		duration_text(p->shown - p->begun, took);
+		sx_duration_text(p->shown - p->begun, took);
 		snprintf(line + used, sizeof line - used, ", took %s", took);
 	} else if (p->steps_per_s > 0) {
-		duration_text((double)(p->total - p->step) / p->steps_per_s, took);
+		sx_duration_text((double)(p->total - p->step) / p->steps_per_s, took);
 		snprintf(line + used, sizeof line - used, ", %s left", took);
 	}
 	/* \033[K clears what a longer line left behind. */

@@ -34,6 +34,8 @@ error_t sx_common_parse(sx_common *c, int key, char *arg, struct argp_state *sta
 sx_status sx_parse_args(sx_ctx *ctx, const struct argp *argp, int argc, char **argv, void *input);
 /* A positive number of an option's argument; ends the program as argp_error where it is not one. */
 int64_t sx_parse_count(struct argp_state *state, const char *option, const char *arg);
+/* Whether --maps-type is f32; the same where it is not f16 either. */
+bool sx_parse_maps_type(struct argp_state *state, const char *arg);
 
 /* ---- JSON ---- */
 
@@ -73,5 +75,7 @@ void sx_progress_begin(sx_progress *p, sx_ctx *ctx, const char *what, int64_t fi
 void sx_progress_step(sx_progress *p, int64_t step, double loss, int64_t tokens);
 /* Ends the live line, says how it ended. */
 void sx_progress_end(sx_progress *p);
+/* "41s", "3m10s", "2h05m". */
+void sx_duration_text(double seconds, char out[32]);
 
 #endif

@@ -63,6 +63,17 @@ sx_status sx_report_heads(sx_report_job *j) SX_NODISCARD;
 sx_status sx_report_frequencies(sx_report_job *j) SX_NODISCARD;
 sx_status sx_report_extension(sx_report_job *j) SX_NODISCARD;
 sx_status sx_report_gradients(sx_report_job *j) SX_NODISCARD;
+sx_status sx_report_mix(sx_report_job *j) SX_NODISCARD;
+sx_status sx_report_figure4(sx_report_job *j) SX_NODISCARD;
+sx_status sx_report_constant(sx_report_job *j) SX_NODISCARD;
+sx_status sx_report_course(sx_report_job *j) SX_NODISCARD;
 sx_status sx_report_bounds(sx_report_job *j) SX_NODISCARD;
+
+/* Traces that have sections of their own: of random weights of the paper's depth, and of constant
+ * sequences alone. */
+bool sx_report_is_figure4(const sx_report_item *i);
+/* One of three or more checkpoints of a run whose bounds were checked under one name. */
+bool sx_report_in_course(const sx_report_job *j, const sx_report_item *item);
+bool sx_report_is_constant(const sx_report_item *i);
 
 #endif

@@ -1,16 +1,22 @@
 #include "cli/sequences.h"
+#include "cli/words.h"
 #include "engine/tokens.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+bool sx_input_is_given(const sx_input_words *w)
+{
+	return w->text || w->words || w->tokens || w->prompt;
+}
+
 static void check_words(struct argp_state *state, const sx_input_words *w)
 {
-	if ((w->text != NULL) + (w->tokens != NULL) + (w->prompt != NULL) > 1)
-		argp_error(state, "want at most one of --text, --tokens, --prompt");
-	if (w->kinds && (w->text || w->tokens || w->prompt))
+	if ((w->text != NULL) + (w->words != NULL) + (w->tokens != NULL) + (w->prompt != NULL) > 1)
+		argp_error(state, "want at most one of --text, --words, --tokens, --prompt");
+	if (w->kinds && sx_input_is_given(w))
 		argp_error(state, "--kinds chooses among held-out sequences: leave out --text, "
-				  "--tokens and --prompt");
+				  "--words, --tokens and --prompt");
 }
 
 error_t sx_input_parse(sx_input_words *w, sx_common *c, int key, char *arg,
@@ -19,6 +25,7 @@ error_t sx_input_parse(sx_input_words *w, sx_common *c, int key, char *arg,
 	/* clang-format off */
 	switch (key) {
 	case SX_KEY_TEXT: w->text = arg; return 0;
+	case SX_KEY_WORDS: w->words = arg; return 0;
 	case SX_KEY_TOKENS: w->tokens = arg; return 0;
 	case SX_KEY_PROMPT: w->prompt = arg; return 0;
 	case SX_KEY_TOKENIZER: w->tokenizer = arg; return 0;
@@ -61,6 +68,34 @@ static sx_status make(sx_sequences *q, sx_ctx *ctx, int64_t S, int64_t T)
 
 /* ---- the user's own ---- */
 
+static sx_status numbered_words(int32_t **ids, int64_t *n, sx_ctx *ctx, const char *path,
+				const sx_source *s)
+{
+	sx_status st = SX_OK;
+	char *text = NULL;
+	size_t size = 0;
+	int64_t distinct = 0;
+	int32_t *words = NULL;
+	if (s->tensors)
+		SX_TRY(sx_fail(ctx, SX_EUSAGE,
+			       "--words: %s has weights of its own, to which the numbers of words "
+			       "mean nothing; give --text or --tokens",
+			       s->name));
+	SX_TRY(sx_read_file(ctx, path, &text, &size));
+	SX_TRY(sx_words_number(&words, n, &distinct, ctx, text, size));
+	if (distinct > s->spec.V)
+		SX_TRY(sx_fail(ctx, SX_EDATA,
+			       "%s has %lld different words, the model's vocabulary %d: set "
+			       "model.vocab in %s",
+			       path, (long long)distinct, s->spec.V, s->name));
+	*ids = words;
+	words = NULL;
+out:
+	free(words);
+	free(text);
+	return st;
+}
+
 /* Ids in rows of `cols`: each row is a text of its own. */
 static sx_status all_ids(int32_t **ids, int64_t *n, int64_t *cols, sx_ctx *ctx,
 			 const sx_input_words *w, const sx_source *s)
@@ -72,6 +107,11 @@ static sx_status all_ids(int32_t **ids, int64_t *n, int64_t *cols, sx_ctx *ctx,
 		sx_tokens t;
 		SX_TRY(sx_tokens_read(&t, ctx, w->tokens, s->spec.V));
 		*ids = t.ids, *n = t.n, *cols = t.rows > 1 ? t.cols : t.n;
+		return SX_OK;
+	}
+	if (w->words) {
+		SX_TRY(numbered_words(ids, n, ctx, w->words, s));
+		*cols = *n;
 		return SX_OK;
 	}
 	SX_TRY(sx_source_need_tokenizer(s, ctx));
@@ -188,8 +228,7 @@ sx_status sx_sequences_read(sx_sequences *out, sx_ctx *ctx, const sx_input_words
 			    const sx_input_default *d, const sx_source *s)
 {
 	sx_sequences q = {0};
-	sx_status st = w->text || w->tokens || w->prompt ? given(&q, ctx, w, s)
-							 : held_out(&q, ctx, w, d, s);
+	sx_status st = sx_input_is_given(w) ? given(&q, ctx, w, s) : held_out(&q, ctx, w, d, s);
 	if (st == SX_OK)
 		*out = q;
 	else

@@ -11,7 +11,8 @@
  * sx_input_words in its own arguments, and hands unknown keys on to sx_input_parse, which hands
  * its unknown ones on to sx_common_parse. */
 typedef struct {
-	const char *text, *tokens, *prompt; /* one at most; none: held-out sequences            */
+	/* one at most; none: held-out sequences */
+	const char *text, *words, *tokens, *prompt;
 	const char *tokenizer, *kinds, *ac;
 	bool bos_given, bos, f64;
 	int64_t length, sequences; /* 0 = not given */
@@ -21,6 +22,7 @@ enum { SX_HELD_OUT_SEQUENCES = 8 }; /* of each kind, that `trace` takes where it
 
 enum {
 	SX_KEY_TEXT = 0x5901,
+	SX_KEY_WORDS,
 	SX_KEY_TOKENS,
 	SX_KEY_PROMPT,
 	SX_KEY_TOKENIZER,
@@ -33,6 +35,7 @@ enum {
 	SX_KEY_PRECISION
 };
 /* clang-format off */
+#define SX_ARG_WORDS     {"words", SX_KEY_WORDS, "FILE", 0, "the words of this text, numbered as they come: for random weights, where only which are equal matters", 1}
 #define SX_ARG_TOKENS    {"tokens", SX_KEY_TOKENS, "FILE", 0, "these ids: text, .npy, or .bin of llm.c or nanoGPT", 1}
 #define SX_ARG_PROMPT    {"prompt", SX_KEY_PROMPT, "TEXT", 0, "this text itself", 1}
 #define SX_ARG_KINDS     {"kinds", SX_KEY_KINDS, "LIST", 0, "which held-out sequences: text, repeated, retrieval, constant", 2}
@@ -40,6 +43,8 @@ enum {
 #define SX_ARG_NO_BOS    {"no-bos", SX_KEY_NO_BOS, NULL, 0, "do not (default: what the tokenizer says)", 2}
 #define SX_ARG_TOKENIZER {"tokenizer", SX_KEY_TOKENIZER, "T", 0, "\"bytes\" or a llama2.c tokenizer.bin", 2}
 /* clang-format on */
+/* A text, ids or a prompt of the user's. */
+bool sx_input_is_given(const sx_input_words *w);
 error_t sx_input_parse(sx_input_words *w, sx_common *c, int key, char *arg,
 		       struct argp_state *state);
 

@@ -112,17 +112,17 @@ static void cost_of_trace(sx_job *j, const sx_study_item *x, const sx_spec *s)
 			group_bytes("/attn", &a, a.map ? S : 0);
 }
 
-/* A constant sequence and held-out ones, without logits. */
+/* A constant sequence and held-out ones, without logits; with --mix once for each t. */
 static void cost_of_bounds(sx_job *j, const sx_study_item *x, const sx_spec *s)
 {
 	int64_t S = 1 + number(x, "sequences", 2), T = number(x, "length", s->T);
-	int64_t n_c = entries(x, "ac", 3);
+	int64_t n_c = entries(x, "ac", 3), passes = entries(x, "mix", 1);
 	sx_measure_opts o = {.ac = true, .ac_gradients = true, .spread = true};
 	sx_file_axes a = sx_cost_trace_axes(s, S, T, n_c, 0);
-	j->tokens = S * T;
-	j->flops =
-		(double)S * (sum(sx_cost_forward(s, T, false)) + sx_cost_observers(s, T, &o, n_c));
-	j->file_bytes = group_bytes("/ac", &a, 1);
+	j->tokens = passes * S * T;
+	j->flops = (double)(passes * S) *
+		   (sum(sx_cost_forward(s, T, false)) + sx_cost_observers(s, T, &o, n_c));
+	j->file_bytes = group_bytes("/ac", &a, passes);
 }
 
 /* Every method with every temperature; YaRN comes once more, as shipped. */

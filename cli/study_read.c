@@ -446,7 +446,7 @@ out:
 
 /* ---- traces, evaluations, bounds ---- */
 
-enum { COUNT = 1, COUNTS, REALS, WORDS };
+enum { COUNT = 1, COUNTS, REALS, WORDS, PATH, FLAG };
 static const struct {
 	sx_study_kind kind;
 	const char *key;
@@ -461,7 +461,9 @@ static const struct {
 	{SX_STUDY_EVAL, "choose", COUNT},       {SX_STUDY_BOUNDS, "sequences", COUNT},
 	{SX_STUDY_BOUNDS, "length", COUNT},     {SX_STUDY_BOUNDS, "ac", WORDS},
 	{SX_STUDY_BOUNDS, "precision", WORDS},  {SX_STUDY_TRACE, "kinds", WORDS},
-	{SX_STUDY_BOUNDS, "kinds", WORDS},
+	{SX_STUDY_BOUNDS, "kinds", WORDS},      {SX_STUDY_TRACE, "words", PATH},
+	{SX_STUDY_TRACE, "batch-grad", FLAG},   {SX_STUDY_BOUNDS, "words", PATH},
+	{SX_STUDY_BOUNDS, "mix", REALS},
 };
 enum { N_OPTIONS = sizeof entry_options / sizeof entry_options[0] };
 
@@ -489,6 +491,8 @@ static bool is_value(sx_study_kind kind, int type, const char *key, const char *
 	char *end = NULL;
 	if (strchr(s, ',')) return false;
 	if (type == WORDS) return is_word(kind, key, s);
+	if (type == PATH) return sx_path_exists(s);
+	if (type == FLAG) return strcmp(s, "true") == 0;
 	if (!*s || s[strspn(s, type == REALS ? "0123456789.eE+-" : "0123456789")]) return false;
 	double v = strtod(s, &end);
 	return !*end && (type == REALS ? v >= 0 && v < 1e9 : v >= 1 && v < 1e9);
@@ -528,20 +532,26 @@ static sx_status read_option(struct reader *r, sx_study_item *x, int row, const 
 		st = refuse(r, n, "%s: want %s", key, count ? "one number" : "a value");
 		goto out;
 	}
-	word = sx_format("--%s=", key);
+	word = sx_format(type == FLAG ? "--%s" : "--%s=", key);
 	for (size_t i = 0; i < count; i++) {
 		if (!is_value(x->kind, type, key, texts[i])) {
+			static const char *const wrong[] = {[WORDS] = "not known here",
+							    [PATH] = "not there",
+							    [FLAG] = "not true",
+							    [REALS] = "no number from 0 on"};
 			st = refuse(r, n, "%s: %.100s is %s", key, texts[i],
-				    type == WORDS   ? "not known here"
-				    : type == REALS ? "no number from 0 on"
-						    : "no whole number from 1 on");
+				    type <= COUNTS ? "no whole number from 1 on" : wrong[type]);
 			goto out;
 		}
-		char *more = word ? sx_format("%s%s%s", word, i ? "," : "", texts[i]) : NULL;
+		if (type == FLAG) continue;
+		char *full = sx_strdup(texts[i]), *more = NULL;
+		if (full && (type != PATH || (st = make_absolute(r, &full)) == SX_OK))
+			more = word ? sx_format("%s%s%s", word, i ? "," : "", full) : NULL;
+		free(full);
 		free(word);
 		word = more;
 	}
-	st = add_option(r, x, word);
+	if (st == SX_OK) st = add_option(r, x, word);
 	word = NULL;
 out:
 	free(word);

@@ -7,11 +7,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void mix_embeddings(sx_model *m, double t)
+{
+	int64_t V = m->spec.V, C = m->spec.C;
+	for (int64_t c = 0; c < C; c++) {
+		sx_real *e = m->p.embed + c;
+		double mean = 0;
+		for (int64_t v = 0; v < V; v++) mean += (double)e[v * C];
+		mean /= (double)V;
+		for (int64_t v = 0; v < V; v++)
+			e[v * C] = (sx_real)((1 - t) * mean + t * (double)e[v * C]);
+	}
+}
+
 static sx_status open_model(sx_model **out, sx_ctx *ctx, const sx_trace_input *in)
 {
-	if (in->tensors) return sx_model_load(out, ctx, in->tensors, in->spec);
-	sx_status st = sx_model_new(out, ctx, in->spec);
-	if (st == SX_OK) sx_model_init(*out, in->seed, (sx_init)in->init);
+	sx_status st = SX_OK;
+	if (in->tensors) {
+		st = sx_model_load(out, ctx, in->tensors, in->spec);
+	} else {
+		st = sx_model_new(out, ctx, in->spec);
+		if (st == SX_OK) sx_model_init(*out, in->seed, (sx_init)in->init);
+	}
+	if (st == SX_OK && in->mix) mix_embeddings(*out, *in->mix);
 	return st;
 }
 
@@ -61,6 +79,7 @@ sx_status sx_trace(sx_ctx *ctx, const sx_trace_input *in, sx_measures *into, dou
 		sx_params_layout(&grad, &m->spec, reals);
 	}
 	SX_TRY(sx_observers_new(&o, ctx, &m->spec, in->measure, in->family, in->threads, into));
+	sx_observers_sink(o, in->maps);
 	for (int64_t s = 0; s < in->S; s++) {
 		int n_probe = 0;
 		const sx_probe *probe = sx_observers_probes(o, &n_probe);
@@ -70,8 +89,6 @@ sx_status sx_trace(sx_ctx *ctx, const sx_trace_input *in, sx_measures *into, dou
 		if (back)
 			SX_TRY(backward(ctx, m, w, &grad, o, in->tokens + s * in->T,
 					in->target + s * in->T));
-		if (in->measure->bounds)
-			sx_bounds_output(into, s, m->spec.L - 1, w->x_out, m->spec.C);
 		memcpy(nll + s * in->T, w->nll, (size_t)in->T * sizeof *nll);
 		if (logits) SX_TRY(copy_logits(ctx, m, w, logits + s * in->T * m->spec.V));
 	}

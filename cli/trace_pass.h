@@ -6,6 +6,7 @@
 #include "engine/safetensors.h"
 #include "engine/spec.h"
 #include "probes/families.h"
+#include "probes/map_sink.h"
 #include "probes/measures.h"
 
 typedef struct {
@@ -13,11 +14,14 @@ typedef struct {
 	const sx_tensors *tensors; /* NULL: random weights from seed and init (sx_init)     */
 	uint64_t seed;
 	int init;
+	const double *mix; /* t: embeddings become (1-t) mean + t e, mean over the vocabulary; NULL:
+		              as they are                                                  */
 	int64_t S, T;
 	const int32_t *tokens; /* (S,T)                                                 */
 	const int32_t *target; /* (S,T), -1 = none                                      */
 	const sx_measure_opts *measure;
 	const sx_family *family; /* (into->n_c)                                           */
+	sx_map_sink *maps;       /* where maps go; NULL: nowhere                          */
 	int threads;
 } sx_trace_input;
 

@@ -15,6 +15,14 @@ struct sx_train_log {
 	char *path;
 };
 
+/* A kill may have left half a line: what is appended starts a line of its own. */
+static bool end_line(FILE *f)
+{
+	int last = '\n';
+	if (fseek(f, -1, SEEK_END) == 0) last = fgetc(f);
+	return fseek(f, 0, SEEK_END) == 0 && (last == '\n' || fputc('\n', f) != EOF);
+}
+
 sx_status sx_train_log_open(sx_train_log **out, sx_ctx *ctx, const char *dir)
 {
 	sx_train_log *l = sx_calloc(1, sizeof *l);
@@ -23,8 +31,8 @@ sx_status sx_train_log_open(sx_train_log **out, sx_ctx *ctx, const char *dir)
 		free(l);
 		return sx_fail(ctx, SX_ENOMEM, "no memory for the log");
 	}
-	l->file = fopen(l->path, "a");
-	if (!l->file) {
+	l->file = fopen(l->path, "a+");
+	if (!l->file || !end_line(l->file)) {
 		sx_status st =
 			sx_fail(ctx, SX_ECREATE, "cannot write %s: %s", l->path, strerror(errno));
 		sx_train_log_close(l);

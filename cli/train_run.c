@@ -6,6 +6,7 @@
 #include "cli/provenance.h"
 #include "cli/source.h"
 #include "cli/train_log.h"
+#include "cli/train_segments.h"
 #include "engine/blas.h"
 #include "engine/train.h"
 #include "engine/weights.h"
@@ -20,7 +21,11 @@
 #include <string.h>
 #include <time.h>
 
-enum { TRAIN_ROWS = 32 }; /* updates between two flushes of /train */
+enum {
+	TRAIN_ROWS = 64,      /* updates between two flushes of /train                        */
+	FLUSH_SECONDS = 30,   /* longest that a slow update's record waits for its flush      */
+	SEGMENT_SECONDS = 300 /* on a networked file system: between two closed segments      */
+};
 
 /* The probe batch and what looks at it; made anew when the model changes. */
 typedef struct {
@@ -34,6 +39,7 @@ typedef struct {
 	int64_t n_c;
 	sx_record_axes axes;
 	sx_measures *found, *found_train;
+	sx_map_sink *sink;
 	sx_observers *observers, *observers_train;
 	sx_work *work;
 } probing;
@@ -52,6 +58,9 @@ typedef struct {
 	int64_t saved;            /* step of the last checkpoint */
 	int64_t first;            /* step this attempt starts from */
 	double tokens_per_s;
+	char *yaml;             /* the resolved configuration */
+	bool networked;         /* no SWMR in this folder: closed segments instead */
+	double opened, flushed; /* seconds: the segment; the last update's record */
 } session;
 
 static volatile sig_atomic_t stop_asked;
@@ -213,7 +222,8 @@ static sx_status watch_model(session *s)
 		SX_TRY(sx_work_new(&p->work, s->ctx, m, p->S, p->T, SX_WORK_FORWARD));
 	}
 	if (!s->cfg->probe.ac_train || p->n_c == 0) goto out;
-	const sx_measure_opts only_ac = {.ac = true, .ac_gradients = true};
+	const sx_measure_opts only_ac = {
+		.ac = true, .ac_gradients = true, .ac_without_h = !s->cfg->probe.ac_train_wrt_h};
 	SX_TRY(sx_measures_new(&p->found_train, s->ctx, &only_ac, s->cfg->train.batch, spec->L,
 			       spec->H, s->spec.T, spec->D / 2, p->n_c));
 	SX_TRY(sx_observers_new(&p->observers_train, s->ctx, spec, &only_ac, p->family, threads,
@@ -228,31 +238,18 @@ static sx_status probe_now(session *s)
 	probing *p = &s->probe;
 	const sx_trainer *t = s->trainer;
 	if (!p->observers) return SX_OK;
+	bool maps = sx_run_due_at(s->cfg, t->step).maps;
 	int n = 0;
+	sx_observers_sink(p->observers, maps ? p->sink : NULL);
 	const sx_probe *probe = sx_observers_probes(p->observers, &n);
 	SX_TRY(sx_forward(s->ctx, t->model, p->work, p->tokens, NULL, p->S, probe, n, NULL));
 	SX_TRY(sx_record_put(s->run, s->ctx, &p->axes, p->found, &t->model->spec, t->step,
-			     (int)t->phase, sx_run_due_at(s->cfg, t->step).maps));
+			     (int)t->phase, maps));
 out:
 	return st;
 }
 
 /* ---- the run file ---- */
-
-static char *segment_path(const char *dir, int n)
-{
-	return sx_format("%s/live/seg-%04d.h5", dir, n);
-}
-
-static int count_segments(const char *dir)
-{
-	for (int n = 0;; n++) {
-		char *path = segment_path(dir, n);
-		bool there = path && sx_path_exists(path);
-		free(path);
-		if (!there) return n;
-	}
-}
 
 static sx_status define_train(session *s)
 {
@@ -284,7 +281,7 @@ static sx_status keep_identity(session *s)
 	static const char *const names[] = {"run_id", "branch"};
 	sx_status st = SX_OK;
 	sx_run_file *first = NULL;
-	char *path = segment_path(s->request->dir, 0), *value = NULL;
+	char *path = sx_segment_path(s->request->dir, 0), *value = NULL;
 	if (!path) return sx_fail(s->ctx, SX_ENOMEM, "no memory for a path");
 	if (!sx_path_exists(path)) { /* killed before it had one */
 		st = name_branch(s);
@@ -305,24 +302,25 @@ out:
 	return st;
 }
 
-static sx_status open_segment(session *s, const char *config_yaml)
+static sx_status open_segment(session *s)
 {
 	sx_status st = SX_OK;
 	const sx_train_request *r = s->request;
-	char *path = segment_path(r->dir, count_segments(r->dir));
+	int number = sx_segment_count(r->dir);
+	char *path = sx_segment_path(r->dir, number);
 	json_t *data = sx_language_json(&s->data.lang);
 	char *data_json = data ? json_dumps(data, JSON_INDENT(1)) : NULL;
-	char *identity = sx_format("%s\n%s", config_yaml, r->branch ? r->branch : "");
+	char *identity = sx_format("%s\n%s", s->yaml, r->branch ? r->branch : "");
 	if (!path || !data_json || !identity) {
 		st = sx_fail(s->ctx, SX_ENOMEM, "no memory for the run file");
 		goto out;
 	}
-	SX_TRY(sx_run_create(&s->run, s->ctx, path, true));
+	SX_TRY(sx_run_create(&s->run, s->ctx, path, !s->networked));
 	SX_TRY(sx_provenance(s->run, s->ctx, r->command, (uint64_t)s->cfg->seed, "f32", identity,
 			     &s->spec));
-	SX_TRY(sx_run_attr_int(s->run, "/", "start_step", s->first));
-	SX_TRY(r->resume ? keep_identity(s) : name_branch(s));
-	SX_TRY(sx_run_meta(s->run, SX_RUN_META_CONFIG_YAML, config_yaml));
+	SX_TRY(sx_run_attr_int(s->run, "/", "start_step", s->trainer->step));
+	SX_TRY(r->resume || number > 0 ? keep_identity(s) : name_branch(s));
+	SX_TRY(sx_run_meta(s->run, SX_RUN_META_CONFIG_YAML, s->yaml));
 	SX_TRY(sx_run_meta(s->run, SX_RUN_META_DATA_JSON, data_json));
 	SX_TRY(define_train(s));
 	if (s->probe.observers) SX_TRY(sx_record_define(s->run, &s->probe.axes));
@@ -331,11 +329,43 @@ static sx_status open_segment(session *s, const char *config_yaml)
 						 TRAIN_ROWS));
 	SX_TRY(sx_eval_define(s->run, s->cfg, &s->data.lang));
 	SX_TRY(sx_run_start(s->run));
+	if (s->probe.observers)
+		SX_TRY(sx_record_sink(&s->probe.sink, s->ctx, s->run, &s->probe.axes, s->probe.S,
+				      sx_blas_threads()));
+	s->opened = s->flushed = now(CLOCK_MONOTONIC);
 out:
+	if (st != SX_OK) { /* one that was not begun properly gets no name */
+		sx_run_free(s->run);
+		s->run = NULL;
+	}
 	free(path);
 	free(data_json);
 	free(identity);
 	json_decref(data);
+	return st;
+}
+
+/* Where a segment cannot be read before it is closed: closes it and goes on with the next. */
+static sx_status next_segment(session *s)
+{
+	sx_map_sink_free(s->probe.sink);
+	s->probe.sink = NULL;
+	sx_status st = sx_run_close(&s->run, SX_RUN_RUNNING);
+	return st == SX_OK ? open_segment(s) : st;
+}
+
+/* Whole blocks of /train and /ac_train; part of one where another update like this one, which took so
+ * many seconds, would make it wait too long. */
+static sx_status flush_updates(session *s, double seconds)
+{
+	sx_status st = SX_OK;
+	double t = now(CLOCK_MONOTONIC);
+	bool full = sx_run_records(s->run, SX_RUN_TRAIN_STEP) % TRAIN_ROWS == 0;
+	if (!full && t + seconds - s->flushed < FLUSH_SECONDS) return SX_OK;
+	SX_TRY(sx_run_flush_part(s->run, SX_RUN_TRAIN_STEP));
+	if (s->probe.observers_train) SX_TRY(sx_run_flush_part(s->run, SX_RUN_AC_TRAIN_STEP));
+	s->flushed = t;
+out:
 	return st;
 }
 
@@ -357,11 +387,9 @@ static sx_status record_step(session *s, const sx_step_result *r, double seconds
 	SX_TRY(sx_run_put(s->run, SX_RUN_TRAIN_TOKENS_SEEN, rec, (const int64_t *)&seen));
 	SX_TRY(sx_run_put(s->run, SX_RUN_TRAIN_WALL_TIME, rec, (const double *)&wall));
 	SX_TRY(sx_run_put(s->run, SX_RUN_TRAIN_STEP, rec, (const int64_t *)&step));
-	if ((rec + 1) % TRAIN_ROWS == 0) SX_TRY(sx_run_flush(s->run, SX_RUN_TRAIN_STEP));
-	if (s->probe.observers_train) {
+	if (s->probe.observers_train)
 		SX_TRY(sx_record_put_ac_train(s->run, s->ctx, s->probe.found_train, step, phase));
-		if ((rec + 1) % TRAIN_ROWS == 0) SX_TRY(sx_run_flush(s->run, SX_RUN_AC_TRAIN_STEP));
-	}
+	SX_TRY(flush_updates(s, seconds));
 	SX_TRY(sx_train_log_step(s->log, s->ctx, step, sx_phase_name(t->phase), r->loss, r->lr,
 				 r->grad_norm, seen, s->tokens_per_s));
 out:
@@ -403,7 +431,7 @@ static sx_status checkpoint(session *s)
 	if (s->saved == t->step) return SX_OK;
 	char *dir = sx_format("%s/checkpoints/step-%08lld", s->request->dir, (long long)t->step);
 	if (!dir) return sx_fail(s->ctx, SX_ENOMEM, "no memory for a path");
-	SX_TRY(sx_run_sync(s->run));
+	SX_TRY(s->networked ? next_segment(s) : sx_run_sync(s->run));
 	SX_TRY(sx_train_log_sync(s->log, s->ctx));
 	SX_TRY(sx_trainer_save(s->ctx, t, dir));
 	SX_TRY(record_checkpoint(s, t->step));
@@ -472,9 +500,9 @@ static sx_status train(session *s)
 	int64_t last = sx_train_updates(&t->opts);
 	sx_progress progress;
 	sx_step_result r = {0};
-	bool resumed = s->request->resume;
-	/* what an earlier attempt had written before its checkpoint stands in its segment */
-	if (!resumed && sx_run_due_at(s->cfg, t->step).probe) SX_TRY(probe_now(s));
+	/* A resumed run measures once more, too: the checkpoint that a run begins with is older than
+	 * what is measured on it, and an earlier attempt may not have come to that. */
+	if (sx_run_due_at(s->cfg, t->step).probe) SX_TRY(probe_now(s));
 	sx_progress_begin(&progress, s->ctx, "train", t->step, last);
 	while (!stop_asked) {
 		if (sx_trainer_drop_due(t)) SX_TRY(drop(s));
@@ -485,6 +513,8 @@ static sx_status train(session *s)
 		if (due.probe) SX_TRY(probe_now(s));
 		if (due.eval) SX_TRY(evaluate(s));
 		if (due.checkpoint) SX_TRY(checkpoint(s));
+		if (s->networked && now(CLOCK_MONOTONIC) - s->opened > SEGMENT_SECONDS)
+			SX_TRY(next_segment(s));
 	}
 	sx_progress_end(&progress);
 	if (t->step < last || sx_trainer_drop_due(t)) {
@@ -583,7 +613,7 @@ static sx_status save_start(session *s)
 
 /* The folder. A new one gets the checkpoint it starts from, then the configuration, which makes it a
  * run: what can be resumed always has something to resume from. */
-static sx_status open_folder(session *s, const char *config_yaml)
+static sx_status open_folder(session *s)
 {
 	sx_status st = SX_OK;
 	const char *dir = s->request->dir;
@@ -608,9 +638,16 @@ static sx_status open_folder(session *s, const char *config_yaml)
 	}
 	SX_TRY(sx_make_dirs(s->ctx, live));
 	SX_TRY(sx_make_dirs(s->ctx, ckpt));
+	s->networked = sx_path_is_networked(live);
+	if (s->networked)
+		sx_log(s->ctx, SX_LOG_WARN,
+		       "%s is on a network or FUSE file system, where a run file cannot be read "
+		       "while it is written: live/ gets a closed segment with every checkpoint and "
+		       "every %d minutes",
+		       dir, SEGMENT_SECONDS / 60);
 	if (s->request->resume) goto out;
 	SX_TRY(save_start(s));
-	SX_TRY(sx_write_file(s->ctx, config, config_yaml, strlen(config_yaml)));
+	SX_TRY(sx_write_file(s->ctx, config, s->yaml, strlen(s->yaml)));
 out:
 	free(live);
 	free(ckpt);
@@ -661,7 +698,7 @@ static sx_status start(session *s)
 	const sx_train_request *r = s->request;
 	sx_model *model = NULL;
 	sx_train_opts o;
-	char *yaml = NULL, *last = NULL;
+	char *last = NULL;
 	st = first_model(s, &model);
 	if (st != SX_OK) {
 		sx_model_free(model);
@@ -673,8 +710,8 @@ static sx_status start(session *s)
 	SX_TRY(choose_probes(s));
 	SX_TRY(sx_eval_check(s->ctx, s->cfg, &s->data.lang));
 	if (r->branch && !r->resume) SX_TRY(start_from_branch(s));
-	SX_TRY(sx_config_yaml(s->cfg, s->ctx, false, &yaml));
-	SX_TRY(open_folder(s, yaml));
+	SX_TRY(sx_config_yaml(s->cfg, s->ctx, false, &s->yaml));
+	SX_TRY(open_folder(s));
 	if (r->resume) {
 		SX_TRY(sx_checkpoint_find(&last, &s->first, s->ctx, r->dir, -1));
 		SX_TRY(sx_trainer_load(s->ctx, s->trainer, last));
@@ -690,28 +727,13 @@ static sx_status start(session *s)
 	       (long long)sx_spec_params(&s->spec), sx_blas_core(), sx_blas_build(),
 	       sx_blas_threads());
 	SX_TRY(watch_model(s));
-	SX_TRY(open_segment(s, yaml));
+	SX_TRY(open_segment(s));
 	SX_TRY(record_checkpoint(s, s->first));
 	SX_TRY(sx_train_log_open(&s->log, s->ctx, r->dir));
 	SX_TRY(sx_train_log_start(s->log, s->ctx, s->cfg, s->first, sx_spec_params(&s->spec),
 				  r->branch));
 out:
-	free(yaml);
 	free(last);
-	return st;
-}
-
-sx_status sx_train_seal(sx_ctx *ctx, const char *dir)
-{
-	int n = count_segments(dir);
-	char **paths = sx_calloc((size_t)n + 1, sizeof *paths), *out = sx_format("%s/run.h5", dir);
-	bool ok = paths && out;
-	for (int i = 0; ok && i < n; i++) ok = (paths[i] = segment_path(dir, i)) != NULL;
-	sx_status st = ok ? sx_run_seal(ctx, out, (const char *const *)paths, n)
-			  : sx_fail(ctx, SX_ENOMEM, "no memory to seal the run file");
-	for (int i = 0; paths && i < n; i++) free(paths[i]);
-	free(paths);
-	free(out);
 	return st;
 }
 
@@ -723,10 +745,12 @@ static void finish(session *s)
 	free(s->probe.target);
 	free(s->probe.query_row);
 	free(s->probe.map);
+	sx_map_sink_free(s->probe.sink);
 	sx_run_free(s->run);
 	sx_train_log_close(s->log);
 	sx_trainer_free(s->trainer);
 	sx_data_free(&s->data);
+	free(s->yaml);
 	free(s->tokens);
 	free(s->target);
 }
@@ -742,7 +766,7 @@ sx_status sx_train_run(sx_ctx *ctx, const sx_train_request *r)
 	memcpy(message, ctx->message, sizeof message);
 	if (st != SX_OK && st != SX_ESTOPPED) {
 		/* what went wrong is the message, whether or not the file can still say so */
-		if (sx_run_close(&s.run, SX_RUN_FAILED) != SX_OK)
+		if (s.run && sx_run_close(&s.run, SX_RUN_FAILED) != SX_OK)
 			sx_log(ctx, SX_LOG_DEBUG, "the run file could not be closed");
 		memcpy(ctx->message, message, sizeof message);
 	} else {

@@ -17,8 +17,6 @@ typedef struct {
  * is written and the run can be resumed. SX_ECREATE where RUN exists and resume is not asked for;
  * SX_ECONFIG where it is and the configuration differs. */
 sx_status sx_train_run(sx_ctx *ctx, const sx_train_request *r) SX_NODISCARD;
-/* Writes RUN/run.h5 from the segments under RUN/live, whole or left by a kill. */
-sx_status sx_train_seal(sx_ctx *ctx, const char *dir) SX_NODISCARD;
 
 /* Whether a branch may set this key to something else than the run it branches from: everything after
  * the drop, and what only looks on. */

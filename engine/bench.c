@@ -145,12 +145,13 @@ void sx_bench_free(sx_bench *b)
 	free(b);
 }
 
-sx_status sx_bench_step(double *seconds, sx_ctx *ctx, sx_bench *b)
+sx_status sx_bench_step(double *seconds, sx_ctx *ctx, sx_bench *b, const sx_probe *probe,
+			int n_probe)
 {
 	sx_step_result result;
 	double begun = omp_get_wtime();
-	sx_status st = sx_trainer_step(ctx, b->trainer, b->tokens, b->target, NULL, 0, NULL, NULL,
-				       &result);
+	sx_status st = sx_trainer_step(ctx, b->trainer, b->tokens, b->target, probe, n_probe, NULL,
+				       NULL, &result);
 	*seconds = omp_get_wtime() - begun;
 	return st;
 }

@@ -1,9 +1,10 @@
 /* What `sextant bench` and `sextant plan --measure` time: a training step, the bare matrix products
- * in it, its parts, and the arithmetic limit of the machine. Float only; this header knows no
- * precision. Every function returns the wall-clock seconds of one run. */
+ * in it, its parts, and the arithmetic limit of the machine. Float only. Every function returns the
+ * wall-clock seconds of one run. */
 #ifndef SX_ENGINE_BENCH_H
 #define SX_ENGINE_BENCH_H
 
+#include "engine/probe.h"
 #include "engine/spec.h"
 
 /* A trainer with random weights and one batch of random tokens. The bare products and the parts run
@@ -17,8 +18,9 @@ sx_status sx_bench_new(sx_bench **out, sx_ctx *ctx, const sx_spec *spec, int64_t
 		       int64_t accumulate) SX_NODISCARD;
 void sx_bench_free(sx_bench *b);
 
-/* All of sx_trainer_step: forward, backward, clipping, AdamW. */
-sx_status sx_bench_step(double *seconds, sx_ctx *ctx, sx_bench *b) SX_NODISCARD;
+/* All of sx_trainer_step: forward (shown to the probes), backward, clipping, AdamW. */
+sx_status sx_bench_step(double *seconds, sx_ctx *ctx, sx_bench *b, const sx_probe *probe,
+			int n_probe) SX_NODISCARD;
 
 /* The products one part of the batch cannot do without, nothing between them. Linear: y = x W^T, dx =
  * dy W, dW = dy^T x of every linear layer and of the output matrix. Attention: per head, in causal

@@ -27,7 +27,7 @@ void sx_functional_start(sx_functional *f, const sx_spec *s, int64_t T, bool gra
 	f->wide = s->qk_norm == SX_QK_NORM_FULL ? f->dh + T * s->C : NULL;
 }
 
-/* sum_j p_j c_j, in double over fixed lanes. */
+/* Over fixed lanes. */
 SX_VECTOR
 static double weigh_row(const sx_real *p, const double *c, int64_t n)
 {
@@ -38,6 +38,11 @@ static double weigh_row(const sx_real *p, const double *c, int64_t n)
 	for (int l = 0; j + l < n; l++) lane[l] += (double)p[j + l] * c[j + l];
 	for (int l = 0; l < SX_LANES; l++) sum += lane[l];
 	return sum;
+}
+
+double sx_functional_mean(const sx_real *p, const double *c, int64_t n)
+{
+	return weigh_row(p, c, n);
 }
 
 SX_VECTOR
@@ -71,10 +76,16 @@ void sx_functional_scores(sx_functional *f, const sx_tile *t, const sx_real *g)
 		1, f->dk + t->key0 * D, D);
 }
 
-static double norm_of(const sx_real *x, int64_t n)
+/* Frobenius norm, in double over fixed lanes. */
+SX_VECTOR
+static double functional_norm(const sx_real *x, int64_t n)
 {
-	double sum = 0;
-	for (int64_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
+	double lane[SX_LANES] = {0}, sum = 0;
+	int64_t i = 0;
+	for (; i + SX_LANES <= n; i += SX_LANES)
+		for (int l = 0; l < SX_LANES; l++) lane[l] += (double)x[i + l] * (double)x[i + l];
+	for (int l = 0; i + l < n; l++) lane[l] += (double)x[i + l] * (double)x[i + l];
+	for (int l = 0; l < SX_LANES; l++) sum += lane[l];
 	return sqrt(sum);
 }
 
@@ -116,6 +127,7 @@ static void through_weights(sx_functional *f, const sx_head *h, const sx_real *d
 		for (int64_t c = 0; c < D; c++) f->wide[t * width + head * D + c] = dx[t * D + c];
 	}
 	sx_gemm(true, false, D, C, T, 1, dx, D, h->h, C, 0, dw, C);
+	if (!f->dh) return;
 	if (raw && full)
 		sx_gemm(false, false, T, C, width, 1, f->wide, width, w, C, add ? 1 : 0, f->dh, C);
 	else
@@ -130,13 +142,13 @@ void sx_functional_finish(sx_functional *f, const sx_head *h)
 	if (!f->dq) return;
 	sx_rotate(f->dq, h->rot, true, 1, T, 1, D);
 	sx_rotate(f->dk, h->rot, true, 1, T, 1, D);
-	f->norm[SX_WRT_Q] = norm_of(f->dq, T * D);
-	f->norm[SX_WRT_K] = norm_of(f->dk, T * D);
+	f->norm[SX_WRT_Q] = functional_norm(f->dq, T * D);
+	f->norm[SX_WRT_K] = functional_norm(f->dk, T * D);
 	through_weights(f, h, f->dq, f->dq_raw, f->dwq, h->wq, h->q_raw, h->q_rstd, h->q_gain,
 			h->head, s->H, false);
 	through_weights(f, h, f->dk, f->dk_raw, f->dwk, h->wk, h->k_raw, h->k_rstd, h->k_gain,
 			h->kv_head, s->Hkv, true);
-	f->norm[SX_WRT_WQ] = norm_of(f->dwq, D * C);
-	f->norm[SX_WRT_WK] = norm_of(f->dwk, D * C);
-	f->norm[SX_WRT_H] = norm_of(f->dh, T * C);
+	f->norm[SX_WRT_WQ] = functional_norm(f->dwq, D * C);
+	f->norm[SX_WRT_WK] = functional_norm(f->dwk, D * C);
+	if (f->dh) f->norm[SX_WRT_H] = functional_norm(f->dh, T * C);
 }

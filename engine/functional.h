@@ -22,7 +22,7 @@ typedef struct {
 	sx_real *dq, *dk;          /* (T,D): w.r.t. q, k before rotation, after QK-norm      */
 	sx_real *dwq, *dwk;        /* (D,C): the head's own rows of W_Q, W_K                 */
 	sx_real *dq_raw, *dk_raw;  /* (T,D): w.r.t. the projections (= dq, dk without norm)  */
-	sx_real *dh;               /* (T,C)                                                  */
+	sx_real *dh;               /* (T,C); set to NULL after the start, it is not computed */
 	sx_real *wide;             /* (T,H*D), full-width QK-norm only                       */
 } sx_functional;
 
@@ -34,8 +34,10 @@ void sx_functional_start(sx_functional *f, const sx_spec *spec, int64_t T, bool 
  * of nrow * tile->ld reals. */
 void sx_functional_tile(sx_functional *f, const sx_tile *tile, const double *c, int64_t ldc,
 			sx_real *g);
-/* The same for a gradient by the scores that the caller has, g (nrow,nkey), tile->ld apart: dq and dk
- * alone. */
+/* sum_j p_j c_j in double: of a tile's row (n = nkey) the very mean that its g is made with. */
+double sx_functional_mean(const sx_real *p, const double *c, int64_t n);
+/* As sx_functional_tile for a gradient by the scores that the caller has, g (nrow,nkey), tile->ld
+ * apart: dq and dk alone. */
 void sx_functional_scores(sx_functional *f, const sx_tile *tile, const sx_real *g);
 /* After the head's last tile. */
 void sx_functional_finish(sx_functional *f, const sx_head *head);

@@ -24,6 +24,7 @@
 #define sx_functional_finish  sx_functional_finish_f64
 #define sx_functional_reals   sx_functional_reals_f64
 #define sx_functional_scores  sx_functional_scores_f64
+#define sx_functional_mean    sx_functional_mean_f64
 #define sx_params_table       sx_params_table_f64
 #define sx_params_layout      sx_params_layout_f64
 #define sx_model_new          sx_model_new_f64
@@ -42,6 +43,7 @@
 #define sx_grad_norm          sx_grad_norm_f64
 #define sx_family_parse       sx_family_parse_f64
 #define sx_family_row         sx_family_row_f64
+#define sx_family_marked      sx_family_marked_f64
 #define sx_model_load         sx_model_load_f64
 #define sx_model_save         sx_model_save_f64
 #define sx_model_fill         sx_model_fill_f64
@@ -59,6 +61,7 @@
 #define sx_observers_new      sx_observers_new_f64
 #define sx_observers_free     sx_observers_free_f64
 #define sx_observers_place    sx_observers_place_f64
+#define sx_observers_sink     sx_observers_sink_f64
 #define sx_observers_probes   sx_observers_probes_f64
 #define sx_observers_backward sx_observers_backward_f64
 #define sx_observe_stats      sx_observe_stats_f64
@@ -68,7 +71,11 @@
 #define sx_observe_spread     sx_observe_spread_f64
 #define sx_observe_grad       sx_observe_grad_f64
 #define sx_observe_bounds     sx_observe_bounds_f64
-#define sx_bounds_output      sx_bounds_output_f64
+#define sx_bounds_layer_new   sx_bounds_layer_new_f64
+#define sx_bounds_layer_free  sx_bounds_layer_free_f64
+#define sx_bounds_layer_site  sx_bounds_layer_site_f64
+#define sx_bounds_layer_end   sx_bounds_layer_end_f64
+#define sx_bounds_square      sx_bounds_square_f64
 #define sx_generate           sx_generate_f64
 #define sx_generate_padded    sx_generate_padded_f64
 #define sx_tensor_reals       sx_tensor_reals_f64

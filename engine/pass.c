@@ -77,11 +77,31 @@ static sx_status show(const watch *o, sx_site site, bool grad, int layer, int64_
 	return SX_OK;
 }
 
-static sx_status show_layer_end(const watch *o, int layer)
+static sx_status show_layer_end(const watch *o, const sx_model *m, int l, const sx_layer_acts *a,
+				const sx_real *out)
 {
+	layer_weights w = weights_of(m, l);
+	sx_layer layer = {.layer = l,
+			  .B = o->B,
+			  .T = o->T,
+			  .spec = &m->spec,
+			  .z = a->z,
+			  .xa = a->xa,
+			  .gate = a->gate,
+			  .up = a->up,
+			  .act = a->act,
+			  .out = out,
+			  .ln1 = w.ln1,
+			  .wv = w.wv,
+			  .bv = w.bv,
+			  .wo = w.wo,
+			  .ln2 = w.ln2,
+			  .wg = w.wg,
+			  .wu = w.wu,
+			  .wd = w.wd};
 	for (int i = 0; i < o->n; i++) {
 		const sx_probe *p = &o->probe[i];
-		sx_status st = p->layer_end ? p->layer_end(p->self, layer) : SX_OK;
+		sx_status st = p->layer_end ? p->layer_end(p->self, &layer) : SX_OK;
 		if (st != SX_OK) return st;
 	}
 	return SX_OK;
@@ -97,6 +117,8 @@ static sx_tap tap_of(const watch *o, const sx_model *m, const sx_work *w, int l,
 			 .rot = &w->rot[l],
 			 .wq = p.wq,
 			 .wk = p.wk,
+			 .bq = p.bq,
+			 .bk = p.bk,
 			 .q_gain = p.q_norm,
 			 .k_gain = p.k_norm};
 	return (sx_tap){.probe = o->probe,
@@ -162,7 +184,7 @@ static sx_status layer_fwd(const sx_model *m, sx_work *w, int l, sx_layer_acts *
 	sx_swiglu_fwd(a->act, a->gate, a->up, N * s->F);
 	SX_TRY(show(o, SX_SITE_MLP, false, l, s->F, a->act));
 	sx_linear_fwd(x_next, a->act, p.wd, NULL, a->xa, N, s->F, C);
-	SX_TRY(show_layer_end(o, l));
+	SX_TRY(show_layer_end(o, m, l, a, x_next));
 out:
 	return st;
 }
@@ -304,7 +326,6 @@ static sx_status layer_bwd(const sx_model *m, sx_work *w, sx_params *g, int l,
 	sx_norm_bwd(w->dx, of(g->ln1, l, C), w->dh, a->x, a->rstd1, p.ln1, true, N, 1, C,
 		    w->scratch);
 	SX_TRY(show(o, SX_SITE_X_IN, true, l, C, w->dx));
-	SX_TRY(show_layer_end(o, l));
 out:
 	return st;
 }

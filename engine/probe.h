@@ -57,6 +57,7 @@ typedef struct {
 	 * norm, (T,G); NULL without QK-norm. */
 	const sx_real *q_raw, *k_raw, *q_rstd, *k_rstd;
 	const sx_real *wq, *wk; /* the layer's (H*D,C), (Hkv*D,C)                            */
+	const sx_real *bq, *bk; /* (H*D), (Hkv*D); NULL without biases                       */
 	const sx_real *q_gain, *k_gain;
 	const int32_t *tokens; /* (T)                                                       */
 } sx_head;
@@ -71,6 +72,19 @@ typedef struct {
 	const sx_real *s, *p, *ds, *z, *dz;
 } sx_tile;
 
+/* A layer whose forward pass has ended: what its blocks left, and the weights that heads do not show.
+ * The stream that entered it is not here, it may have made room for what leaves. Borrowed. */
+typedef struct {
+	int layer;
+	int64_t B, T;
+	const sx_spec *spec;
+	const sx_real *z;               /* (B,T,H*D)                                        */
+	const sx_real *xa;              /* (B,T,C) the stream after attention               */
+	const sx_real *gate, *up, *act; /* (B,T,F); act = silu(gate) up                     */
+	const sx_real *out;             /* (B,T,C) the stream that leaves the layer         */
+	const sx_real *ln1, *wv, *bv, *wo, *ln2, *wg, *wu, *wd; /* bv: NULL without biases  */
+} sx_layer;
+
 /* First visible key of row i. */
 static inline int64_t sx_first_key(int64_t i, int64_t window)
 {
@@ -80,13 +94,14 @@ static inline int64_t sx_first_key(int64_t i, int64_t window)
 /* Any of the functions may be NULL. Tiles of one (sequence, head) come in row order on one thread;
  * different heads on different threads at the same time. head_end follows the head's last tile, on
  * the same thread. site and layer_end come on the main thread; within a layer: x, h, q, k, q_rot,
- * k_rot, v, then the tiles, then z, mlp, then layer_end. A probe that fails ends the pass. */
+ * k_rot, v, then the tiles, then z, mlp, then layer_end (not in the backward pass). A probe that fails
+ * ends the pass. */
 typedef struct {
 	void *self;
 	sx_status (*tile)(void *self, const sx_tile *tile);
 	sx_status (*head_end)(void *self, const sx_head *head);
 	sx_status (*site)(void *self, const sx_site_event *event);
-	sx_status (*layer_end)(void *self, int layer);
+	sx_status (*layer_end)(void *self, const sx_layer *layer);
 } sx_probe;
 
 /* Probes at work on one layer, and the layer's half of sx_head. Internal to the engine. */

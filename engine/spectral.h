@@ -11,4 +11,13 @@
  * (gemm.h): from inside a parallel region of the whole team. */
 double sx_spectral_norm(double *gram, int64_t rows, int64_t cols, double *work);
 
+/* At least ||X Y||_2, X (m,n), Y (n,k), m and k at most `cols`, from outer = X^T X and inner = Y Y^T,
+ * both (n,n), summed in double, both destroyed; work: n^2 + 4 n doubles. ||X Y||^2 is the largest
+ * eigenvalue of L^T outer L with L L^T = inner (Cholesky, LAPACK's dpotrf). Else as above. */
+double sx_spectral_norm_product(double *outer, double *inner, int64_t n, int64_t cols,
+				double *work);
+
+/* gram (n,n) = X X^T, X (n,cols) row-major, by BLAS's dsyrk; called like a product. */
+void sx_gram(double *gram, const double *x, int64_t n, int64_t cols);
+
 #endif

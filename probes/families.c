@@ -4,66 +4,60 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* 1 on keys [lo, hi), counted from the first visible one, and what centres the row elsewhere. */
-static void marked(double *c, int64_t n, int64_t lo, int64_t hi)
+/* n visible keys: 1 on [lo, hi), counted from the first of them, and what centres the row elsewhere. */
+static sx_family_marks marks(int64_t n, int64_t lo, int64_t hi)
 {
 	int64_t on = hi - lo;
-	double off = n > on ? -(double)on / (double)(n - on) : 0;
 	bool defined = lo >= 0 && on >= 1 && n > on;
-	for (int64_t j = 0; j < n; j++) c[j] = !defined ? 0 : j >= lo && j < hi ? 1 : off;
+	return defined ? (sx_family_marks){lo, hi, -(double)on / (double)(n - on)}
+		       : (sx_family_marks){0};
 }
 
 /* n visible keys, the first of them at place `first`. */
-typedef void family_row(int64_t k, int64_t n, int64_t first, const sx_real *p, double *c);
+typedef sx_family_marks family_marks(int64_t k, int64_t n, int64_t first);
 
-static void row_diagonal(int64_t k, int64_t n, int64_t first, const sx_real *p, double *c)
-{
-	(void)k, (void)first, (void)p;
-	marked(c, n, n - 1, n);
-}
-
-static void row_previous(int64_t k, int64_t n, int64_t first, const sx_real *p, double *c)
-{
-	(void)k, (void)first, (void)p;
-	marked(c, n, n - 2, n - 1);
-}
-
-static void row_offset(int64_t k, int64_t n, int64_t first, const sx_real *p, double *c)
-{
-	(void)first, (void)p;
-	marked(c, n, n - 1 - k, n - k);
-}
-
-static void row_first(int64_t k, int64_t n, int64_t first, const sx_real *p, double *c)
-{
-	(void)k, (void)p;
-	marked(c, n, 0, first == 0 ? 1 : 0);
-}
-
-static void row_window(int64_t k, int64_t n, int64_t first, const sx_real *p, double *c)
-{
-	(void)first, (void)p;
-	marked(c, n, n - k, n);
-}
-
-static void row_own(int64_t k, int64_t n, int64_t first, const sx_real *p, double *c)
+static sx_family_marks mark_diagonal(int64_t k, int64_t n, int64_t first)
 {
 	(void)k, (void)first;
-	for (int64_t j = 0; j < n; j++) c[j] = (double)p[j] - 1 / (double)n;
+	return marks(n, n - 1, n);
+}
+
+static sx_family_marks mark_previous(int64_t k, int64_t n, int64_t first)
+{
+	(void)k, (void)first;
+	return marks(n, n - 2, n - 1);
+}
+
+static sx_family_marks mark_offset(int64_t k, int64_t n, int64_t first)
+{
+	(void)first;
+	return marks(n, n - 1 - k, n - k);
+}
+
+static sx_family_marks mark_first(int64_t k, int64_t n, int64_t first)
+{
+	(void)k;
+	return marks(n, 0, first == 0 ? 1 : 0);
+}
+
+static sx_family_marks mark_window(int64_t k, int64_t n, int64_t first)
+{
+	(void)first;
+	return marks(n, n - k, n);
 }
 
 /* clang-format off */
 static const struct {
 	const char *name;
 	bool number; /* takes ":K" */
-	family_row *row;
+	family_marks *marks; /* NULL: c depends on p */
 } families[] = {
-	{"diagonal", false, row_diagonal},
-	{"previous", false, row_previous},
-	{"offset",   true,  row_offset},
-	{"first",    false, row_first},
-	{"window",   true,  row_window},
-	{"own",      false, row_own},
+	{"diagonal", false, mark_diagonal},
+	{"previous", false, mark_previous},
+	{"offset",   true,  mark_offset},
+	{"first",    false, mark_first},
+	{"window",   true,  mark_window},
+	{"own",      false, NULL},
 };
 /* clang-format on */
 enum { N_FAMILIES = sizeof families / sizeof families[0] };
@@ -95,7 +89,21 @@ sx_status sx_family_parse(sx_family *f, sx_ctx *ctx, const char *text)
 		       text);
 }
 
+bool sx_family_marked(sx_family_marks *m, const sx_family *f, int64_t i, int64_t first)
+{
+	if (!families[f->row].marks) return false;
+	*m = families[f->row].marks(f->k, i - first + 1, first);
+	return true;
+}
+
 void sx_family_row(const sx_family *f, int64_t i, int64_t first, const sx_real *p, double *c)
 {
-	families[f->row].row(f->k, i - first + 1, first, p, c);
+	sx_family_marks m;
+	int64_t n = i - first + 1;
+	if (!sx_family_marked(&m, f, i, first)) {
+		for (int64_t j = 0; j < n; j++) c[j] = (double)p[j] - 1 / (double)n;
+		return;
+	}
+	for (int64_t j = 0; j < n; j++) c[j] = m.off;
+	for (int64_t j = m.lo; j < m.hi; j++) c[j] = 1;
 }

@@ -23,6 +23,16 @@ typedef struct {
  * for an unknown name, with what is known. */
 sx_status sx_family_parse(sx_family *f, sx_ctx *ctx, const char *text) SX_NODISCARD;
 
+/* Rows of a simple form: of the visible keys, counted from the first one, [lo, hi) have c = 1 and the
+ * others `off`; all 0 where the family is not defined. Then sum_j c_ij p_ij needs the
+ * mass on either only. */
+typedef struct {
+	int64_t lo, hi;
+	double off;
+} sx_family_marks;
+/* false, and *m untouched, for a family without this form: `own`. */
+bool sx_family_marked(sx_family_marks *m, const sx_family *f, int64_t i, int64_t first);
+
 /* Row i (from 0) over the visible keys first..i: c has i - first + 1 entries; p their probabilities
  * (`own` reads them). */
 void sx_family_row(const sx_family *f, int64_t i, int64_t first, const sx_real *p, double *c);

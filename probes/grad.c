@@ -40,6 +40,7 @@ static sx_status on_tile(void *self, const sx_tile *t)
 		a->ss = 0;
 		memset(a->flow, 0, (size_t)h->T * sizeof *a->flow);
 		sx_functional_start(&a->f, h->spec, h->T, true, a->store);
+		a->f.dh = NULL;
 	}
 	for (int64_t r = 0; r < t->nrow; r++) {
 		int64_t i = t->row0 + r, first = sx_first_key(i, h->plan->window),

@@ -1,5 +1,7 @@
 #include "probes/measures.h"
 
+#include "engine/vector.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,14 +61,8 @@ sx_status sx_measures_new(sx_measures **out, sx_ctx *ctx, const sx_measure_opts 
 {
 	sx_measures *m = sx_calloc(1, sizeof *m);
 	if (!m) return sx_fail(ctx, SX_ENOMEM, "no memory for measurements");
-	*m = (sx_measures){.S = S,
-			   .L = L,
-			   .H = H,
-			   .T = T,
-			   .n_freq = n_freq,
-			   .n_c = n_c,
-			   .n_map = o->n_map,
-			   .n_wrt = 5};
+	*m = (sx_measures){
+		.S = S, .L = L, .H = H, .T = T, .n_freq = n_freq, .n_c = n_c, .n_wrt = 5};
 	const double nan = (double)NAN;
 	int64_t heads = S * L * H;
 	bool ok = true;
@@ -82,11 +78,11 @@ sx_status sx_measures_new(sx_measures **out, sx_ctx *ctx, const sx_measure_opts 
 	make(&m->rope_rest, o->rope, heads, nan, &ok);
 	make(&m->ac_value, o->ac, heads * n_c, nan, &ok);
 	make(&m->ac_grad, o->ac, heads * n_c * m->n_wrt, nan, &ok);
+	make(&m->ac_batch_grad, o->ac_batch, L * H * n_c * m->n_wrt, nan, &ok);
 	make(&m->logit_osc, o->ac, heads, nan, &ok);
 	make(&m->uniform_l1, o->ac, heads, nan, &ok);
 	make(&m->prefix_spread, o->spread, S * L, nan, &ok);
 	ok = ok && (!o->bounds || make_bounds(m));
-	make(&m->map, o->n_map > 0, S * o->n_map * T * T, 0, &ok);
 	if (!ok) {
 		sx_measures_free(m);
 		return sx_fail(ctx, SX_ENOMEM,
@@ -101,31 +97,14 @@ void sx_measures_free(sx_measures *m)
 {
 	if (!m) return;
 	for (int s = 0; s < SX_STAT_COUNT; s++) free(m->stat[s]);
-	double *const all[] = {m->offset_profile,
-			       m->score_offset,
-			       m->rope_q,
-			       m->rope_k,
-			       m->rope_share,
-			       m->rope_var,
-			       m->rope_rest,
-			       m->ac_value,
-			       m->ac_grad,
-			       m->logit_osc,
-			       m->uniform_l1,
-			       m->prefix_spread,
-			       m->map,
-			       m->bound_lhs,
-			       m->bound_rhs,
-			       m->bound_paper,
-			       m->bound_allowance,
-			       m->value_bound,
-			       m->value_bound_paper,
-			       m->grad_bound,
-			       m->grad_bound_paper,
-			       m->osc_spread_h,
-			       m->wq_norm,
-			       m->wk_norm,
-			       m->key_flow};
+	double *const all[] = {
+		m->offset_profile, m->score_offset,      m->rope_q,      m->rope_k,
+		m->rope_share,     m->rope_var,          m->rope_rest,   m->ac_value,
+		m->ac_grad,        m->logit_osc,         m->uniform_l1,  m->prefix_spread,
+		m->bound_lhs,      m->bound_rhs,         m->bound_paper, m->bound_allowance,
+		m->value_bound,    m->value_bound_paper, m->grad_bound,  m->grad_bound_paper,
+		m->osc_spread_h,   m->wq_norm,           m->wk_norm,     m->key_flow,
+		m->ac_batch_grad};
 	for (int g = 0; g < SX_GRAD_COUNT; g++) free(m->grad[g]);
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
 	free(m->bound_row);
@@ -137,11 +116,12 @@ void sx_measures_free(sx_measures *m)
 void sx_bound_name(char name[SX_BOUND_NAME], int64_t i, const char *family)
 {
 	static const char *const plain[SX_BOUND_PLAIN] = {
-		"I1", "I3", "I4", "P3.2.alpha", "P3.2.output", "P3.3.value", "P3.3.wq"};
+		"I1",     "I2", "I3",         "I4",          "I5",         "I6",     "I7",
+		"B8.eta", "B8", "P3.2.alpha", "P3.2.output", "P3.3.value", "P3.3.wq"};
 	static const char *const of_c[SX_BOUND_OF_C] = {
-		"D3.1",  "B10",        "I8",      "I9",         "I9.tanh", "T3.4",
-		"I10",   "I10.spread", "I11",     "I11.spread", "I12",     "E1.wq",
-		"E1.wk", "P3.2.value", "P3.2.wq", "P3.2.wk"};
+		"D3.1",  "B10",        "I8",  "I9",         "I9.tanh", "T3.4",
+		"I10",   "I10.spread", "I11", "I11.spread", "I12",     "E1.wq",
+		"E1.wk", "E2",         "E3",  "P3.2.value", "P3.2.wq", "P3.2.wk"};
 	if (i < SX_BOUND_PLAIN)
 		snprintf(name, SX_BOUND_NAME, "%s", plain[i]);
 	else
@@ -270,10 +250,15 @@ static void normal_product(const split_problem *p, double *y, const double *x)
 	}
 }
 
+SX_VECTOR
 static double dot3(const double *a, const double *b, int64_t n)
 {
-	double s = 0;
-	for (int64_t i = 0; i < n; i++) s += a[i] * b[i];
+	double lane[SX_LANES] = {0}, s = 0;
+	int64_t i = 0;
+	for (; i + SX_LANES <= n; i += SX_LANES)
+		for (int l = 0; l < SX_LANES; l++) lane[l] += a[i + l] * b[i + l];
+	for (int l = 0; i + l < n; l++) lane[l] += a[i + l] * b[i + l];
+	for (int l = 0; l < SX_LANES; l++) s += lane[l];
 	return s;
 }
 

@@ -46,14 +46,21 @@ typedef enum {
 } sx_grad;
 
 /* Inequalities and identities of the theory (docs/definitions.md), left side against right side: those
- * of attention alone, then those that come once per family of c. */
+ * of attention and of the layer alone, then those that come once per family of c. Those of the layer
+ * stand in each of its heads. */
 /* clang-format off */
 typedef enum {
 	SX_BOUND_I1,         /* ||alpha_i - u_i||_1 <= 2 tanh(osc(s_i)/4)                      */
-	SX_BOUND_I3,         /* max_j |s_ij - mean s_i| <= scale ||W_K^T q_i|| Delta_i         */
-	SX_BOUND_I4,         /* ||alpha_i - u_i||_1 <= min(2, scale ||W_K^T q_i|| Delta_i)     */
+	SX_BOUND_I2,         /* layer: Delta_i(h) <= sqrt2 lambda1 Delta_i(x)                  */
+	SX_BOUND_I3,         /* max_j |s_ij - mean s_i| <= kappa_i Delta_i                     */
+	SX_BOUND_I4,         /* ||alpha_i - u_i||_1 <= min(2, kappa_i Delta_i)                 */
+	SX_BOUND_I5,         /* layer: D(o) <= 2 ||sum M|| Delta + 2 sum ||M|| eta Delta       */
+	SX_BOUND_I6,         /* layer: Delta_i(x + o) <= Delta_i(x) + Delta_i(o)               */
+	SX_BOUND_I7,         /* layer: D(m) <= sqrt2 L_m lambda2 D(y)                          */
+	SX_BOUND_B8_ETA,     /* layer: D(x') <= (1 + sqrt2 L_m lambda2) (D(x) + I5's)          */
+	SX_BOUND_B8,         /* layer: D(x') <= A1 D(x) + A2 D(x)^2                            */
 	SX_BOUND_P32_ALPHA,  /* constant sequence, no rotation: alpha_i = u_i                  */
-	SX_BOUND_P32_OUTPUT, /* constant sequence: rows that leave the layer are equal         */
+	SX_BOUND_P32_OUTPUT, /* layer: constant sequence: the rows that leave are equal        */
 	SX_BOUND_P33_VALUE,  /* constant, rotated: mean of ||alpha_i - u_i||_1^2 / n_i <= A_own */
 	SX_BOUND_P33_WQ,     /* the same: mean Cov(alpha_i, s_i) / ||W_Q|| <= ||dA_own/dW_Q||  */
 	SX_BOUND_PLAIN
@@ -64,14 +71,16 @@ typedef enum {
 	SX_BOUND_I8,         /* sum_j |g_ij| <= osc(c_i)/(2T)                                  */
 	SX_BOUND_I9,         /* |A_c| <= mean of osc(c_i)/2 ||alpha_i - u_i||_1                */
 	SX_BOUND_I9_TANH,    /* |A_c| <= mean of osc(c_i) tanh(osc(s_i)/4)                     */
-	SX_BOUND_T34,        /* |A_c| <= mean of osc(c_i)/2 min(2, scale ||W_K^T q_i|| Delta_i) */
+	SX_BOUND_T34,        /* |A_c| <= mean of osc(c_i)/2 min(2, kappa_i Delta_i)            */
 	SX_BOUND_I10,        /* ||dW_Q|| <= scale sum_i sum_j |g_ij| max_j ||k_j - mean k|| ||h_i|| */
 	SX_BOUND_I10_SPREAD, /* ||dW_Q|| <= scale ||W_K|| mean of osc(c_i)/2 Delta_i ||h_i||   */
 	SX_BOUND_I11,        /* ||dW_K|| <= scale sum_i sum_j |g_ij| ||q_i|| Delta_i           */
 	SX_BOUND_I11_SPREAD, /* ||dW_K|| <= scale mean of osc(c_i)/2 ||q_i|| Delta_i           */
 	SX_BOUND_I12,        /* sum_j |g_ij| ||k_j - k_i^a|| <= sd_a(c_i) sqrt(E_a ||k - k_i^a||^2) / T */
-	SX_BOUND_E1_WQ,      /* <dW_Q, W_Q> = mean of Cov_alpha(c_i, s_i)                      */
-	SX_BOUND_E1_WK,      /* <dW_K, W_K> = the same                                         */
+	SX_BOUND_E1_WQ,      /* <dW_Q, W_Q> + <db_q, b_q> = mean of Cov_alpha(c_i, s_i)        */
+	SX_BOUND_E1_WK,      /* <dW_K, W_K> + <db_k, b_k> = the same                           */
+	SX_BOUND_E2,         /* ||dW_Q - that at alpha = u|| <= what ||alpha - u||_1 allows    */
+	SX_BOUND_E3,         /* the same, rotated                                              */
 	SX_BOUND_P32_VALUE,  /* constant sequence, no rotation: A_c = 0                        */
 	SX_BOUND_P32_WQ,     /* the same: dW_Q = 0                                             */
 	SX_BOUND_P32_WK,     /* the same: dW_K = 0                                             */
@@ -79,7 +88,8 @@ typedef enum {
 } sx_bound_c;
 /* clang-format on */
 
-/* Why one is not applicable; words of the run file's /bounds/reason. */
+/* Why one is not applicable; words of the run file's /bounds/reason (biases: in older files, where E1
+ * did without them). */
 typedef enum {
 	SX_REASON_NONE,
 	SX_REASON_NOT_NOPE,
@@ -100,7 +110,7 @@ static inline int64_t sx_bound_of_c(sx_bound_c b, int64_t c)
 	return SX_BOUND_PLAIN + c * SX_BOUND_OF_C + b;
 }
 /* "I1", "I9:diagonal"; family: the name of the one that i belongs to. Names of identities begin with
- * E. */
+ * E1. */
 void sx_bound_name(char name[SX_BOUND_NAME], int64_t i, const char *family);
 /* Family of i, -1 for those of attention alone. */
 static inline int64_t sx_bound_family(int64_t i)
@@ -116,7 +126,6 @@ typedef struct {
 	int64_t S, L, H, T;          /* sequences, layers, query heads, tokens                    */
 	int64_t n_freq;              /* rotated pairs of a head                                  */
 	int64_t n_c;                 /* families of c                                            */
-	int64_t n_map;               /* heads whose maps are kept                                */
 	int n_wrt;                   /* gradients of A_c: wq, wk, q, k, h                        */
 	double *stat[SX_STAT_COUNT]; /* (S,L,H)                              */
 	double *offset_profile;      /* (S,L,H,SX_OFFSET_BINS)               */
@@ -125,8 +134,9 @@ typedef struct {
 	double *rope_rest;                               /* (S,L,H)                              */
 	double *ac_value;                                /* (S,L,H,n_c)                          */
 	double *ac_grad;                                 /* (S,L,H,n_c,n_wrt)                    */
-	double *logit_osc, *uniform_l1;                  /* (S,L,H) mean over rows               */
-	double *prefix_spread;                           /* (S,L)                                */
+	double *ac_batch_grad; /* (L,H,n_c,n_wrt) of the mean of A_c over the sequences so far */
+	double *logit_osc, *uniform_l1; /* (S,L,H) mean over rows               */
+	double *prefix_spread;          /* (S,L)                                */
 	/* Of the worst row (largest lhs / (rhs + allowance)); row -1 where the whole head is meant, of
 	 * P33_VALUE the first row that is not uniform. allowance: what rounding may add to lhs. NaN
 	 * and a reason where not applicable. The verdict is analysis's to fill in; 255 = none. */
@@ -140,20 +150,24 @@ typedef struct {
 	double *wq_norm, *wk_norm;                                     /* (L,H)                 */
 	double *grad[SX_GRAD_COUNT];                                   /* (S,L,H)               */
 	double *key_flow; /* (S,L,H,T) sum over queries of alpha dL/dalpha               */
-	double *map;      /* (S,n_map,T,T), 0 where not visible   */
 } sx_measures;
 
 /* What to measure. */
 typedef struct {
 	bool stats, rope, ac, ac_gradients, spread, bounds;
+	bool ac_without_h; /* gradients of A_c by h, half of the cost, are left out: NaN */
+	/* Of the mean of A_c over sequences, by W_Q and W_K: passes must be of one sequence each,
+	 * in order. Keeps 2 n_c D C reals for every head of the model. */
+	bool ac_batch;
 	bool grad; /* of the loss: needs a backward pass */
+	/* Heads whose maps go into a run file, by way of a map_sink.h. */
 	int64_t n_map;
 	const sx_map_choice *map;
 	/* (S,T) 1: a value that stood in the window is asked for here; NULL: not known. Borrowed. */
 	const uint8_t *query_row;
 } sx_measure_opts;
 
-/* Arrays for what is asked, filled with NaN (maps with 0). SX_ENOMEM. */
+/* Arrays for what is asked, filled with NaN. SX_ENOMEM. */
 sx_status sx_measures_new(sx_measures **out, sx_ctx *ctx, const sx_measure_opts *o, int64_t S,
 			  int64_t L, int64_t H, int64_t T, int64_t n_freq,
 			  int64_t n_c) SX_NODISCARD;

@@ -22,9 +22,9 @@ sx_status sx_observers_new(sx_observers **out, sx_ctx *ctx, const sx_spec *spec,
 	sx_observer_base base = {.spec = spec,
 				 .into = into,
 				 .family = family,
-				 .map = opts->map,
 				 .query_row = opts->query_row,
 				 .gradients = opts->ac_gradients,
+				 .without_h = opts->ac_without_h,
 				 .threads = threads};
 	if (!o) return sx_fail(ctx, SX_ENOMEM, "no memory for observers");
 	for (int k = 0; k < N_KINDS; k++) {
@@ -52,6 +52,11 @@ void sx_observers_place(sx_observers *o, int64_t seq0)
 {
 	/* every observer's state begins with its base */
 	for (int i = 0; i < o->n; i++) ((sx_observer_base *)o->probe[i].self)->seq0 = seq0;
+}
+
+void sx_observers_sink(sx_observers *o, sx_map_sink *sink)
+{
+	for (int i = 0; i < o->n; i++) ((sx_observer_base *)o->probe[i].self)->sink = sink;
 }
 
 const sx_probe *sx_observers_probes(const sx_observers *o, int *n)

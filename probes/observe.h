@@ -5,6 +5,7 @@
 
 #include "engine/probe.h"
 #include "probes/families.h"
+#include "probes/map_sink.h"
 #include "probes/measures.h"
 
 typedef struct sx_observers sx_observers;
@@ -17,6 +18,8 @@ sx_status sx_observers_new(sx_observers **out, sx_ctx *ctx, const sx_spec *spec,
 void sx_observers_free(sx_observers *o);
 /* Sequence b of the next pass is sequence seq0 + b of the measures. */
 void sx_observers_place(sx_observers *o, int64_t seq0);
+/* Maps go there from the next pass on; NULL, as at first: nowhere. Borrowed. */
+void sx_observers_sink(sx_observers *o, sx_map_sink *sink);
 /* Those of the forward pass, and those of the backward pass. */
 const sx_probe *sx_observers_probes(const sx_observers *o, int *n);
 const sx_probe *sx_observers_backward(const sx_observers *o, int *n);
@@ -27,9 +30,9 @@ typedef struct {
 	const sx_spec *spec;
 	sx_measures *into;
 	const sx_family *family;
-	const sx_map_choice *map;
+	sx_map_sink *sink;
 	const uint8_t *query_row;
-	bool gradients;
+	bool gradients, without_h;
 	int threads;
 	int64_t seq0;
 } sx_observer_base;
@@ -43,11 +46,6 @@ typedef struct {
 } sx_observer_kind;
 extern const sx_observer_kind sx_observe_stats, sx_observe_rope, sx_observe_ac, sx_observe_maps,
 	sx_observe_spread, sx_observe_bounds, sx_observe_grad;
-
-/* Proposition 3.2 (4) of a constant sequence, seq of the measures: the rows of x (T,C), the residual
- * stream that leaves a layer, are equal. The observer does this between layers, the pass after the
- * last one. Nothing where the sequence is not constant. */
-void sx_bounds_output(sx_measures *m, int64_t seq, int layer, const sx_real *x, int64_t C);
 
 /* Place of (sequence, layer, head) in an array of (S,L,H). */
 static inline int64_t sx_measure_at(const sx_observer_base *b, const sx_head *h)

@@ -175,6 +175,7 @@ static sx_status define_ac(sx_run *run, const sx_record_axes *a)
 	for (size_t i = 0; i < sizeof data / sizeof data[0]; i++)
 		SX_TRY(sx_run_define(run, data[i]));
 	if (a->measure->spread) SX_TRY(sx_run_define(run, SX_RUN_AC_PREFIX_SPREAD));
+	if (a->measure->ac_batch) SX_TRY(sx_run_define(run, SX_RUN_AC_BATCH_GRAD_NORM));
 out:
 	return st;
 }
@@ -304,16 +305,29 @@ static sx_status put_step(sx_run *run, sx_run_id axis, sx_run_id phase_id, int64
 	return st == SX_OK ? sx_run_put(run, axis, rec, (const int64_t *)&step) : st;
 }
 
-static sx_status put_maps(sx_run *run, const sx_record_axes *a, const sx_measures *m, int64_t step,
-			  int phase)
+sx_status sx_record_sink(sx_map_sink **out, sx_ctx *ctx, sx_run *run, const sx_record_axes *a,
+			 int64_t batch, int threads)
+{
+	sx_map_sink_opts o = {.map = a->measure->map,
+			      .n_map = a->measure->n_map,
+			      .T = a->T,
+			      .window = a->spec->pos.window,
+			      .batch = batch,
+			      .f32 = a->maps_f32,
+			      .threads = threads};
+	*out = NULL;
+	return o.n_map ? sx_map_sink_new(out, ctx, run, &o) : SX_OK;
+}
+
+/* The samples whose maps are there. */
+static sx_status put_samples(sx_run *run, const sx_record_axes *a, const sx_measures *m,
+			     int64_t step, int phase)
 {
 	sx_status st = SX_OK;
 	for (int64_t s = 0; s < m->S; s++) {
 		int64_t rec = sx_run_records(run, SX_RUN_ATTN_SAMPLE);
 		int32_t at = (int32_t)step, seq = (int32_t)s, number = (int32_t)rec;
 		uint8_t p = (uint8_t)phase;
-		SX_TRY(sx_run_put(run, SX_RUN_ATTN_PROB, rec,
-				  (const double *)(m->map + s * m->n_map * m->T * m->T)));
 		SX_TRY(sx_run_put(run, SX_RUN_ATTN_TOKENS, rec, a->tokens + s * m->T));
 		SX_TRY(sx_run_put(run, SX_RUN_ATTN_SAMPLE_STEP, rec, (const int32_t *)&at));
 		SX_TRY(sx_run_put(run, SX_RUN_ATTN_SAMPLE_PHASE, rec, (const uint8_t *)&p));
@@ -408,6 +422,9 @@ static sx_status put_ac(sx_run *run, const sx_measures *m, int64_t step, int pha
 	if (m->prefix_spread)
 		SX_TRY(sx_run_put(run, SX_RUN_AC_PREFIX_SPREAD, rec,
 				  (const double *)m->prefix_spread));
+	if (m->ac_batch_grad)
+		SX_TRY(sx_run_put(run, SX_RUN_AC_BATCH_GRAD_NORM, rec,
+				  (const double *)m->ac_batch_grad));
 	if (m->value_bound) SX_TRY(put_ac_bounds(run, m, rec));
 	SX_TRY(put_step(run, SX_RUN_AC_STEP, SX_RUN_AC_PHASE, rec, step, phase));
 	SX_TRY(sx_run_flush(run, SX_RUN_AC_STEP));
@@ -437,7 +454,7 @@ sx_status sx_record_put(sx_run *run, sx_ctx *ctx, const sx_record_axes *a, const
 	if (m->ac_value) SX_TRY(put_ac(run, m, step, phase));
 	if (m->bound_lhs) SX_TRY(put_bounds(run, m, step, phase));
 	if (m->key_flow) SX_TRY(put_grad(run, m, step, phase));
-	if (with_maps && m->map) SX_TRY(put_maps(run, a, m, step, phase));
+	if (with_maps && a->measure->n_map) SX_TRY(put_samples(run, a, m, step, phase));
 out:
 	return st;
 }

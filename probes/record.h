@@ -5,6 +5,7 @@
 
 #include "engine/spec.h"
 #include "probes/families.h"
+#include "probes/map_sink.h"
 #include "probes/measures.h"
 #include "probes/runfile.h"
 
@@ -28,7 +29,11 @@ sx_status sx_record_define(sx_run *run, const sx_record_axes *a) SX_NODISCARD;
 sx_status sx_record_define_ac_train(sx_run *run, const sx_spec *spec, const sx_family *family,
 				    int64_t n_c, int64_t rows) SX_NODISCARD;
 
-/* One record of what m holds (maps where with_maps), flushed. spec: of the model that was measured
+/* What takes the chosen maps into run, after sx_run_start, from passes of up to `batch` sequences;
+ * NULL where none is chosen. */
+sx_status sx_record_sink(sx_map_sink **out, sx_ctx *ctx, sx_run *run, const sx_record_axes *a,
+			 int64_t batch, int threads) SX_NODISCARD;
+/* One record of what m holds, flushed; with_maps: a sink has put the maps of this pass. spec: of the model that was measured
  * (its gamma). */
 sx_status sx_record_put(sx_run *run, sx_ctx *ctx, const sx_record_axes *a, const sx_measures *m,
 			const sx_spec *spec, int64_t step, int phase, bool with_maps) SX_NODISCARD;

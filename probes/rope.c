@@ -62,6 +62,30 @@ static void moments(const double *t, const sx_real *s, int64_t n, double out[3])
 	for (int l = 0; l < SX_LANES; l++) out[0] += a[l], out[1] += b[l], out[2] += c[l];
 }
 
+/* The same of t_j = q0 k0_j + q1 k1_j, one pair of channels. */
+SX_VECTOR
+static void pair_moments(const double *k0, const double *k1, double q0, double q1, const sx_real *s,
+			 int64_t n, double out[3])
+{
+	double a[SX_LANES] = {0}, b[SX_LANES] = {0}, c[SX_LANES] = {0};
+	int64_t j = 0;
+	for (; j + SX_LANES <= n; j += SX_LANES)
+		for (int l = 0; l < SX_LANES; l++) {
+			double t = q0 * k0[j + l] + q1 * k1[j + l];
+			a[l] += fabs(t);
+			b[l] += t;
+			c[l] += t * (double)s[j + l];
+		}
+	for (int l = 0; j + l < n; l++) {
+		double t = q0 * k0[j + l] + q1 * k1[j + l];
+		a[l] += fabs(t);
+		b[l] += t;
+		c[l] += t * (double)s[j + l];
+	}
+	memset(out, 0, 3 * sizeof *out);
+	for (int l = 0; l < SX_LANES; l++) out[0] += a[l], out[1] += b[l], out[2] += c[l];
+}
+
 SX_VECTOR
 static void outer_row(double *t, const double *k, double q, int64_t n, bool first)
 {
@@ -71,30 +95,58 @@ static void outer_row(double *t, const double *k, double q, int64_t n, bool firs
 		for (int64_t j = 0; j < n; j++) t[j] += q * k[j];
 }
 
+SX_VECTOR
+static double mean_of_scores(const sx_real *s, int64_t n)
+{
+	double lane[SX_LANES] = {0}, sum = 0;
+	int64_t j = 0;
+	for (; j + SX_LANES <= n; j += SX_LANES)
+		for (int l = 0; l < SX_LANES; l++) lane[l] += (double)s[j + l];
+	for (int l = 0; j + l < n; l++) lane[l] += (double)s[j + l];
+	for (int l = 0; l < SX_LANES; l++) sum += lane[l];
+	return sum / (double)n;
+}
+
+/* sum (s - mean)^2 */
+SX_VECTOR
+static double squares_of_scores(const sx_real *s, double mean, int64_t n)
+{
+	double lane[SX_LANES] = {0}, sum = 0;
+	int64_t j = 0;
+	for (; j + SX_LANES <= n; j += SX_LANES)
+		for (int l = 0; l < SX_LANES; l++) {
+			double c = (double)s[j + l] - mean;
+			lane[l] += c * c;
+		}
+	for (int l = 0; j + l < n; l++) {
+		double c = (double)s[j + l] - mean;
+		lane[l] += c * c;
+	}
+	for (int l = 0; l < SX_LANES; l++) sum += lane[l];
+	return sum;
+}
+
 static void one_row(accumulator *a, const sx_head *h, const sx_real *s, int64_t i, int64_t first)
 {
 	int n_freq = h->plan->n_freq, D = h->spec->D;
 	int64_t n = i - first + 1, T = h->T;
 	const sx_real *q = h->q + i * h->ldq;
-	double mean = 0, square = 0;
-	for (int64_t j = 0; j < n; j++) mean += (double)s[j];
-	mean /= (double)n;
-	for (int64_t j = 0; j < n; j++) square += ((double)s[j] - mean) * ((double)s[j] - mean);
-	a->variance += square;
+	double mean = mean_of_scores(s, n);
+	a->variance += squares_of_scores(s, mean, n);
 	for (int m = 0; m <= n_freq; m++) {
 		bool any = m < n_freq || h->plan->rotary < D;
 		if (!any) continue;
 		const double *k = a->k_t + first;
-		if (m < n_freq) {
-			outer_row(a->term, k + m * T, h->scale * (double)q[m], n, true);
-			outer_row(a->term, k + (m + n_freq) * T, h->scale * (double)q[m + n_freq],
-				  n, false);
-		}
-		for (int d = h->plan->rotary; m == n_freq && d < D; d++)
-			outer_row(a->term, k + d * T, h->scale * (double)q[d], n,
-				  d == h->plan->rotary);
 		double sum[3];
-		moments(a->term, s, n, sum);
+		if (m < n_freq) {
+			pair_moments(k + m * T, k + (m + n_freq) * T, h->scale * (double)q[m],
+				     h->scale * (double)q[m + n_freq], s, n, sum);
+		} else {
+			for (int d = h->plan->rotary; d < D; d++)
+				outer_row(a->term, k + d * T, h->scale * (double)q[d], n,
+					  d == h->plan->rotary);
+			moments(a->term, s, n, sum);
+		}
 		a->parts[m].absolute += sum[0];
 		a->parts[m].covariance += sum[2] - sum[1] * mean;
 	}

@@ -62,16 +62,24 @@ bool sx_run_is_axis(sx_run_id id)
 	return strcmp(sx_run_name(id), sx_run_rows[id].dims) == 0;
 }
 
+bool sx_run_name_grows(const char *axis)
+{
+	return !strcmp(axis, "step") || !strcmp(axis, "sample") || !strcmp(axis, "ckpt");
+}
+
 bool sx_run_is_growing_axis(sx_run_id id)
 {
-	const char *name = sx_run_name(id);
-	return sx_run_is_axis(id) &&
-	       (!strcmp(name, "step") || !strcmp(name, "sample") || !strcmp(name, "ckpt"));
+	return sx_run_is_axis(id) && sx_run_name_grows(sx_run_name(id));
 }
 
 bool sx_run_is_document(sx_run_id id)
 {
 	return strcmp(sx_run_rows[id].dims, "entry") == 0 && !sx_run_is_axis(id);
+}
+
+bool sx_run_is_map(sx_run_id id)
+{
+	return id == SX_RUN_ATTN_PROB;
 }
 
 /* ---- types ---- */

@@ -141,6 +141,9 @@ sx_status sx_run_put_block_as(sx_run *run, sx_run_id id, const int64_t *start, c
 /* Hands the records of a growing axis to the system: its datasets first, the axis last, so that a
  * reader who trusts the axis never sees a torn record. Nothing to do in a sealed file. */
 sx_status sx_run_flush(sx_run *run, sx_run_id axis) SX_NODISCARD;
+/* The same with part-filled blocks, which are written again later: for records that would wait too
+ * long for their block to fill. */
+sx_status sx_run_flush_part(sx_run *run, sx_run_id axis) SX_NODISCARD;
 /* Flushes everything, part-filled blocks too (they are written again later: not to be done often),
  * and brings it to the disk: with each checkpoint, so that a run resumed from it has every record
  * before it. */
@@ -153,6 +156,48 @@ void sx_run_free(sx_run *run);
 
 /* The IEEE 754 binary16 nearest to x, ties to even; subnormals, infinities and NaN included. */
 uint16_t sx_half_from(double x);
+/* Of n floats: sx_half_from of each, bit for bit, in vectors. */
+void sx_halves_from(uint16_t *out, const float *x, int64_t n);
+
+/* ---- attention maps, in chunks made elsewhere ---- */
+
+/* A map (T,T) of /attn/prob is stored in square chunks of this many rows: all of it up to 512 rows
+ * (1 MiB in f32), else 256 (128 or 256 KiB). */
+int64_t sx_run_map_edge(int64_t T);
+/* Of the chunks of rows [band * edge, (band + 1) * edge): those that hold a visible pair, [*from,
+ * *to). The others are not stored and read as 0. window 0 = all earlier keys. */
+void sx_run_map_band(int64_t T, int64_t window, int64_t band, int64_t *from, int64_t *to);
+/* Numbers in the stored chunks of a map. */
+int64_t sx_run_map_cells(int64_t T, int64_t window);
+
+/* Makes chunks as the file holds them: shuffled, deflated, with their checksum, which is what HDF5's
+ * own filters would leave, give or take the level of compression. One thread each. */
+typedef struct sx_packer sx_packer;
+/* For chunks of up to `bytes`; NULL = out of memory. */
+sx_packer *sx_packer_new(int64_t bytes);
+void sx_packer_free(sx_packer *p);
+/* Packs (nrow, ncol) elements of size 2 or 4, rows ld elements apart: returns the bytes at *packed,
+ * valid until the next call. */
+int64_t sx_pack(sx_packer *p, const void *rows, int64_t ld, int64_t nrow, int64_t ncol, int size,
+		const void **packed);
+/* Memory of a packer for chunks of up to `bytes`, and the most that sx_pack makes of one; the
+ * compressor's own tables, a constant, are not counted. */
+int64_t sx_packer_bytes(int64_t bytes);
+int64_t sx_packed_most(int64_t bytes);
+/* Writes one packed chunk, the one that begins at `start`, once. */
+sx_status sx_run_put_chunk(sx_run *run, sx_run_id id, const int64_t *start, const void *packed,
+			   int64_t bytes) SX_NODISCARD;
+/* The file that is being written to. Borrowed. */
+const char *sx_run_path(const sx_run *run);
+
+/* ---- where it may live ---- */
+
+/* Whether a file system, by statfs's f_type, is reached over a network or through FUSE, which does
+ * not tell what is behind it. There a live file cannot be read by others and may be torn by a kill
+ * (the HDF Group on SWMR: POSIX write order is needed): write closed files instead. */
+bool sx_fs_is_networked(uint32_t type);
+/* The file system that holds `path`, which must be there; false where it does not say. */
+bool sx_path_is_networked(const char *path);
 
 /* ---- sealing ---- */
 
@@ -211,7 +256,8 @@ sx_status sx_run_get_real(sx_run_file *f, const char *where, const char *name,
 typedef struct {
 	const char *path, *type; /* "/stats/entropy", "f32"                                 */
 	int ndim;
-	int64_t dims[SX_RUN_MAX_DIMS];
+	int64_t dims[SX_RUN_MAX_DIMS]; /* whole records along a growing axis            */
+	int64_t torn; /* rows after them, being written or left by a kill; < 0: rows missing */
 	const char *axes[SX_RUN_MAX_DIMS]; /* "" where an axis has no name                  */
 	const char *units, *long_name;     /* "" where missing                              */
 	int64_t stored;                    /* bytes in the file, after compression          */

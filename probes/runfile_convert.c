@@ -2,6 +2,8 @@
  * HDF5. */
 #include "probes/runfile_priv.h"
 
+#include "engine/vector.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -42,6 +44,38 @@ uint16_t sx_half_from(double x)
 		mag = 0;
 	}
 	return (uint16_t)(sign | mag);
+}
+
+/* The same on the bits of a float, without branches. Below 2^-14 the sum with 1/2, whose last place
+ * is 2^-24, rounds to a multiple of that, to even. From there on the fraction loses 13 bits: adding
+ * half of the last place that stays, less one where that place is even, carries as it should, and
+ * the exponent's bias goes from 127 to 15. */
+SX_INLINE uint16_t half_of_float(float x)
+{
+	uint32_t bits, sum;
+	memcpy(&bits, &x, sizeof bits);
+	const uint32_t mag = bits & 0x7fffffff;
+	float f;
+	memcpy(&f, &mag, sizeof f);
+	f += 0.5f;
+	memcpy(&sum, &f, sizeof sum);
+	const uint32_t small = sum - 0x3f000000;
+	const uint32_t normal = (mag - (112u << 23) + 0xfff + (mag >> 13 & 1)) >> 13;
+	const uint32_t huge = mag > 0x7f800000 ? 0x7e00 | (mag >> 13 & 0x3ff) : 0x7c00;
+	uint32_t h = mag < 0x38800000 ? small : normal;
+	h = mag < 0x47800000 ? h : huge;
+	return (uint16_t)(h | (bits >> 16 & 0x8000));
+}
+
+SX_VECTOR
+static void halves_of_floats(uint16_t *out, const float *x, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++) out[i] = half_of_float(x[i]);
+}
+
+void sx_halves_from(uint16_t *out, const float *x, int64_t n)
+{
+	halves_of_floats(out, x, n);
 }
 
 /* ---- elements ---- */

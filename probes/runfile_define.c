@@ -124,11 +124,19 @@ static void choose_chunk(const sx_run *run, const sx_run_column *c, int64_t rows
 	}
 }
 
-static herr_t set_fill(hid_t dcpl, const sx_run_column *c, hid_t mem)
+/* Square chunks of one map: rows come in tiles, and what stands wholly above the diagonal is left
+ * out. */
+static void choose_map_chunk(const sx_run_column *c, hsize_t *chunk)
 {
-	unsigned char missing[8];
+	for (int i = 0; i < c->ndim; i++)
+		chunk[i] = i < c->ndim - 2 ? 1 : (hsize_t)sx_run_map_edge(c->dims[i]);
+}
+
+static herr_t set_fill(hid_t dcpl, sx_run_id id, const sx_run_column *c, hid_t mem)
+{
+	unsigned char missing[8] = {0};
 	if (c->type == SX_DISK_STR) return 0;
-	sx_disk_fill(missing, c->type, c->size, 1);
+	if (!sx_run_is_map(id)) sx_disk_fill(missing, c->type, c->size, 1);
 	return H5Pset_fill_value(dcpl, mem, missing);
 }
 
@@ -153,7 +161,10 @@ static sx_status make_set(sx_run *run, sx_run_id id, sx_run_column *c, int64_t r
 	sx_status st = make_group(run, id);
 	if (st != SX_OK) return st;
 	hsize_t dims[SX_RUN_MAX_DIMS], most[SX_RUN_MAX_DIMS], chunk[SX_RUN_MAX_DIMS];
-	choose_chunk(run, c, rows, chunk);
+	if (sx_run_is_map(id))
+		choose_map_chunk(c, chunk);
+	else
+		choose_chunk(run, c, rows, chunk);
 	for (int i = 0; i < c->ndim; i++) dims[i] = most[i] = (hsize_t)c->dims[i];
 	if (sx_run_grows(c)) most[0] = H5S_UNLIMITED;
 
@@ -162,7 +173,7 @@ static sx_status make_set(sx_run *run, sx_run_id id, sx_run_column *c, int64_t r
 	hid_t mem = sx_h5_mem_type(c->type, c->size);
 	hid_t space = H5Screate_simple(c->ndim, dims, most), dcpl = H5Pcreate(H5P_DATASET_CREATE);
 	if (disk < 0 || mem < 0 || space < 0 || dcpl < 0 || set_storage(run, dcpl, c, chunk) < 0 ||
-	    set_fill(dcpl, c, mem) < 0) {
+	    set_fill(dcpl, id, c, mem) < 0) {
 		st = sx_h5_fail(run->ctx, SX_EINTERNAL, "cannot describe %s", sx_run_rows[id].path);
 		goto out;
 	}
@@ -309,7 +320,7 @@ static sx_status define(sx_run *run, sx_run_id id, sx_run_type type, size_t widt
 		}
 	SX_TRY(describe(run, id));
 	/* The contract's word on what stands above the diagonal. */
-	if (id == SX_RUN_ATTN_PROB) SX_TRY(sx_run_attr_real(run, row->path, "masked_value", 0));
+	if (sx_run_is_map(id)) SX_TRY(sx_run_attr_real(run, row->path, "masked_value", 0));
 out:
 	return st;
 }

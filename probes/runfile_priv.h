@@ -54,7 +54,10 @@ int sx_run_axes(sx_run_id id, sx_run_id axes[SX_RUN_MAX_DIMS]);
 sx_run_id sx_run_sibling(sx_run_id id, const char *name);
 const char *sx_run_name(sx_run_id id); /* "entropy" of "/stats/entropy"             */
 bool sx_run_is_axis(sx_run_id id);
-bool sx_run_is_document(sx_run_id id); /* a text of /meta                           */
+bool sx_run_name_grows(const char *axis); /* step, sample, ckpt                     */
+bool sx_run_is_document(sx_run_id id);    /* a text of /meta                           */
+/* Attention maps: square chunks of one map, and 0 where none is stored. */
+bool sx_run_is_map(sx_run_id id);
 /* "/stats" of "/stats/entropy". */
 void sx_run_group(sx_run_id id, char out[32]);
 
@@ -115,6 +118,9 @@ struct sx_run_file {
 	hid_t file;
 	bool live;
 };
+
+/* Length of the axis of this name beside the dataset at `path`; -1 if there is none. */
+int64_t sx_run_axis_length(const sx_run_file *f, const char *path, const char *axis);
 
 /* ---- for the seal ---- */
 

@@ -588,6 +588,30 @@ static void axis_names(hid_t set, int ndim, const char *path, char names[][64])
 		snprintf(names[0], sizeof names[0], "%s", strrchr(path, '/') + 1);
 }
 
+/* Lengths of a dataset; returns how many, -1 where there are more than a run file's has. */
+static int extent_of(hid_t set, int64_t dims[SX_RUN_MAX_DIMS])
+{
+	hsize_t d[H5S_MAX_RANK];
+	hid_t space = H5Dget_space(set);
+	int ndim = space < 0 ? -1 : H5Sget_simple_extent_dims(space, d, NULL);
+	if (space >= 0) H5Sclose(space);
+	if (ndim > SX_RUN_MAX_DIMS) ndim = -1;
+	for (int i = 0; i < ndim; i++) dims[i] = (int64_t)d[i];
+	return ndim;
+}
+
+int64_t sx_run_axis_length(const sx_run_file *f, const char *path, const char *axis)
+{
+	int64_t dims[SX_RUN_MAX_DIMS];
+	char *name = sx_format("%.*s/%s", (int)(strrchr(path, '/') - path), path, axis);
+	bool there = name && *axis && H5Lexists(f->file, name, H5P_DEFAULT) > 0;
+	hid_t set = there ? H5Dopen2(f->file, name, H5P_DEFAULT) : -1;
+	int ndim = set < 0 ? -1 : extent_of(set, dims);
+	if (set >= 0) H5Dclose(set);
+	free(name);
+	return ndim == 1 ? dims[0] : -1;
+}
+
 static char *optional_text(const sx_run_file *f, const char *path, const char *name)
 {
 	sx_run_file silent = *f;
@@ -601,22 +625,30 @@ static char *optional_text(const sx_run_file *f, const char *path, const char *n
 static void describe_set(walker *w, hid_t set, const char *path)
 {
 	char type[16], names[SX_RUN_MAX_DIMS][64];
-	hsize_t dims[H5S_MAX_RANK];
-	hid_t space = H5Dget_space(set);
+	int64_t dims[SX_RUN_MAX_DIMS], rows = -1;
 	sx_run_item item = {.path = path, .type = type};
-	int ndim = space < 0 ? -1 : H5Sget_simple_extent_dims(space, dims, NULL);
-	if (space >= 0) H5Sclose(space);
-	if (ndim < 0 || ndim > SX_RUN_MAX_DIMS) {
-		w->st = sx_fail(w->f->ctx, SX_EDATA, "%s of %s has more axes than a run file's",
-				path, w->f->path);
+	int ndim = extent_of(set, dims);
+	if (ndim >= 0) axis_names(set, ndim, path, names);
+	/* A writer extends the axis last, so it is looked up first. */
+	if (ndim > 0 && sx_run_name_grows(names[0])) {
+		rows = sx_run_axis_length(w->f, path, names[0]);
+		if (w->f->live) ndim = H5Drefresh(set) < 0 ? -1 : extent_of(set, dims);
+	}
+	if (ndim < 0) {
+		w->st = sx_fail(w->f->ctx, SX_EDATA,
+				"%s of %s cannot be read, or has more axes than a run file's", path,
+				w->f->path);
 		return;
 	}
 	item.ndim = ndim;
 	type_name(set, type);
-	axis_names(set, ndim, path, names);
 	for (int i = 0; i < ndim; i++) {
-		item.dims[i] = (int64_t)dims[i];
+		item.dims[i] = dims[i];
 		item.axes[i] = names[i];
+	}
+	if (rows >= 0) {
+		item.torn = dims[0] - rows;
+		if (item.torn > 0) item.dims[0] = rows;
 	}
 	char *units = optional_text(w->f, path, "units");
 	char *long_name = optional_text(w->f, path, "long_name");

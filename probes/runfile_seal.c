@@ -151,6 +151,85 @@ static sx_status copy_texts(seal *s, sx_run_file *f, sx_run_id id, int64_t from,
 	return st;
 }
 
+/* ---- maps, chunk by chunk, as they are ---- */
+
+static bool same_chunks(hid_t a, hid_t b)
+{
+	hsize_t x[SX_RUN_MAX_DIMS], y[SX_RUN_MAX_DIMS];
+	int n = H5Pget_chunk(a, SX_RUN_MAX_DIMS, x), filters = H5Pget_nfilters(a);
+	if (n < 0 || n != H5Pget_chunk(b, SX_RUN_MAX_DIMS, y) || filters != H5Pget_nfilters(b) ||
+	    memcmp(x, y, (size_t)n * sizeof *x) != 0)
+		return false;
+	for (unsigned i = 0; i < (unsigned)filters; i++) {
+		size_t p = 0, q = 0; /* parameters: none are asked for */
+		if (H5Pget_filter2(a, i, NULL, &p, NULL, 0, NULL, NULL) !=
+		    H5Pget_filter2(b, i, NULL, &q, NULL, 0, NULL, NULL))
+			return false;
+	}
+	return true;
+}
+
+/* The dataset of f where its chunks can stand in the sealed file as they are, else negative. Types
+ * are alike: `define` sees to it. */
+static hid_t open_alike(const seal *s, const sx_run_file *f, sx_run_id id)
+{
+	hid_t set = H5Dopen2(sx_run_file_hid(f), sx_run_rows[id].path, H5P_DEFAULT);
+	hid_t a = set < 0 ? -1 : H5Dget_create_plist(set);
+	hid_t b = H5Dget_create_plist(s->out->col[id].set);
+	bool alike = a >= 0 && b >= 0 && same_chunks(a, b);
+	if (a >= 0) H5Pclose(a);
+	if (b >= 0) H5Pclose(b);
+	if (alike) return set;
+	if (set >= 0) H5Dclose(set);
+	return -1;
+}
+
+static sx_status damaged(seal *s, const sx_run_file *f, sx_run_id id)
+{
+	return sx_h5_fail(s->ctx, SX_EDATA, "%s of %s cannot be read: it is damaged",
+			  sx_run_rows[id].path, sx_run_file_path(f));
+}
+
+static sx_status copy_chunk(seal *s, const sx_run_file *f, sx_run_id id, hid_t set,
+			    const int64_t *start, int64_t at)
+{
+	hsize_t where[SX_RUN_MAX_DIMS], bytes = 0;
+	haddr_t address = HADDR_UNDEF;
+	int64_t to[SX_RUN_MAX_DIMS];
+	unsigned skipped = 0;
+	uint32_t mask = 0;
+	sx_status st = SX_OK;
+	int ndim = s->out->col[id].ndim;
+	memcpy(to, start, (size_t)ndim * sizeof *to);
+	to[0] = at;
+	for (int i = 0; i < ndim; i++) where[i] = (hsize_t)start[i];
+	if (H5Dget_chunk_info_by_coord(set, where, &skipped, &address, &bytes) < 0)
+		return damaged(s, f, id);
+	if (address == HADDR_UNDEF) return SX_OK;
+	SX_TRY(need_block(s, bytes));
+	if (skipped || H5Dread_chunk(set, H5P_DEFAULT, where, &mask, s->block) < 0)
+		return damaged(s, f, id);
+	SX_TRY(sx_run_put_chunk(s->out, id, to, s->block, (int64_t)bytes));
+out:
+	return st;
+}
+
+/* Records [from, to) of maps, to `at`. */
+static sx_status copy_maps(seal *s, const sx_run_file *f, sx_run_id id, hid_t set, int64_t from,
+			   int64_t to, int64_t at)
+{
+	const int64_t *dims = s->out->col[id].dims;
+	int64_t edge = sx_run_map_edge(dims[2]), c[SX_RUN_MAX_DIMS] = {0};
+	sx_status st = SX_OK;
+	for (c[0] = from; c[0] < to; c[0]++)
+		for (c[1] = 0; c[1] < dims[1]; c[1]++)
+			for (c[2] = 0; c[2] < dims[2]; c[2] += edge)
+				for (c[3] = 0; c[3] < dims[3]; c[3] += edge)
+					SX_TRY(copy_chunk(s, f, id, set, c, at + c[0] - from));
+out:
+	return st;
+}
+
 /* Rows [from, to) of a dataset, to `at` in the sealed file. */
 static sx_status copy_rows(seal *s, sx_run_file *f, sx_run_id id, int64_t from, int64_t to,
 			   int64_t at)
@@ -160,6 +239,12 @@ static sx_status copy_rows(seal *s, sx_run_file *f, sx_run_id id, int64_t from, 
 	int ndim;
 	sx_run_type type;
 	if (sx_run_rows[id].type == SX_DISK_STR) return copy_texts(s, f, id, from, to, at);
+	hid_t alike = sx_run_is_map(id) ? open_alike(s, f, id) : -1;
+	if (alike >= 0) {
+		st = copy_maps(s, f, id, alike, from, to, at);
+		H5Dclose(alike);
+		return st;
+	}
 	SX_TRY(sx_run_shape(f, id, count, &ndim));
 	SX_TRY(sx_run_file_type(f, id, &type));
 	size_t record = sx_disk_size(type, 0);

@@ -2,7 +2,6 @@
  * belongs together is compared. */
 #include "probes/runfile_priv.h"
 
-#include <hdf5_hl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,13 +26,10 @@ static void count_missing(verifier *v, const float *f32, const double *f64, size
 	for (size_t i = 0; i < n; i++) v->whole->missing += f32 ? isnan(f32[i]) : isnan(f64[i]);
 }
 
-/* Rows [row, row + n) as they are stored. */
-static bool read_rows(verifier *v, hid_t set, hid_t type, int ndim, const hsize_t *dims,
-		      hsize_t row, hsize_t n)
+/* A block as it is stored. */
+static bool read_block(verifier *v, hid_t set, hid_t type, int ndim, const hsize_t *start,
+		       const hsize_t *count)
 {
-	hsize_t start[SX_RUN_MAX_DIMS] = {row}, count[SX_RUN_MAX_DIMS];
-	memcpy(count, dims, (size_t)ndim * sizeof *count);
-	if (ndim > 0) count[0] = n;
 	hid_t space = H5Dget_space(set), block = H5Screate_simple(ndim, count, NULL);
 	bool ok = space >= 0 && block >= 0;
 	if (ok && ndim > 0)
@@ -45,14 +41,31 @@ static bool read_rows(verifier *v, hid_t set, hid_t type, int ndim, const hsize_
 	return ok;
 }
 
-/* Reads a dataset some rows at a time. */
+/* The next block along `axis`, `step` rows of it, one of everything before; false after the last. */
+static bool next_block(hsize_t *start, const hsize_t *dims, int axis, hsize_t step)
+{
+	start[axis] += step;
+	for (int i = axis; start[i] >= dims[i]; i--) {
+		if (i == 0) return false;
+		start[i] = 0;
+		start[i - 1]++;
+	}
+	return true;
+}
+
+/* Reads a dataset some rows at a time: of the first axis whose rows are small enough. */
 static sx_status read_all(verifier *v, const char *path, hid_t set, hid_t type, int ndim,
 			  const hsize_t *dims)
 {
 	enum { AT_ONCE = 4 << 20 };
+	hsize_t start[SX_RUN_MAX_DIMS] = {0}, count[SX_RUN_MAX_DIMS];
 	size_t element = H5Tget_size(type), per_row = element;
+	int axis = 0;
+	for (int i = 0; i < ndim; i++)
+		if (dims[i] == 0) return SX_OK;
 	for (int i = 1; i < ndim; i++) per_row *= (size_t)dims[i];
-	hsize_t rows = ndim > 0 ? dims[0] : 1, step = per_row ? AT_ONCE / per_row : rows;
+	while (axis < ndim - 1 && per_row > AT_ONCE) per_row /= (size_t)dims[++axis];
+	hsize_t rows = ndim > 0 ? dims[axis] : 1, step = AT_ONCE / per_row;
 	if (step < 1) step = 1;
 	if (step > rows) step = rows;
 	if (per_row * (size_t)step > v->size) {
@@ -66,9 +79,11 @@ static sx_status read_all(verifier *v, const char *path, hid_t set, hid_t type, 
 		}
 	}
 	bool f32 = H5Tequal(type, H5T_IEEE_F32LE) > 0, f64 = H5Tequal(type, H5T_IEEE_F64LE) > 0;
-	for (hsize_t row = 0; per_row > 0 && row < rows; row += step) {
-		hsize_t n = rows - row < step ? rows - row : step;
-		if (!read_rows(v, set, type, ndim, dims, row, n)) {
+	for (int i = 0; i < ndim; i++) count[i] = i < axis ? 1 : dims[i];
+	do {
+		hsize_t n = rows - start[axis] < step ? rows - start[axis] : step;
+		if (ndim > 0) count[axis] = n;
+		if (!read_block(v, set, type, ndim, start, count)) {
 			fault(v, path, "cannot be read: it is damaged");
 			return SX_OK;
 		}
@@ -76,42 +91,23 @@ static sx_status read_all(verifier *v, const char *path, hid_t set, hid_t type, 
 		if (f32 || f64)
 			count_missing(v, f32 ? v->buf : NULL, f64 ? v->buf : NULL,
 				      per_row * (size_t)n / element);
-	}
+	} while (ndim > 0 && next_block(start, dims, axis, step));
 	return SX_OK;
-}
-
-/* The extent of a one-dimensional dataset, -1 if there is none such. */
-static int64_t length_of(const sx_run_file *f, const char *path)
-{
-	hsize_t dims[H5S_MAX_RANK];
-	hid_t set = H5Lexists(f->file, path, H5P_DEFAULT) > 0 ? H5Dopen2(f->file, path, H5P_DEFAULT)
-							      : -1;
-	hid_t space = set < 0 ? -1 : H5Dget_space(set);
-	int ndim = space < 0 ? -1 : H5Sget_simple_extent_dims(space, dims, NULL);
-	if (space >= 0) H5Sclose(space);
-	if (set >= 0) H5Dclose(set);
-	return ndim == 1 ? (int64_t)dims[0] : -1;
 }
 
 /* Axes: there, and as long as the dataset. Along a growing axis the dataset may be longer: those are
  * records that were being written, and nobody reads them; shorter, and records are lost. */
 static void compare_axes(verifier *v, const sx_run_item *item)
 {
-	const char *slash = strrchr(item->path, '/');
 	for (int i = 0; i < item->ndim; i++) {
-		char *path =
-			sx_format("%.*s/%s", (int)(slash - item->path), item->path, item->axes[i]);
-		int64_t n = path && item->axes[i][0] ? length_of(v->f, path) : -1;
-		bool grows = !strcmp(item->axes[i], "step") || !strcmp(item->axes[i], "sample") ||
-			     !strcmp(item->axes[i], "ckpt");
-		free(path);
+		int64_t n = sx_run_axis_length(v->f, item->path, item->axes[i]);
+		bool grows = i == 0 && sx_run_name_grows(item->axes[i]);
 		if (n < 0)
 			fault(v, item->path, "an axis has no dimension scale of its name");
-		else if (item->dims[i] < n || (item->dims[i] > n && !grows))
+		else if (grows ? item->torn < 0 : item->dims[i] != n)
 			fault(v, item->path, "is not as long as its axis");
-		else if (item->dims[i] > n)
-			v->whole->torn++;
 	}
+	v->whole->torn += item->torn > 0;
 	if (!item->units[0]) fault(v, item->path, "has no units");
 	if (!item->long_name[0]) fault(v, item->path, "has no long_name");
 }

@@ -11,10 +11,22 @@
 
 enum { SMALL_TREE = 4 }; /* sealed files: half the children of a chunk tree's node */
 
+/* What a failed write leaves shall be what a kill would have left: whatever HDF5 still holds goes
+ * nowhere, above all the mark that the file was closed well. */
+static void give_up(sx_run *run)
+{
+	int *fd = NULL, nowhere = open("/dev/null", O_RDWR);
+	run->broken = true;
+	if (nowhere >= 0 && H5Fget_vfd_handle(run->file, H5P_DEFAULT, (void **)&fd) >= 0 && fd)
+		dup2(nowhere, *fd);
+	if (nowhere >= 0) close(nowhere);
+}
+
 sx_status sx_run_broke(sx_run *run, const char *what)
 {
-	run->broken = true;
-	return sx_h5_fail(run->ctx, SX_EIO, "writing %s to %s failed", what, run->writing);
+	sx_status st = sx_h5_fail(run->ctx, SX_EIO, "writing %s to %s failed", what, run->writing);
+	give_up(run);
+	return st;
 }
 
 sx_status sx_run_check(sx_run *run)
@@ -195,27 +207,32 @@ static herr_t write_selection(const sx_run *run, const sx_run_column *c, hid_t b
 	return e;
 }
 
+/* Makes room for rows up to (not including) `end` of what grows. */
+static sx_status reach(sx_run *run, sx_run_id id, int64_t end)
+{
+	sx_run_column *c = &run->col[id];
+	hsize_t dims[SX_RUN_MAX_DIMS];
+	if (!sx_run_grows(c) || end <= c->dims[0]) return SX_OK;
+	for (int i = 0; i < c->ndim; i++) dims[i] = (hsize_t)c->dims[i];
+	dims[0] = (hsize_t)end;
+	if (H5Dset_extent(c->set, dims) < 0) return sx_run_broke(run, sx_run_rows[id].path);
+	c->dims[0] = end;
+	return SX_OK;
+}
+
 /* Writes a block of a dataset, which grows as needed. */
 static sx_status write_set(sx_run *run, sx_run_id id, const int64_t *start, const int64_t *count,
 			   const void *data)
 {
 	sx_run_column *c = &run->col[id];
 	sx_status st = SX_OK;
-	hsize_t at[SX_RUN_MAX_DIMS], n[SX_RUN_MAX_DIMS], dims[SX_RUN_MAX_DIMS];
+	hsize_t at[SX_RUN_MAX_DIMS], n[SX_RUN_MAX_DIMS];
 	for (int i = 0; i < c->ndim; i++) {
 		at[i] = (hsize_t)start[i];
 		n[i] = (hsize_t)count[i];
-		dims[i] = (hsize_t)c->dims[i];
 	}
 	hid_t disk = -1, block = -1;
-	if (sx_run_grows(c) && at[0] + n[0] > dims[0]) {
-		dims[0] = at[0] + n[0];
-		if (H5Dset_extent(c->set, dims) < 0) {
-			st = sx_run_broke(run, sx_run_rows[id].path);
-			goto out;
-		}
-		c->dims[0] = (int64_t)dims[0];
-	}
+	SX_TRY(reach(run, id, start[0] + count[0]));
 	block = H5Screate_simple(c->ndim, n, NULL);
 	disk = H5Dget_space(c->set);
 	if (block < 0 || disk < 0 ||
@@ -263,18 +280,22 @@ sx_status sx_run_put_raw(sx_run *run, sx_run_id id, const int64_t *start, const 
 	return SX_OK;
 }
 
+static sx_status check_takes_data(const sx_run *run, sx_run_id id)
+{
+	const sx_run_column *c = &run->col[id];
+	if (c->set && (!sx_run_grows(c) || !run->live || run->started)) return SX_OK;
+	return sx_fail(run->ctx, SX_EINTERNAL, "%s takes no data: %s", sx_run_rows[id].path,
+		       c->set ? "call sx_run_start first" : "it is not defined");
+}
+
 sx_status sx_run_put_block_as(sx_run *run, sx_run_id id, const int64_t *start, const int64_t *count,
 			      const void *data, sx_run_mem mem)
 {
 	sx_status st = SX_OK;
-	SX_TRY(sx_run_check(run));
 	const sx_run_column *c = &run->col[id];
-	if (!c->set || (sx_run_grows(c) && run->live && !run->started)) {
-		st = sx_fail(run->ctx, SX_EINTERNAL, "%s takes no data: %s", sx_run_rows[id].path,
-			     c->set ? "call sx_run_start first" : "it is not defined");
-		goto out;
-	}
 	int64_t n = 1;
+	SX_TRY(sx_run_check(run));
+	SX_TRY(check_takes_data(run, id));
 	for (int i = 0; i < c->ndim; i++) {
 		bool open_end = i == 0 && sx_run_grows(c);
 		if (start[i] < 0 || count[i] < 1 ||
@@ -299,6 +320,41 @@ sx_status sx_run_put_as(sx_run *run, sx_run_id id, int64_t record, const void *d
 	for (int i = 0; i < c->ndim; i++) count[i] = c->dims[i];
 	if (sx_run_grows(c)) count[0] = 1;
 	return sx_run_put_block_as(run, id, start, count, data, mem);
+}
+
+sx_status sx_run_put_chunk(sx_run *run, sx_run_id id, const int64_t *start, const void *packed,
+			   int64_t bytes)
+{
+	sx_status st = SX_OK;
+	const sx_run_column *c = &run->col[id];
+	hsize_t at[SX_RUN_MAX_DIMS];
+	SX_TRY(sx_run_check(run));
+	SX_TRY(check_takes_data(run, id));
+	if (!sx_run_is_map(id)) {
+		st = sx_fail(run->ctx, SX_EINTERNAL, "%s is not stored in chunks made elsewhere",
+			     sx_run_rows[id].path);
+		goto out;
+	}
+	for (int i = 0; i < c->ndim; i++) {
+		int64_t edge = i < c->ndim - 2 ? 1 : sx_run_map_edge(c->dims[i]);
+		at[i] = (hsize_t)start[i];
+		if (start[i] < 0 || start[i] % edge != 0 || (i > 0 && start[i] >= c->dims[i])) {
+			st = sx_fail(run->ctx, SX_EINTERNAL,
+				     "no chunk of %s begins at %lld of axis %d",
+				     sx_run_rows[id].path, (long long)start[i], i);
+			goto out;
+		}
+	}
+	SX_TRY(reach(run, id, start[0] + 1));
+	if (H5Dwrite_chunk(c->set, H5P_DEFAULT, 0, at, (size_t)bytes, packed) < 0)
+		st = sx_run_broke(run, sx_run_rows[id].path);
+out:
+	return st;
+}
+
+const char *sx_run_path(const sx_run *run)
+{
+	return run->writing;
 }
 
 int64_t sx_run_records(const sx_run *run, sx_run_id axis)
@@ -336,12 +392,12 @@ out:
 	return st;
 }
 
-static sx_status flush_axis(sx_run *run, sx_run_id axis, bool closing)
+static sx_status flush_axis(sx_run *run, sx_run_id axis, bool part)
 {
 	sx_status st = SX_OK;
 	int64_t end = sx_run_records(run, axis);
-	if (!closing) end -= end % run->col[axis].rows;
-	if (end == run->col[axis].dims[0] && !closing) return SX_OK;
+	if (!part) end -= end % run->col[axis].rows;
+	if (end == run->col[axis].dims[0] && !part) return SX_OK;
 	for (int i = 0; i < SX_RUN_COUNT; i++)
 		if (run->col[i].set && run->col[i].axis == axis && i != (int)axis)
 			SX_TRY(settle(run, (sx_run_id)i, end));
@@ -350,7 +406,7 @@ out:
 	return st;
 }
 
-sx_status sx_run_flush(sx_run *run, sx_run_id axis)
+static sx_status flush(sx_run *run, sx_run_id axis, bool part)
 {
 	sx_status st = sx_run_check(run);
 	if (st != SX_OK) return st;
@@ -358,7 +414,17 @@ sx_status sx_run_flush(sx_run *run, sx_run_id axis)
 	if (!c->set || c->axis != axis)
 		return sx_fail(run->ctx, SX_EINTERNAL, "%s is not a growing axis of this file",
 			       sx_run_rows[axis].path);
-	return run->live ? flush_axis(run, axis, false) : SX_OK;
+	return run->live ? flush_axis(run, axis, part) : SX_OK;
+}
+
+sx_status sx_run_flush(sx_run *run, sx_run_id axis)
+{
+	return flush(run, axis, false);
+}
+
+sx_status sx_run_flush_part(sx_run *run, sx_run_id axis)
+{
+	return flush(run, axis, true);
 }
 
 static sx_status flush_all(sx_run *run)
@@ -381,11 +447,11 @@ sx_status sx_run_sync(sx_run *run)
 		return sx_h5_fail(run->ctx, SX_EIO, "cannot reach the file behind %s",
 				  run->writing);
 	if (fsync(*fd) != 0) {
-		run->broken = true;
-		return sx_fail(run->ctx, SX_EIO, "cannot bring %s to the disk: %s", run->writing,
-			       strerror(errno));
+		st = sx_fail(run->ctx, SX_EIO, "cannot bring %s to the disk: %s", run->writing,
+			     strerror(errno));
+		give_up(run);
 	}
-	return SX_OK;
+	return st;
 }
 
 /* ---- the end ---- */

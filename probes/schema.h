@@ -134,6 +134,7 @@ X(AC_C,                 "/ac/c",                 STR,   "c",        "1", "family
 X(AC_WRT,               "/ac/wrt",               STR,   "wrt",      "1", "what the gradient is taken by", NULL) \
 X(AC_VALUE,             "/ac/value",             F64, SX_SLH ",c",     "1", "A_c", NULL) \
 X(AC_GRAD_NORM,         "/ac/grad_norm",         F64, SX_SLH ",c,wrt", "1", "Frobenius norm of the gradient of A_c", NULL) \
+X(AC_BATCH_GRAD_NORM,   "/ac/batch_grad_norm",   F64, "step,layer,head,c,wrt", "1", "Frobenius norm of the gradient of the mean of A_c over the sequences (wq, wk; NaN else)", NULL) \
 X(AC_VALUE_BOUND,       "/ac/value_bound",       F64, SX_SLH ",c",     "1", "right side of I9: at least |A_c|", NULL) \
 X(AC_GRAD_BOUND,        "/ac/grad_bound",        F64, SX_SLH ",c,wrt", "1", "right side of I10.spread (wq) and I11.spread (wk): at least the gradient's norm; NaN else", NULL) \
 X(AC_VALUE_BOUND_PAPER, "/ac/value_bound_paper", F64, SX_SLH ",c",     "1", "bound of |A_c| in the paper's form", NULL) \
@@ -144,6 +145,16 @@ X(AC_MEAN_UNIFORM_L1,   "/ac/mean_uniform_l1",   F64, SX_SLH, "1",   "L1 distanc
 X(AC_OSC_SPREAD_H,      "/ac/osc_spread_h",      F64, SX_SLH, "1",   "n/(n-1), the oscillation of a family with one key (diagonal, previous), times prefix spread of the row times norm of h, mean over rows: I10's right side is scale/2 wk_norm times it", NULL) \
 X(AC_WQ_NORM,           "/ac/wq_norm",           F64, "step,layer,head", "1", "spectral norm of the head's query matrix", NULL) \
 X(AC_WK_NORM,           "/ac/wk_norm",           F64, "step,layer,head", "1", "spectral norm of the head's key matrix", NULL) \
+/* ---- /mix: A_c and its gradients on embeddings moved toward their mean, (1-t) mean + t e ---- */ \
+X(MIX_T,             "/mix/t",             F64, "t",        "1", "what is left of the distance between embeddings", NULL) \
+X(MIX_SEQUENCE,      "/mix/sequence",      I32, "sequence", "1", SX_SEQ_NAME, NULL) \
+X(MIX_LAYER,         "/mix/layer",         I32, "layer",    "1", "layer", NULL) \
+X(MIX_HEAD,          "/mix/head",          I32, "head",     "1", "query head", NULL) \
+X(MIX_C,             "/mix/c",             STR, "c",        "1", "family of the weights c_ij", NULL) \
+X(MIX_WRT,           "/mix/wrt",           STR, "wrt",      "1", "what the gradient is taken by", NULL) \
+X(MIX_VALUE,         "/mix/value",         F64, "t,sequence,layer,head,c",     "1", "A_c", NULL) \
+X(MIX_GRAD_NORM,     "/mix/grad_norm",     F64, "t,sequence,layer,head,c,wrt", "1", "Frobenius norm of the gradient of A_c", NULL) \
+X(MIX_PREFIX_SPREAD, "/mix/prefix_spread", F64, "t,sequence,layer",            "1", "prefix spread of h: largest distance of a token from the mean of a prefix holding it", NULL) \
 /* ---- /ac_train: the same on the training batch, mean over its sequences ---- */ \
 X(AC_TRAIN_STEP,      "/ac_train/step",      I64,   "step",  "1", SX_STEP_NAME, NULL) \
 X(AC_TRAIN_PHASE,     "/ac_train/phase",     FLAGS, "step",  "1", SX_PHASE_NAME, SX_PHASES) \

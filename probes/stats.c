@@ -26,10 +26,11 @@ typedef struct {
 	mean of[SX_STAT_COUNT];
 	double variance; /* sum over rows of the scores' variance         */
 	double ss_within;
-	double *key, *offset; /* (T) sums of scores less their row means       */
-	double *profile;      /* (T) sums of alpha by offset                   */
-	double *rows_with;    /* (T) rows that have the offset                 */
-	double *split;        /* scratch of sx_additive_split                  */
+	/* Sums of scores less their row means, of alpha by offset. Offset d is at T-1-d, so that
+	 * along a row both indices run the same way; by_offset is `offset` in order of d. */
+	double *key, *offset, *profile; /* (T) */
+	double *by_offset;              /* (T) */
+	double *split;                  /* scratch of sx_additive_split */
 } accumulator;
 
 typedef struct {
@@ -42,76 +43,108 @@ static void clear(accumulator *a, int64_t T)
 {
 	memset(a->of, 0, sizeof a->of);
 	a->variance = a->ss_within = 0;
-	memset(a->key, 0, 4 * (size_t)T * sizeof *a->key); /* key, offset, profile, rows_with */
+	memset(a->key, 0, 3 * (size_t)T * sizeof *a->key); /* key, offset, profile */
 }
 
-/* One row: what needs the probabilities alone. n visible keys, the last is the row's own. */
+/* One row of n visible keys, the last is the row's own. */
 SX_VECTOR
 static void sums_of_row(const sx_real *p, const sx_real *s, int64_t n, double out[5])
 {
 	enum { PS, DIST, SUM_S, MAX_P, MAX_S };
 	double ps[SX_LANES] = {0}, dist[SX_LANES] = {0}, sum_s[SX_LANES] = {0};
-	sx_real top_p = p[0], top_s = s[0];
+	sx_real top_p[SX_LANES], top_s[SX_LANES];
 	int64_t j = 0;
+	for (int l = 0; l < SX_LANES; l++) top_p[l] = p[0], top_s[l] = s[0];
 	for (; j + SX_LANES <= n; j += SX_LANES)
 		for (int l = 0; l < SX_LANES; l++) {
 			double pj = (double)p[j + l], sj = (double)s[j + l];
 			ps[l] += pj * sj;
 			dist[l] += pj * (double)(n - 1 - j - l);
 			sum_s[l] += sj;
+			top_p[l] = p[j + l] > top_p[l] ? p[j + l] : top_p[l];
+			top_s[l] = s[j + l] > top_s[l] ? s[j + l] : top_s[l];
 		}
 	for (int l = 0; j + l < n; l++) {
 		double pj = (double)p[j + l], sj = (double)s[j + l];
 		ps[l] += pj * sj;
 		dist[l] += pj * (double)(n - 1 - j - l);
 		sum_s[l] += sj;
-	}
-	for (j = 0; j < n; j++) {
-		top_p = p[j] > top_p ? p[j] : top_p;
-		top_s = s[j] > top_s ? s[j] : top_s;
+		top_p[l] = p[j + l] > top_p[l] ? p[j + l] : top_p[l];
+		top_s[l] = s[j + l] > top_s[l] ? s[j + l] : top_s[l];
 	}
 	memset(out, 0, 5 * sizeof *out);
 	for (int l = 0; l < SX_LANES; l++) {
 		out[PS] += ps[l];
 		out[DIST] += dist[l];
 		out[SUM_S] += sum_s[l];
+		top_p[0] = top_p[l] > top_p[0] ? top_p[l] : top_p[0];
+		top_s[0] = top_s[l] > top_s[0] ? top_s[l] : top_s[0];
 	}
-	out[MAX_P] = (double)top_p;
-	out[MAX_S] = (double)top_s;
+	out[MAX_P] = (double)top_p[0];
+	out[MAX_S] = (double)top_s[0];
 }
 
-/* Sums by key and by offset: centred scores, probabilities. Returns the centred sum of squares. */
-static double spread_row(accumulator *a, const sx_real *p, const sx_real *s, double mean_s,
-			 int64_t i, int64_t first)
+/* Sums by key and by offset over n keys: centred scores, probabilities. key, offset and profile point
+ * at the first key's place. Returns the centred sum of squares. */
+SX_VECTOR
+static double spread_row(double *restrict key, double *restrict offset, double *restrict profile,
+			 const sx_real *p, const sx_real *s, double mean_s, int64_t n)
 {
-	double ss = 0;
-	for (int64_t j = first; j <= i; j++) {
-		double c = (double)s[j - first] - mean_s;
-		ss += c * c;
-		a->key[j] += c;
-		a->offset[i - j] += c;
-		a->profile[i - j] += (double)p[j - first];
-		a->rows_with[i - j] += 1;
+	double lane[SX_LANES] = {0}, ss = 0;
+	int64_t j = 0;
+	for (; j + SX_LANES <= n; j += SX_LANES)
+		for (int l = 0; l < SX_LANES; l++) {
+			double c = (double)s[j + l] - mean_s;
+			lane[l] += c * c;
+			key[j + l] += c;
+			offset[j + l] += c;
+			profile[j + l] += (double)p[j + l];
+		}
+	for (int l = 0; j + l < n; l++) {
+		double c = (double)s[j + l] - mean_s;
+		lane[l] += c * c;
+		key[j + l] += c;
+		offset[j + l] += c;
+		profile[j + l] += (double)p[j + l];
 	}
+	for (int l = 0; l < SX_LANES; l++) ss += lane[l];
 	return ss;
 }
 
-/* Masses on keys with equal tokens. */
+/* Mass on the keys j of n with x[j] = token, and how many these are. */
+SX_VECTOR
+static int64_t mass_on_token(double *mass, const sx_real *p, const int32_t *x, int32_t token,
+			     int64_t n)
+{
+	double lane[SX_LANES] = {0};
+	int32_t found[SX_LANES] = {0};
+	int64_t j = 0, count = 0;
+	for (; j + SX_LANES <= n; j += SX_LANES)
+		for (int l = 0; l < SX_LANES; l++) {
+			lane[l] += x[j + l] == token ? (double)p[j + l] : 0;
+			found[l] += x[j + l] == token;
+		}
+	for (int l = 0; j + l < n; l++) {
+		lane[l] += x[j + l] == token ? (double)p[j + l] : 0;
+		found[l] += x[j + l] == token;
+	}
+	*mass = 0;
+	for (int l = 0; l < SX_LANES; l++) {
+		*mass += lane[l];
+		count += found[l];
+	}
+	return count;
+}
+
+/* Masses on keys j < i with x_j = x_i, and on keys 0 < j <= i with x_{j-1} = x_i. */
 static void token_masses(accumulator *a, const sx_real *p, const int32_t *x, int64_t i,
 			 int64_t first, bool asked)
 {
-	double duplicate = 0, induction = 0;
-	bool has_duplicate = false, has_induction = false;
-	for (int64_t j = first; j <= i; j++) {
-		if (j < i && x[j] == x[i]) {
-			duplicate += (double)p[j - first];
-			has_duplicate = true;
-		}
-		if (j > 0 && x[j - 1] == x[i]) {
-			induction += (double)p[j - first];
-			has_induction = true;
-		}
-	}
+	double duplicate, induction;
+	int64_t from = first > 0 ? first : 1;
+	bool has_duplicate = mass_on_token(&duplicate, p, x + first, x[i], i - first) > 0;
+	bool has_induction =
+		mass_on_token(&induction, p + from - first, x + from - 1, x[i], i + 1 - from) > 0;
 	if (has_duplicate) add(&a->of[SX_STAT_DUPLICATE_MASS], duplicate);
 	if (has_induction) add(&a->of[SX_STAT_INDUCTION_MASS], induction);
 	if (has_induction && asked) add(&a->of[SX_STAT_RETRIEVAL_MASS], induction);
@@ -131,7 +164,8 @@ static void position_masses(accumulator *a, const sx_real *p, int64_t i, int64_t
 	add(&a->of[SX_STAT_SINK_MASS], sink);
 }
 
-static double norm_row(const sx_real *x, int64_t n)
+SX_VECTOR
+static double stats_norm_row(const sx_real *x, int64_t n)
 {
 	return sqrt((double)sx_dot(x, x, n));
 }
@@ -156,13 +190,15 @@ static sx_status on_tile(void *self, const sx_tile *t)
 		add(&a->of[SX_STAT_ENTROPY], entropy < 0 ? 0 : entropy);
 		add(&a->of[SX_STAT_MAX_PROB], sum[3]);
 		add(&a->of[SX_STAT_MEAN_DISTANCE], sum[1]);
-		double ss = spread_row(a, p, s, sum[2] / (double)n, i, first);
+		int64_t at = h->T - 1 - i + first; /* of offset i - first */
+		double ss = spread_row(a->key + first, a->offset + at, a->profile + at, p, s,
+				       sum[2] / (double)n, n);
 		a->ss_within += ss;
 		a->variance += ss / (double)n;
 		position_masses(a, p, i, first);
 		token_masses(a, p, h->tokens, i, first, query && query[i]);
-		add(&a->of[SX_STAT_Q_NORM], norm_row(h->q + i * h->ldq, h->spec->D));
-		add(&a->of[SX_STAT_K_NORM], norm_row(h->k + i * h->ldk, h->spec->D));
+		add(&a->of[SX_STAT_Q_NORM], stats_norm_row(h->q + i * h->ldq, h->spec->D));
+		add(&a->of[SX_STAT_K_NORM], stats_norm_row(h->k + i * h->ldk, h->spec->D));
 	}
 	return SX_OK;
 }
@@ -176,7 +212,9 @@ static sx_status on_head(void *self, const sx_head *h)
 	for (int s = 0; s < SX_STAT_COUNT; s++) m->stat[s][at] = value_of(a->of[s]);
 	m->stat[SX_STAT_LOGIT_STD][at] = sqrt(a->variance / (double)h->T);
 	double split[4];
-	sx_additive_split(split, a->key, a->offset, a->ss_within, h->T, h->plan->window, a->split);
+	int64_t T = h->T, window = h->plan->window;
+	for (int64_t d = 0; d < T; d++) a->by_offset[d] = a->offset[T - 1 - d];
+	sx_additive_split(split, a->key, a->by_offset, a->ss_within, T, window, a->split);
 	m->stat[SX_STAT_SS_WITHIN][at] = a->ss_within;
 	m->stat[SX_STAT_SS_OFFSET][at] = split[0];
 	m->stat[SX_STAT_SS_KEY][at] = split[1];
@@ -185,11 +223,11 @@ static sx_status on_head(void *self, const sx_head *h)
 	double *bins = m->offset_profile + at * SX_OFFSET_BINS;
 	double *scores = m->score_offset + at * SX_OFFSET_BINS;
 	double rows[SX_OFFSET_BINS] = {0}, mass[SX_OFFSET_BINS] = {0}, score[SX_OFFSET_BINS] = {0};
-	for (int64_t d = 0; d < h->T; d++) {
+	for (int64_t d = 0; d < T && (window == 0 || d < window); d++) {
 		int b = sx_offset_bin(d);
-		rows[b] += a->rows_with[d];
-		mass[b] += a->profile[d];
-		score[b] += a->offset[d];
+		rows[b] += (double)(T - d);
+		mass[b] += a->profile[T - 1 - d];
+		score[b] += a->by_offset[d];
 	}
 	for (int b = 0; b < SX_OFFSET_BINS; b++) {
 		bins[b] = rows[b] > 0 ? mass[b] / rows[b] : (double)NAN;
@@ -225,7 +263,7 @@ static void start(sx_probe *probe, const sx_observer_base *base)
 		o->acc[i] = (accumulator){.key = at,
 					  .offset = at + T,
 					  .profile = at + 2 * T,
-					  .rows_with = at + 3 * T,
+					  .by_offset = at + 3 * T,
 					  .split = at + 4 * T};
 	}
 	*probe = (sx_probe){.self = o, .tile = on_tile, .head_end = on_head};

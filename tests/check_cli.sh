@@ -35,6 +35,15 @@ probe: {every: 4, around_drop: {within: 2, every: 1}, maps: {every: 8}}
 eval: {every: 0}
 Y
 
+# ---- speed: that it can be measured ----
+small="--layers 1 --width 16 --heads 2 --ffn 32 --vocab 32 --context 16 --batch 2 --threads 1"
+for what in probes pass; do
+	# shellcheck disable=SC2086 # options
+	want 0 '' "$sextant" bench $what $small --pairs 3 --json -q
+	if grep -q '"overhead_upper95": -\?[0-9]' out.txt; then ok; else no "bench $what: $(cat out.txt)"; fi
+done
+want 64 'cannot be benched; known: step, probes, pass' "$sextant" bench everything
+
 # ---- a run, the same run killed and resumed ----
 want 0 '' "$sextant" train tiny.yaml -o whole -q
 if [ -s whole/run.h5 ]; then ok; else no "no run.h5"; fi
@@ -127,6 +136,17 @@ want 0 '' "$sextant" bounds whole -o b.h5 -q
 same a.txt b.txt
 want 0 '' "$sextant" bounds tiny.yaml --precision f32 --json pos.method=rope
 want 65 'no /bounds' "$sextant" bounds t.h5
+want 0 '' "$sextant" bounds tiny.yaml --mix 1,0.01,0.001 -o m.h5 -q
+"$sextant" bounds m.h5 >b.txt
+"$sextant" bounds tiny.yaml --mix 1,0.01,0.001 >a.txt 2>err.txt
+same a.txt b.txt
+want 64 'above 0' "$sextant" bounds tiny.yaml --mix 1,0
+want 0 '' "$sextant" figure mix m.h5 -o m.svg
+sed '/^model:/s/}/, vocab: 4000}/' tiny.yaml >words.yaml
+want 0 '' "$sextant" trace words.yaml --words "$here/../README.md" --length 8 --sequences 2 --batch-grad -o t.h5 -q
+want 65 'different words' "$sextant" trace tiny.yaml --words "$here/../README.md" -o t2.h5
+want 64 'weights of its own' "$sextant" trace whole --words "$here/../README.md" -o t2.h5
+want 65 '24' "$sextant" figure figure4 t.h5 t.h5 -o f.svg
 want 0 '' "$sextant" trace tiny.yaml --prompt 'hello there' -o random.h5 -q pos.method=yarn pos.factor=2
 want 0 '' "$sextant" eval ppl whole --lengths 32,64 --windows 4
 want 0 '' "$sextant" eval niah whole --lengths 32 --trials 8 --kinds single
@@ -146,6 +166,9 @@ want 65 'groups.txt, line 1' "$sextant" rope whole --groups groups.txt
 want 0 '' "$sextant" rope table pos.method=yarn pos.head_dim=64 pos.train_length=2048 pos.factor=4
 want 78 'pos.head_dim' "$sextant" rope table pos.head_dim=7 pos.train_length=2048
 want 0 '' "$sextant" plan tiny.yaml
+want 0 '' "$sextant" top --once whole
+if grep -q '^ended' out.txt && ! grep -q "$(printf '\033')" out.txt; then ok; else no "top of a run that ended: $(cat out.txt)"; fi
+want 66 'no run folder' "$sextant" top empty-or-not
 want 0 '' "$sextant" config show tiny.yaml train.lr=1e-3
 want 0 '' "$sextant" tokenize text.txt
 
@@ -222,6 +245,11 @@ if [ "$(id -u)" != 0 ]; then
 	mkdir locked && chmod 555 locked
 	want 73 '' "$sextant" train tiny.yaml -o locked/run -q
 fi
+# what does not fit is refused before it begins
+want 78 'needs .* MiB of memory' "$sextant" trace whole --text text.txt --length 32 --memory 1K -o large.h5 -q
+gone large.h5
+gone large.h5.tmp
+want 64 'want bytes' "$sextant" trace whole --text text.txt --memory much -o large.h5
 # a full disk, by a limit on the size of a file
 want 74 'writing|written|write' bash -c "ulimit -f 16; exec \"$sextant\" train tiny.yaml -o full -q"
 gone full/run.h5

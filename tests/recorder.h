@@ -21,10 +21,16 @@ typedef struct {
 	double inv_freq[32];
 } head_record;
 
+/* A layer of one sequence: the streams before, within and after, (T,C). */
+typedef struct {
+	double *x, *xa, *out;
+} layer_record;
+
 typedef struct {
 	int64_t B, T, window;
 	sx_spec spec;
-	head_record *head; /* (B,L,H) */
+	head_record *head;   /* (B,L,H) */
+	layer_record *layer; /* (B,L) */
 } recorder;
 
 static inline head_record *record_of(const recorder *r, int64_t b, int64_t l, int64_t h)
@@ -69,6 +75,27 @@ static inline sx_status record_head(void *self, const sx_head *h)
 	return SX_OK;
 }
 
+static inline sx_status record_site(void *self, const sx_site_event *e)
+{
+	recorder *r = self;
+	for (int64_t b = 0; e->site == SX_SITE_X_IN && b < r->B; b++)
+		copy_rows(r->layer[b * r->spec.L + e->layer].x, e->data + b * r->T * r->spec.C,
+			  r->T, r->spec.C, r->spec.C);
+	return SX_OK;
+}
+
+static inline sx_status record_layer(void *self, const sx_layer *e)
+{
+	recorder *r = self;
+	int64_t C = r->spec.C;
+	for (int64_t b = 0; b < r->B; b++) {
+		layer_record *x = &r->layer[b * r->spec.L + e->layer];
+		copy_rows(x->xa, e->xa + b * r->T * C, r->T, C, C);
+		copy_rows(x->out, e->out + b * r->T * C, r->T, C, C);
+	}
+	return SX_OK;
+}
+
 static inline recorder recorder_of(const sx_spec *s, int64_t B, int64_t T)
 {
 	recorder r = {.B = B, .T = T, .window = s->pos.window, .spec = *s};
@@ -81,6 +108,12 @@ static inline recorder recorder_of(const sx_spec *s, int64_t B, int64_t T)
 		x->q = zeros(T * s->D), x->k = zeros(T * s->D), x->h = zeros(T * s->C);
 		x->wq = zeros((int64_t)s->D * s->C), x->wk = zeros((int64_t)s->D * s->C);
 	}
+	r.layer = sx_calloc((size_t)(B * s->L), sizeof *r.layer);
+	assert_non_null(r.layer);
+	for (int64_t i = 0; i < B * s->L; i++) {
+		layer_record *x = &r.layer[i];
+		x->x = zeros(T * s->C), x->xa = zeros(T * s->C), x->out = zeros(T * s->C);
+	}
 	return r;
 }
 
@@ -91,7 +124,13 @@ static inline void recorder_free(recorder *r)
 		double *const all[] = {x->s, x->p, x->q, x->k, x->h, x->wq, x->wk};
 		for (size_t k = 0; k < sizeof all / sizeof all[0]; k++) free(all[k]);
 	}
+	for (int64_t i = 0; i < r->B * r->spec.L; i++) {
+		free(r->layer[i].x);
+		free(r->layer[i].xa);
+		free(r->layer[i].out);
+	}
 	free(r->head);
+	free(r->layer);
 }
 
 #endif

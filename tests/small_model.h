@@ -59,13 +59,28 @@ static inline sx_work *small_work(const sx_model *m, int64_t B, int64_t T, sx_wo
 /* Observers and where they write, for S sequences of T tokens. */
 typedef struct {
 	sx_family family[SX_FAMILY_MOST];
-	sx_map_choice *map; /* every head */
 	sx_measure_opts opts;
 	sx_measures *measures;
 	sx_observers *observers;
+	/* maps of every head (S,L*H,T,T), by a probe of the test's own behind the observers */
+	double *map;
+	sx_spec spec;
+	sx_probe probe[16];
 } observed;
 
-/* Everything there is: statistics, frequencies, A_c of `names` with gradients, spread, all maps. */
+static inline sx_status keep_map(void *self, const sx_tile *t)
+{
+	observed *o = self;
+	int64_t T = t->head->T, n = (int64_t)o->spec.L * o->spec.H;
+	int64_t k = t->head->seq * n + (int64_t)t->head->layer * o->spec.H + t->head->head;
+	for (int64_t r = 0; r < t->nrow; r++)
+		for (int64_t j = 0; j < t->nkey; j++)
+			o->map[(k * T + t->row0 + r) * T + t->key0 + j] =
+				(double)t->p[r * t->ld + j];
+	return SX_OK;
+}
+
+/* Everything there is: statistics, frequencies, A_c of `names` with gradients, spread; and all maps. */
 static inline observed observe_all(const sx_spec *s, int64_t S, int64_t T, const char *const *names,
 				   int64_t n_c)
 {
@@ -73,9 +88,10 @@ static inline observed observe_all(const sx_spec *s, int64_t S, int64_t T, const
 			       .rope = true,
 			       .ac = true,
 			       .ac_gradients = true,
-			       .spread = true}};
-	assert_int_equal(sx_select_heads(&o.map, &o.opts.n_map, NULL, "L*/H*", s->L, s->H), SX_OK);
-	o.opts.map = o.map;
+			       .spread = true},
+		      .spec = *s};
+	o.map = sx_calloc((size_t)(S * s->L * s->H * T * T), sizeof *o.map);
+	assert_non_null(o.map);
 	for (int64_t c = 0; c < n_c; c++)
 		assert_int_equal(sx_family_parse(&o.family[c], NULL, names[c]), SX_OK);
 	assert_int_equal(
@@ -91,7 +107,11 @@ static inline const sx_probe *observe_with(observed *o, const sx_spec *s, int *n
 	assert_int_equal(sx_observers_new(&o->observers, NULL, s, &o->opts, o->family,
 					  omp_get_max_threads(), o->measures),
 			 SX_OK);
-	return sx_observers_probes(o->observers, n);
+	const sx_probe *theirs = sx_observers_probes(o->observers, n);
+	assert_in_range(*n, 0, 15);
+	memcpy(o->probe, theirs, (size_t)*n * sizeof *theirs);
+	if (o->map) o->probe[(*n)++] = (sx_probe){.self = o, .tile = keep_map};
+	return o->probe;
 }
 
 static inline void observed_free(observed *o)

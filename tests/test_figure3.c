@@ -371,6 +371,58 @@ static void test_grad_ratio(void **state)
 	sx_fig_free(f);
 }
 
+/* ---- the theory at initialisation ---- */
+
+static void test_mix(void **state)
+{
+	(void)state;
+	enum { N_T = 2 };
+	static const char *const axis[] = {"$|A_c|$", "norm"};
+	const double spread[] = {10, 0.1}, other[] = {40, 0.4};
+	/* (quantity, t, layer) */
+	const double a[] = {2, 8, 1, 1, 3, 3, 0, 4}, b[] = {1, 16, 1, 1, 3, 3, 2, 2};
+	const sx_fig_mix_data in[] = {{"NoPE", SX_FIG_NOPE, "previous", 2, axis, N_T, 2, spread, a},
+				      {"NoPE", SX_FIG_NOPE, "previous", 2, axis, N_T, 2, other, b},
+				      {"RoPE", SX_FIG_ROPE, "previous", 2, axis, 1, 2, spread, a}};
+	sx_fig *f;
+	assert_int_equal(sx_fig_mix(&f, NULL, style("neurips"), in, 2), SX_OK);
+	assert_int_equal(f->n_panel, 2);
+	const sx_fig_mark *line = find_mark(f, 0, MARK_LINE, 0);
+	check_close(line->x[0], 20, 1e-12); /* geometric means over seeds and layers */
+	check_close(line->y[0], 4, 1e-12);
+	check_close(find_mark(f, 0, MARK_BAND, 0)->y[0], 1, 1e-12);
+	check_close(find_mark(f, 0, MARK_BAND, 0)->high[0], 16, 1e-12);
+	check_close(find_mark(f, 1, MARK_LINE, 0)->y[1], cbrt(16), 1e-12); /* without the 0 */
+	/* the guide: a factor of the spread, below the curve */
+	const sx_fig_mark *guide = find_mark(f, 0, MARK_GUIDE, 0);
+	check_close(guide->y[1] / guide->y[0], guide->x[1] / guide->x[0], 1e-9);
+	assert_true(guide->y[0] < 1 && guide->y[1] < 4);
+	lay_out(f);
+	sx_fig_free(f);
+	assert_int_equal(sx_fig_mix(&f, NULL, style("icml"), in, 3), SX_EDATA); /* one t */
+}
+
+static void test_figure4(void **state)
+{
+	(void)state;
+	const double rope[] = {1, 4}, nope[] = {1, 2}, printed[] = {1, 3}, flat[] = {1, 1};
+	const sx_fig_figure4_panel panel[] = {{"diagonal", {rope, nope}, {printed, flat}},
+					      {"previous", {nope, nope}, {flat, flat}}};
+	const sx_fig_figure4_data d = {2, 2, panel, "Gradient norm", "T = 8"};
+	const double ratio[] = {1, 2}, ratio_printed[] = {1, 3};
+	sx_fig *f;
+	assert_int_equal(sx_fig_figure4(&f, NULL, style("icml"), &d), SX_OK);
+	assert_int_equal(f->n_panel, 4);
+	check_near(find_mark(f, 0, MARK_LINE, 0)->y, printed, 2, 0);
+	check_near(find_mark(f, 0, MARK_LINE, 1)->y, rope, 2, 0);
+	check_near(find_mark(f, 0, MARK_LINE, 3)->y, nope, 2, 0);
+	check_near(find_mark(f, 2, MARK_LINE, 0)->y, ratio_printed, 2, 1e-12);
+	check_near(find_mark(f, 2, MARK_LINE, 1)->y, ratio, 2, 1e-12);
+	assert_non_null(strstr(sx_fig_alt(f), "T = 8"));
+	lay_out(f);
+	sx_fig_free(f);
+}
+
 /* ---- rows ---- */
 
 typedef struct {
@@ -543,6 +595,7 @@ int main(void)
 		cmocka_unit_test(test_bounds_median), cmocka_unit_test(test_grad_ratio),
 		cmocka_unit_test(test_rows),          cmocka_unit_test(test_same_bytes),
 		cmocka_unit_test(test_two_svgs),      cmocka_unit_test(test_drop),
+		cmocka_unit_test(test_mix),           cmocka_unit_test(test_figure4),
 	};
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

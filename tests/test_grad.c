@@ -100,7 +100,7 @@ static void near(double got, double want)
 static void naive(const passed *x, const sx_spec *s, int l, int h, double *ds_norm, double *flow)
 {
 	int64_t group = s->H / s->Hkv, ldq = (int64_t)s->H * s->D, ldk = (int64_t)s->Hkv * s->D;
-	const double *p = x->o.measures->map + (l * s->H + h) * T * T;
+	const double *p = x->o.map + (l * s->H + h) * T * T;
 	const sx_real *dz = x->k.data[1][SX_SITE_Z][l] + h * s->D;
 	const sx_real *v = x->k.data[0][SX_SITE_V][l] + h / group * s->D;
 	double ss = 0;

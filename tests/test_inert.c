@@ -20,8 +20,9 @@ static void check_bits(const void *a, const void *b, size_t size, const char *wh
 }
 
 /* Every array there is, one after the other. NaN has one spelling: arrays are compared as bits. */
-static double *flatten(const sx_measures *m, int64_t *n)
+static double *flatten(const observed *o, int64_t *n)
 {
+	const sx_measures *m = o->measures;
 	int64_t heads = m->S * m->L * m->H;
 	const struct {
 		const double *x;
@@ -38,7 +39,7 @@ static double *flatten(const sx_measures *m, int64_t *n)
 		     {m->logit_osc, heads},
 		     {m->uniform_l1, heads},
 		     {m->prefix_spread, m->S * m->L},
-		     {m->map, m->S * m->n_map * m->T * m->T}};
+		     {o->map, heads * m->T * m->T}};
 	enum { PARTS = sizeof parts / sizeof parts[0] };
 	*n = SX_STAT_COUNT * heads;
 	for (int i = 0; i < PARTS; i++) *n += parts[i].n;
@@ -65,7 +66,7 @@ static sx_real *trace(const sx_model *m, const int32_t *tokens, int64_t B, int64
 	int n = 0;
 	const sx_probe *p = into ? observe_with(&o, &m->spec, &n) : NULL;
 	assert_int_equal(sx_forward(NULL, m, w, tokens, NULL, B, p, n, NULL), SX_OK);
-	if (into) *into = flatten(o.measures, n_into);
+	if (into) *into = flatten(&o, n_into);
 	sx_real *logits = sx_calloc((size_t)(B * T * m->spec.V), sizeof *logits);
 	assert_non_null(logits);
 	sx_logits(m, w, 0, B * T, logits);

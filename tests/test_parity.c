@@ -196,11 +196,11 @@ static void check_maps(const fixture *f)
 		snprintf(name, sizeof name, "attn.%d", (int)l);
 		double *want = expected(f->want, name, f->B * m->H * TT);
 		for (int64_t b = 0; b < f->B; b++)
-			compare(MAP, f->name, m->map + (b * m->n_map + l * m->H) * TT,
+			compare(MAP, f->name, f->o.map + (b * m->L + l) * m->H * TT,
 				want + b * m->H * TT, m->H * TT, 1);
 		for (int64_t k = 0; k < f->B * m->H * TT; k++) { /* masked means exactly 0 */
-			int64_t b = k / (m->H * TT), at = (b * m->n_map + l * m->H) * TT;
-			if (want[k] == 0) assert_true(m->map[at + k % (m->H * TT)] == 0);
+			int64_t b = k / (m->H * TT), at = (b * m->L + l) * m->H * TT;
+			if (want[k] == 0) assert_true(f->o.map[at + k % (m->H * TT)] == 0);
 		}
 		free(want);
 	}
@@ -335,7 +335,7 @@ static void check_stories(const char *method)
 	snprintf(name, sizeof name, "reference/stories260K_trace_%s.attn.f32", method);
 	float *want_maps = read_floats(shared_path(path, name), maps);
 	double off_logits = most_apart(logits, want_logits, T * V);
-	double off_maps = most_apart(o.measures->map, want_maps, maps);
+	double off_maps = most_apart(o.map, want_maps, maps);
 	for (int64_t t = 0; t + 1 < T; t++)
 		off_nll = fmax(off_nll,
 			       fabs(w->nll[t] - json_real_value(json_array_get(nll, (size_t)t))));

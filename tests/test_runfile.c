@@ -196,7 +196,21 @@ static void nothing_new_after_the_start(void **state)
 	}
 }
 
-/* A record whose data came but whose step never did is no record. */
+static sx_status list_entropy(void *self, const sx_run_item *item)
+{
+	if (strcmp(item->path, "/stats/entropy") == 0)
+		memcpy(self, (int64_t[2]){item->dims[0], item->torn}, 2 * sizeof(int64_t));
+	return SX_OK;
+}
+
+static void no_fault(void *self, const char *path, const char *what)
+{
+	(void)self;
+	fail_msg("%s %s", path, what);
+}
+
+/* A record whose data came but whose step never did is no record: neither read, nor listed, nor
+ * amiss. */
 static void begun_record_is_not_seen(void **state)
 {
 	struct fixture *f = *state;
@@ -212,8 +226,39 @@ static void begun_record_is_not_seen(void **state)
 		ok(f, sx_run_close(&run, SX_RUN_FAILED));
 		sx_run_file *in = open_run(f, f->path[live]);
 		check_records(f, in, SX_RUN_STATS_STEP, SX_RUN_STATS_ENTROPY, want, 2);
+		int64_t listed[2] = {0};
+		sx_run_whole whole;
+		ok(f, sx_run_walk(in, list_entropy, listed));
+		assert_int_equal(listed[0], 2);
+		assert_int_equal(listed[1], live); /* a sealed file is cut to whole records */
+		ok(f, sx_run_verify(in, &whole, no_fault, NULL));
+		assert_int_equal(whole.torn, live);
 		sx_run_file_close(in);
 	}
+}
+
+static void flush_a_part_and_die(struct fixture *f)
+{
+	sx_run *run;
+	begin_segment(f, &run, f->path[0], true);
+	ok(f, sx_run_start(run));
+	for (int64_t s = 1; s <= 7; s++) {
+		put_train(f, run, 0, s, 0);
+		if (s < 7) ok(f, sx_run_flush_part(run, SX_RUN_TRAIN_STEP));
+	}
+	raise(SIGKILL);
+}
+
+/* Blocks are of four rows: six are there and the seventh was never asked for. */
+static void part_of_a_block_is_flushed(void **state)
+{
+	struct fixture *f = *state;
+	static const struct expected want[] = {{1, 0, 0}, {2, 0, 0}, {3, 0, 0},
+					       {4, 0, 0}, {5, 0, 0}, {6, 0, 0}};
+	in_child(flush_a_part_and_die, f);
+	sx_run_file *in = open_run(f, f->path[0]);
+	check_records(f, in, SX_RUN_TRAIN_STEP, SX_RUN_TRAIN_LOSS, want, 6);
+	sx_run_file_close(in);
 }
 
 /* ---- the layout, seen by HDF5 alone ---- */
@@ -223,6 +268,7 @@ static void define_all(struct fixture *f, sx_run **out, const char *path, bool l
 {
 	sx_run *run;
 	const char *words[] = {"a", "bcd"};
+	const double reals[] = {0, 0.5, 1};
 	ok(f, sx_run_create(&run, &f->ctx, path, live));
 	for (int pass = 0; pass < 2; pass++)
 		for (int i = 0; i < SX_RUN_COUNT; i++) {
@@ -235,6 +281,8 @@ static void define_all(struct fixture *f, sx_run **out, const char *path, bool l
 					ok(f, sx_run_grow(run, id, 1));
 				else if (row->type == SX_DISK_STR)
 					ok(f, sx_run_axis(run, id, 2, words));
+				else if (row->type == SX_DISK_F64)
+					ok(f, sx_run_axis(run, id, 3, reals));
 				else if (strcmp(name, "entry") != 0)
 					ok(f, sx_run_axis_index(run, id, 3));
 			} else if (pass == 1 && strcmp(name, row->dims) != 0) {
@@ -606,6 +654,7 @@ int main(void)
 		T_(live_file_is_read_while_written),
 		T_(nothing_new_after_the_start),
 		T_(begun_record_is_not_seen),
+		T_(part_of_a_block_is_flushed),
 		T_(every_dataset_explains_itself),
 		T_(sealed_values_come_back),
 		T_(all_halves_come_back),

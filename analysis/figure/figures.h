@@ -134,6 +134,54 @@ sx_status sx_fig_bounds(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 			const sx_fig_bound_data *in, int n, const char *const *inequality,
 			int n_inequality) SX_NODISCARD;
 
+/* ---- the theory at initialisation ---- */
+
+typedef struct {
+	const char *label;
+	sx_fig_kind kind;
+	const char *family; /* of c: "diagonal"                                              */
+	int n_quantity;
+	const char *const *quantity; /* (n_quantity) what is on the axis                     */
+	int64_t n_t, n_layer;
+	const double *spread; /* (n_t) prefix spread of the first layer, > 0                 */
+	const double *value;  /* (quantity, t, layer); what is not positive is left out      */
+} sx_fig_mix_data;
+
+/* What follows the spread of the tokens: a panel per quantity, logarithmic axes, geometric mean over
+ * layers and a band from the smallest to the largest. */
+sx_status sx_fig_mix(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
+		     const sx_fig_mix_data *in, int n) SX_NODISCARD;
+
+typedef struct {
+	const char *family;
+	const double *ours[2], *paper[2]; /* (n_layer) with and without rotation             */
+} sx_fig_figure4_panel;
+typedef struct {
+	int64_t n_layer;
+	int n_panel;
+	const sx_fig_figure4_panel *panel; /* (n_panel)                                      */
+	const char *label, *protocol;      /* of the axis; what was measured, for a sentence */
+} sx_fig_figure4_data;
+
+/* The paper's figure 4, ours beside the printed curves, and the ratio of RoPE to NoPE below. */
+sx_status sx_fig_figure4(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
+			 const sx_fig_figure4_data *d) SX_NODISCARD;
+
+/* One run; arrays (n), NaN = not there. */
+typedef struct {
+	const char *label;
+	sx_fig_kind kind;
+	int64_t n;
+	const double *step;
+	const double *value, *value_bound; /* |A_c|, mean over heads, and its bound           */
+	const double *grad, *grad_bound;   /* norm of its gradient by W_Q, and the bound      */
+	const double *spread;              /* prefix spread                                   */
+} sx_fig_course_data;
+
+/* A_c, its gradient and their bounds, and the prefix spread against the number of updates. */
+sx_status sx_fig_course(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
+			const sx_fig_course_data *in, int n, const char *family) SX_NODISCARD;
+
 /* ---- maps ---- */
 
 typedef enum { SX_FIG_SCALE_LINEAR, SX_FIG_SCALE_SQRT, SX_FIG_SCALE_LOG } sx_fig_map_scale;

@@ -3,6 +3,7 @@
 
 #include <gsl/gsl_cdf.h>
 #include <gsl/gsl_errno.h>
+#include <gsl/gsl_fit.h>
 #include <gsl/gsl_sort.h>
 #include <gsl/gsl_statistics_double.h>
 #include <math.h>
@@ -136,6 +137,31 @@ sx_interval sx_boot_difference(sx_boot *bx, const double *x, sx_boot *by, const 
 	for (int64_t r = 0; r < n; r++) bx->means[r] -= by->means[r];
 	if (nx >= 2 && ny >= 2) percentiles(&out, bx->means, n, bx->level);
 	return out;
+}
+
+/* ---- lines ---- */
+
+sx_status sx_line_slope(double *slope, int64_t *used, sx_ctx *ctx, const double *x, const double *y,
+			int64_t n)
+{
+	int64_t there = 0;
+	double c0, c1, cov00, cov01, cov11, rest,
+		*pair = sx_calloc((size_t)(2 * n) + 1, sizeof *pair);
+	if (!pair) return sx_fail(ctx, SX_ENOMEM, "no memory for a line");
+	for (int64_t i = 0; i < n; i++) {
+		if (!isfinite(x[i]) || !isfinite(y[i])) continue;
+		pair[2 * there] = x[i];
+		pair[2 * there++ + 1] = y[i];
+	}
+	*slope = undefined;
+	if (there >= 2) {
+		gsl_fit_linear(pair, 2, pair + 1, 2, (size_t)there, &c0, &c1, &cov00, &cov01,
+			       &cov11, &rest);
+		if (isfinite(c1)) *slope = c1;
+	}
+	if (used) *used = there;
+	free(pair);
+	return SX_OK;
 }
 
 /* ---- proportions ---- */

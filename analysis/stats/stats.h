@@ -44,6 +44,13 @@ sx_interval sx_boot_statistic(sx_boot *b, sx_boot_fn fn, void *self);
  * same units take the mean of their differences instead. */
 sx_interval sx_boot_difference(sx_boot *bx, const double *x, sx_boot *by, const double *y);
 
+/* ---- lines ---- */
+
+/* The slope of the least-squares line of y on x, over the pairs of which both are finite; NaN with
+ * fewer than two, or where all x are equal. *used (may be NULL): their number. SX_ENOMEM. */
+sx_status sx_line_slope(double *slope, int64_t *used, sx_ctx *ctx, const double *x, const double *y,
+			int64_t n) SX_NODISCARD;
+
 /* ---- proportions ---- */
 
 /* hits / trials and Wilson's 95 % interval (E. B. Wilson 1927); NaN without trials. */

@@ -1,0 +1,14 @@
+/* The segments of a run folder: RUN/live/seg-0000.h5, seg-0001.h5, ... */
+#ifndef SX_CLI_TRAIN_SEGMENTS_H
+#define SX_CLI_TRAIN_SEGMENTS_H
+
+#include "engine/base.h"
+
+/* Path of segment n, the caller's; NULL when memory is out. */
+char *sx_segment_path(const char *run, int n);
+/* How many there are: the number of the next one. */
+int sx_segment_count(const char *run);
+/* Writes RUN/run.h5 from them, whole or left by a kill. */
+sx_status sx_train_seal(sx_ctx *ctx, const char *run) SX_NODISCARD;
+
+#endif

@@ -1,0 +1,292 @@
+/* A library for LD_PRELOAD, for tests alone: it numbers a program's calls that change files, kills the
+ * program at one of them, or lets the disk be full from one on.
+ *
+ *	SX_DO      count            writes "calls tearable" to SX_COUNT at the end
+ *	           before, after    SIGKILL before or after call SX_AT (from 1)
+ *	           torn             tearable calls alone are numbered; of call SX_AT what comes before
+ *	                            a border between pages is written, then SIGKILL: a kernel stops a
+ *	                            write of a killed program there
+ *	           fail             call SX_AT and all later ones fail: the folder is read-only
+ *	           full             from call SX_AT on nothing is created and no file grows: the disk
+ *	                            is full
+ *	           term             SIGTERM before call SX_AT
+ *	SX_FS      the f_type that statfs tells, hexadecimal
+ *	SX_CLOCK   how many times faster the monotonic clock runs
+ *
+ * Numbered: open that creates, write, pwrite, ftruncate, fsync, fflush of a log, rename, mkdir, unlink,
+ * rmdir. What goes to the standard streams is not. A call is tearable if it writes over a border. fsync
+ * does nothing: a kill does not need the disk, and the tests would wait for little else. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PAGE = 4096 };
+
+static atomic_long calls, tearable;
+
+/* The C library's function of that name, through a pointer of the caller's type. */
+static void real(const char *name, void *function)
+{
+	void *symbol = dlsym(RTLD_NEXT, name);
+	if (!symbol) abort();
+	memcpy(function, &symbol, sizeof symbol);
+}
+
+static bool asked(const char *what)
+{
+	const char *s = getenv("SX_DO");
+	return s && strcmp(s, what) == 0;
+}
+
+static long at(void)
+{
+	const char *s = getenv("SX_AT");
+	return s ? strtol(s, NULL, 10) : 0;
+}
+
+static void die(void)
+{
+	raise(SIGKILL);
+}
+
+/* Numbers a call, which makes something or makes it larger, or not; false: it is to fail. */
+static bool enter(bool grows)
+{
+	long n = atomic_fetch_add(&calls, 1) + 1;
+	if (asked("before") && n == at()) die();
+	if (asked("term") && n == at()) raise(SIGTERM);
+	bool full = asked("full") && grows;
+	if (n < at() || (!asked("fail") && !full)) return true;
+	errno = full ? ENOSPC : EROFS;
+	return false;
+}
+
+/* Whether a write ends behind the file's end. */
+static bool extends(int fd, off_t end)
+{
+	struct stat sb;
+	return fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode) && end > sb.st_size;
+}
+
+static void leave(void)
+{
+	if (asked("after") && atomic_load(&calls) == at()) die();
+}
+
+/* Bytes of a write up to its last border between pages; 0 where it crosses none. */
+static size_t until_border(off_t offset, size_t n)
+{
+	off_t end = offset + (off_t)n, border = (end - 1) / PAGE * PAGE;
+	return offset >= 0 && border > offset ? (size_t)(border - offset) : 0;
+}
+
+static ssize_t pwrite_part(int fd, const void *data, size_t n, off_t offset)
+{
+	ssize_t (*next)(int, const void *, size_t, off_t);
+	real("pwrite", &next);
+	return next(fd, data, n, offset);
+}
+
+static void tear(int fd, const void *data, size_t n, off_t offset)
+{
+	size_t part = until_border(offset, n);
+	if (part == 0) return;
+	long number = atomic_fetch_add(&tearable, 1) + 1;
+	if (!asked("torn") || number != at()) return;
+	if (pwrite_part(fd, data, part, offset) == (ssize_t)part) die();
+	abort();
+}
+
+__attribute__((destructor)) static void tell(void)
+{
+	const char *path = getenv("SX_COUNT");
+	if (!asked("count") || !path) return;
+	int (*next)(const char *, int, ...);
+	real("open", &next);
+	char text[64];
+	int n = snprintf(text, sizeof text, "%ld %ld\n", atomic_load(&calls),
+			 atomic_load(&tearable));
+	int fd = next(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+	if (fd < 0 || pwrite_part(fd, text, (size_t)n, 0) != n) abort();
+	close(fd);
+}
+
+/* ---- the calls ---- */
+
+static int open_as(const char *name, const char *path, int flags, mode_t mode)
+{
+	int (*next)(const char *, int, ...);
+	real(name, &next);
+	if (!(flags & O_CREAT)) return next(path, flags, mode);
+	if (!enter(access(path, F_OK) != 0)) return -1;
+	int fd = next(path, flags, mode);
+	leave();
+	return fd;
+}
+
+static mode_t mode_of(int flags, va_list ap)
+{
+	return flags & O_CREAT ? (mode_t)va_arg(ap, int) : 0;
+}
+
+int open(const char *path, int flags, ...)
+{
+	va_list ap;
+	va_start(ap, flags);
+	mode_t mode = mode_of(flags, ap);
+	va_end(ap);
+	return open_as("open", path, flags, mode);
+}
+
+int open64(const char *path, int flags, ...)
+{
+	va_list ap;
+	va_start(ap, flags);
+	mode_t mode = mode_of(flags, ap);
+	va_end(ap);
+	return open_as("open64", path, flags, mode);
+}
+
+ssize_t write(int fd, const void *data, size_t n)
+{
+	ssize_t (*next)(int, const void *, size_t);
+	real("write", &next);
+	if (fd <= STDERR_FILENO) return next(fd, data, n);
+	off_t offset = lseek(fd, 0, SEEK_CUR);
+	if (!enter(extends(fd, offset + (off_t)n))) return -1;
+	tear(fd, data, n, offset);
+	ssize_t done = next(fd, data, n);
+	leave();
+	return done;
+}
+
+ssize_t pwrite(int fd, const void *data, size_t n, off_t offset)
+{
+	if (!enter(extends(fd, offset + (off_t)n))) return -1;
+	tear(fd, data, n, offset);
+	ssize_t done = pwrite_part(fd, data, n, offset);
+	leave();
+	return done;
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t n, off_t offset)
+{
+	return pwrite(fd, data, n, offset);
+}
+
+static int truncate_as(int fd, off_t size)
+{
+	int (*next)(int, off_t);
+	real("ftruncate", &next);
+	if (!enter(extends(fd, size))) return -1;
+	int bad = next(fd, size);
+	leave();
+	return bad;
+}
+
+int ftruncate(int fd, off_t size)
+{
+	return truncate_as(fd, size);
+}
+
+int ftruncate64(int fd, off_t size)
+{
+	return truncate_as(fd, size);
+}
+
+int fsync(int fd)
+{
+	(void)fd;
+	if (!enter(false)) return -1;
+	leave();
+	return 0;
+}
+
+int fflush(FILE *f)
+{
+	int (*next)(FILE *);
+	real("fflush", &next);
+	if (!f || fileno(f) <= STDERR_FILENO) return next(f);
+	if (!enter(true)) return EOF;
+	int bad = next(f);
+	leave();
+	return bad;
+}
+
+int rename(const char *from, const char *to)
+{
+	int (*next)(const char *, const char *);
+	real("rename", &next);
+	if (!enter(false)) return -1;
+	int bad = next(from, to);
+	leave();
+	return bad;
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+	int (*next)(const char *, mode_t);
+	real("mkdir", &next);
+	if (!enter(true)) return -1;
+	int bad = next(path, mode);
+	leave();
+	return bad;
+}
+
+static int remove_as(const char *name, const char *path)
+{
+	int (*next)(const char *);
+	real(name, &next);
+	if (!enter(false)) return -1;
+	int bad = next(path);
+	leave();
+	return bad;
+}
+
+int unlink(const char *path)
+{
+	return remove_as("unlink", path);
+}
+
+int rmdir(const char *path)
+{
+	return remove_as("rmdir", path);
+}
+
+/* ---- another machine ---- */
+
+int statfs(const char *path, struct statfs *out)
+{
+	int (*next)(const char *, struct statfs *);
+	real("statfs", &next);
+	int bad = next(path, out);
+	const char *type = getenv("SX_FS");
+	if (bad == 0 && type) out->f_type = strtol(type, NULL, 16);
+	return bad;
+}
+
+int clock_gettime(clockid_t id, struct timespec *out)
+{
+	int (*next)(clockid_t, struct timespec *);
+	real("clock_gettime", &next);
+	int bad = next(id, out);
+	const char *faster = getenv("SX_CLOCK");
+	if (bad != 0 || id != CLOCK_MONOTONIC || !faster) return bad;
+	int64_t ns = (int64_t)out->tv_sec * 1000000000 + out->tv_nsec;
+	ns *= strtol(faster, NULL, 10);
+	out->tv_sec = (time_t)(ns / 1000000000);
+	out->tv_nsec = (long)(ns % 1000000000);
+	return bad;
+}
