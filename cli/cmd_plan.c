@@ -215,9 +215,8 @@ static void plan_work(plan *p, const sx_config *cfg, const sx_measure_opts *o, s
 	int64_t S = sx_cost_probe_sequences(cfg), T = sx_cost_probe_length(cfg, s);
 	int64_t n_c = (int64_t)cfg->probe.ac.n, updates = sx_run_updates(cfg);
 	int64_t drop = cfg->train.drop_at, batch = cfg->train.batch;
-	const sx_measure_opts only_ac = {.ac = true,
-					 .ac_gradients = true,
-					 .ac_without_h = !cfg->probe.ac_train_h};
+	const sx_measure_opts only_ac = {
+		.ac = true, .ac_gradients = true, .ac_without_h = !cfg->probe.ac_train_h};
 	double step = (double)batch * sum_of(sx_cost_train(s, s->T));
 	double probe = sum_of(sx_cost_forward(s, T, false)) + sx_cost_observers(s, T, o, n_c);
 	p->per_token = per_token(sx_cost_train(s, s->T), s->T);

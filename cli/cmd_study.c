@@ -33,7 +33,7 @@ static const struct argp_option options[] = {
 
 static const char doc[] =
 	"Makes what RECIPE lists, for each of its seeds, and a report of it. RECIPE is a .yaml file, or the name of one "
-	"that came with the program: quickstart. What is whole and was made from the same settings is kept, an "
+	"that came with the program: quickstart, bounds. What is whole and was made from the same settings is kept, an "
 	"interrupted run goes on, so a study that was stopped or failed is started again by the same command. "
 	"key=value replaces a key of the recipe's `config`; seeds=[1, 2] replaces its seeds.\v"
 	"A recipe:\n"

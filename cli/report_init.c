@@ -1,5 +1,4 @@
 /* The theory at initialisation: the epsilon law, figure 4 at the paper's size, constant sequences. */
-#include "analysis/figure/figures.h"
 #include "analysis/figure4.h"
 #include "analysis/mix.h"
 #include "cli/report_job.h"
@@ -250,8 +249,6 @@ static bool has_constant_maps(const sx_report_item *i)
 sx_status sx_report_constant(sx_report_job *j)
 {
 	sx_status st = SX_OK;
-	const sx_report_figure_words roots = {
-		.step = -1, .sequence = -1, .scale = SX_FIG_SCALE_SQRT};
 	int at[MOST], n = sx_report_find(j, at, MOST, has_constant_maps);
 	double *l1 = NULL;
 	n = n ? sx_report_first_seed(j, at, n) : 0;
@@ -268,7 +265,7 @@ sx_status sx_report_constant(sx_report_job *j)
 			 "%.80s: attention of every head on one token repeated; keys after the "
 			 "query are grey. Without rotation row i is 1/i throughout.",
 			 item->label);
-		SX_TRY(sx_report_draw(j, "maps", name, caption, &at[i], 1, &roots));
+		SX_TRY(sx_report_draw(j, "maps", name, caption, &at[i], 1, NULL));
 		SX_TRY(sx_run_read_all(item->file, SX_RUN_AC_MEAN_UNIFORM_L1, &l1, &count));
 		for (int64_t k = 0; k < count; k++) widen(&r, l1[k]);
 		free(l1);

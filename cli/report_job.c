@@ -135,7 +135,7 @@ sx_status sx_report_draw(sx_report_job *j, const char *figure, const char *name,
 		.sequence = words ? words->sequence : -1,
 		.heads = words ? words->heads : NULL,
 		.of = words ? words->of : NULL,
-		.scale = words ? (sx_fig_map_scale)words->scale : SX_FIG_SCALE_SQRT};
+		.scale = SX_FIG_SCALE_SQRT};
 	SX_TRY(row->make(&f, j->ctx, &a));
 	sx_report_figure(j->report, f, name, caption);
 out:

@@ -48,7 +48,6 @@ int sx_report_first_seed(const sx_report_job *j, int *at, int n);
 typedef struct {
 	const char *heads, *of, *style; /* style: NULL = neurips, the width of a page */
 	int64_t step, sequence;         /* -1 = the figure's own choice                */
-	int scale;                      /* of maps: sx_fig_map_scale                   */
 } sx_report_figure_words;
 sx_status sx_report_draw(sx_report_job *j, const char *figure, const char *name,
 			 const char *caption, const int *at, int n,

@@ -119,9 +119,9 @@ void sx_bound_name(char name[SX_BOUND_NAME], int64_t i, const char *family)
 		"I1",     "I2", "I3",         "I4",          "I5",         "I6",     "I7",
 		"B8.eta", "B8", "P3.2.alpha", "P3.2.output", "P3.3.value", "P3.3.wq"};
 	static const char *const of_c[SX_BOUND_OF_C] = {
-		"D3.1",  "B10",        "I8",      "I9",         "I9.tanh", "T3.4",
-		"I10",   "I10.spread", "I11",     "I11.spread", "I12",     "E1.wq",
-		"E1.wk", "E2",         "E3",      "P3.2.value", "P3.2.wq", "P3.2.wk"};
+		"D3.1",  "B10",        "I8",  "I9",         "I9.tanh", "T3.4",
+		"I10",   "I10.spread", "I11", "I11.spread", "I12",     "E1.wq",
+		"E1.wk", "E2",         "E3",  "P3.2.value", "P3.2.wq", "P3.2.wk"};
 	if (i < SX_BOUND_PLAIN)
 		snprintf(name, SX_BOUND_NAME, "%s", plain[i]);
 	else

@@ -135,8 +135,8 @@ typedef struct {
 	double *ac_value;                                /* (S,L,H,n_c)                          */
 	double *ac_grad;                                 /* (S,L,H,n_c,n_wrt)                    */
 	double *ac_batch_grad; /* (L,H,n_c,n_wrt) of the mean of A_c over the sequences so far */
-	double *logit_osc, *uniform_l1;                  /* (S,L,H) mean over rows               */
-	double *prefix_spread;                           /* (S,L)                                */
+	double *logit_osc, *uniform_l1; /* (S,L,H) mean over rows               */
+	double *prefix_spread;          /* (S,L)                                */
 	/* Of the worst row (largest lhs / (rhs + allowance)); row -1 where the whole head is meant, of
 	 * P33_VALUE the first row that is not uniform. allowance: what rounding may add to lhs. NaN
 	 * and a reason where not applicable. The verdict is analysis's to fill in; 255 = none. */

@@ -68,9 +68,14 @@ SX_INLINE uint16_t half_of_float(float x)
 }
 
 SX_VECTOR
-void sx_halves_from(uint16_t *out, const float *x, int64_t n)
+static void halves_of_floats(uint16_t *out, const float *x, int64_t n)
 {
 	for (int64_t i = 0; i < n; i++) out[i] = half_of_float(x[i]);
+}
+
+void sx_halves_from(uint16_t *out, const float *x, int64_t n)
+{
+	halves_of_floats(out, x, n);
 }
 
 /* ---- elements ---- */

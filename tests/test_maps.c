@@ -261,6 +261,72 @@ static void threads_leave_the_same_bytes(void **state)
 	subject_free(&x);
 }
 
+/* Rows of one sequence of two that a pass may have, in tiles of any height, whatever they have to do
+ * with chunks. */
+static void put_in_tiles(struct fixture *f, const char *path, const double *p, int64_t tile)
+{
+	enum { N = 530, WINDOW = 270 };
+	sx_run *run;
+	sx_map_sink *sink;
+	const sx_map_choice map[] = {{1, 0}, {0, 3}};
+	const sx_measure_opts opts = {.n_map = 2, .map = map};
+	sx_spec spec = small_spec("nope", 2, 4, 4, 1, 4);
+	spec.pos.window = WINDOW;
+	const sx_record_axes axes = {.spec = &spec, .S = 2, .T = N, .measure = &opts, .samples = 2};
+	ok(f, sx_run_create(&run, &f->ctx, path, false));
+	ok(f, sx_record_define(run, &axes));
+	ok(f, sx_run_start(run));
+	ok(f, sx_record_sink(&sink, &f->ctx, run, &axes, 2, 1));
+	assert_int_equal(sx_map_sink_find(sink, 0, 3), 1);
+	assert_int_equal(sx_map_sink_find(sink, 1, 3), -1);
+	for (int64_t i = 0; i < N; i += tile) {
+		int64_t key0 = sx_first_key(i, WINDOW), nrow = N - i < tile ? N - i : tile;
+		sx_map_rows rows = {.map = 1,
+				    .row0 = i,
+				    .nrow = nrow,
+				    .key0 = key0,
+				    .nkey = i + nrow - key0,
+				    .ld = N,
+				    .f64 = p + i * N + key0};
+		sx_map_sink_rows(sink, &rows);
+	}
+	ok(f, sx_map_sink_layer(sink, 0, 0));
+	ok(f, sx_map_sink_layer(sink, 1, 0)); /* nothing came of it */
+	for (int64_t r = 0; r < 2; r++) ok(f, sx_run_put(run, SX_RUN_ATTN_SAMPLE, r, &r));
+	ok(f, sx_run_close(&run, SX_RUN_COMPLETE));
+	sx_map_sink_free(sink);
+	if (tile > 1) return;
+	double *got = zeros(N * N);
+	sx_run_file *in = open_run(f, path);
+	for (int64_t r = 0; r < 2; r++)
+		for (int64_t k = 0; k < 2; k++) {
+			ok(f, sx_run_read(in, SX_RUN_ATTN_PROB, ((const int64_t[]){r, k, 0, 0}),
+					  ((const int64_t[]){1, 1, N, N}), got));
+			for (int64_t i = 0; i < N * N; i++)
+				assert_true(
+					got[i] ==
+					(r == 0 && k == 1 ? half_value(sx_half_from(p[i])) : 0));
+		}
+	sx_run_file_close(in);
+	free(got);
+}
+
+static void tiles_may_be_of_any_height(void **state)
+{
+	struct fixture *f = *state;
+	static const int64_t tile[] = {16, 64, 100, 128, 300, 530};
+	double *p = zeros(530 * 530);
+	for (int64_t i = 0; i < 530; i++)
+		for (int64_t j = sx_first_key(i, 270); j <= i; j++)
+			p[i * 530 + j] = sx_uniform(2, SX_STREAM_TEST, (uint64_t)(i * 530 + j));
+	put_in_tiles(f, f->path[0], p, 1);
+	for (size_t k = 0; k < sizeof tile / sizeof *tile; k++) {
+		put_in_tiles(f, f->path[1], p, tile[k]);
+		assert_true(same_files(f, f->path[0], f->path[1]));
+	}
+	free(p);
+}
+
 /* Bytes of a chunk on disk, 0 where it is not stored. */
 static hsize_t stored(hid_t set, int64_t map, int64_t row, int64_t col)
 {
@@ -505,6 +571,7 @@ int main(void)
 		cmocka_unit_test(chunks_cover_what_is_visible),
 		cmocka_unit_test_setup_teardown(maps_are_the_rounded_tiles, setup, teardown),
 		cmocka_unit_test_setup_teardown(threads_leave_the_same_bytes, setup, teardown),
+		cmocka_unit_test_setup_teardown(tiles_may_be_of_any_height, setup, teardown),
 		cmocka_unit_test_setup_teardown(only_visible_chunks_are_stored, setup, teardown),
 		cmocka_unit_test_setup_teardown(damage_is_noticed, setup, teardown),
 		cmocka_unit_test_setup_teardown(killed_and_sealed_maps_are_whole, setup, teardown),

@@ -496,7 +496,8 @@ static void bench_runs_on(void **state)
 		double t = 0;
 		assert_int_equal(sx_bench_new(&b, &ctx, &s, 4, 2), SX_OK);
 		for (int round = 0; round < 3; round++) {
-			if (sx_bench_step(&t, &ctx, b, NULL, 0) != SX_OK) fail_msg("%s", ctx.message);
+			if (sx_bench_step(&t, &ctx, b, NULL, 0) != SX_OK)
+				fail_msg("%s", ctx.message);
 			assert_true(t > 0);
 			for (int w = SX_PRODUCTS_TILES; w <= SX_PRODUCTS_ATTENTION; w++)
 				assert_true(sx_bench_products(b, (sx_products)w, 2) > 0);
