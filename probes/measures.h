@@ -5,6 +5,7 @@
 #define SX_PROBES_MEASURES_H
 
 #include "engine/base.h"
+#include "probes/reduce.h"
 
 /* Per (sequence, layer, head): means over the rows that qualify; the last five are the additive split
  * s_ij ~ r_i + c_j + g_{i-j} of the scores. */
@@ -121,12 +122,12 @@ typedef struct {
 	double *stat[SX_STAT_COUNT]; /* (S,L,H)                              */
 	double *offset_profile;      /* (S,L,H,SX_OFFSET_BINS)               */
 	double *score_offset; /* (S,L,H,SX_OFFSET_BINS) sums of scores less their row means */
-	double *rope_q, *rope_k, *rope_share, *rope_var; /* (S,L,H,n_freq)              */
-	double *rope_rest;                               /* (S,L,H)                              */
-	double *ac_value;                                /* (S,L,H,n_c)                          */
-	double *ac_grad;                                 /* (S,L,H,n_c,n_wrt)                    */
-	double *logit_osc, *uniform_l1;                  /* (S,L,H) mean over rows               */
-	double *prefix_spread;                           /* (S,L)                                */
+	double *rope_q, *rope_k, *rope_share, *rope_signed, *rope_var; /* (S,L,H,n_freq)      */
+	double *rope_rest;              /* (S,L,H)                              */
+	double *ac_value;               /* (S,L,H,n_c)                          */
+	double *ac_grad;                /* (S,L,H,n_c,n_wrt)                    */
+	double *logit_osc, *uniform_l1; /* (S,L,H) mean over rows               */
+	double *prefix_spread;          /* (S,L)                                */
 	/* Of the worst row (largest lhs / (rhs + allowance)); row -1 where the whole head is meant, of
 	 * P33_VALUE the first row that is not uniform. allowance: what rounding may add to lhs. NaN
 	 * and a reason where not applicable. The verdict is analysis's to fill in; 255 = none. */
@@ -141,6 +142,7 @@ typedef struct {
 	double *grad[SX_GRAD_COUNT];                                   /* (S,L,H)               */
 	double *key_flow; /* (S,L,H,T) sum over queries of alpha dL/dalpha               */
 	double *map;      /* (S,n_map,T,T), 0 where not visible   */
+	sx_reduced *reduced;
 } sx_measures;
 
 /* What to measure. */
@@ -151,6 +153,7 @@ typedef struct {
 	const sx_map_choice *map;
 	/* (S,T) 1: a value that stood in the window is asked for here; NULL: not known. Borrowed. */
 	const uint8_t *query_row;
+	const sx_reduce *reduce; /* NULL: nothing. Borrowed. */
 } sx_measure_opts;
 
 /* Arrays for what is asked, filled with NaN (maps with 0). SX_ENOMEM. */

@@ -29,6 +29,7 @@ typedef struct {
 	const sx_family *family;
 	const sx_map_choice *map;
 	const uint8_t *query_row;
+	const sx_reduce *reduce;
 	bool gradients;
 	int threads;
 	int64_t seq0;
@@ -42,7 +43,7 @@ typedef struct {
 	void (*free)(void *self);
 } sx_observer_kind;
 extern const sx_observer_kind sx_observe_stats, sx_observe_rope, sx_observe_ac, sx_observe_maps,
-	sx_observe_spread, sx_observe_bounds, sx_observe_grad;
+	sx_observe_reduce, sx_observe_spread, sx_observe_bounds, sx_observe_grad;
 
 /* Proposition 3.2 (4) of a constant sequence, seq of the measures: the rows of x (T,C), the residual
  * stream that leaves a layer, are equal. The observer does this between layers, the pass after the

@@ -1,5 +1,5 @@
-/* Measurements into run files: the axes and datasets of /stats, /rope, /ac, /bounds, /attn and
- * /ac_train, and one record of each. */
+/* Measurements into run files: the axes and datasets of /stats, /rope, /ac, /bounds, /attn,
+ * /reduce and /ac_train, and one record of each. */
 #ifndef SX_PROBES_RECORD_H
 #define SX_PROBES_RECORD_H
 
@@ -27,6 +27,11 @@ sx_status sx_record_define(sx_run *run, const sx_record_axes *a) SX_NODISCARD;
 /* /ac_train; n_c families. */
 sx_status sx_record_define_ac_train(sx_run *run, const sx_spec *spec, const sx_family *family,
 				    int64_t n_c, int64_t rows) SX_NODISCARD;
+
+/* Their part of /reduce (reduce_record.c). */
+sx_status sx_reduce_define(sx_run *run, const sx_record_axes *a) SX_NODISCARD;
+sx_status sx_reduce_put(sx_run *run, const sx_record_axes *a, const sx_reduced *d, int64_t step,
+			int phase) SX_NODISCARD;
 
 /* One record of what m holds (maps where with_maps), flushed. spec: of the model that was measured
  * (its gamma). */
