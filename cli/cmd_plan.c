@@ -194,6 +194,10 @@ static void add_measured(plan *p, const sx_file_axes *axes, const sx_measure_opt
 	if (o->ac) add_file(p, "/ac", axes, records);
 	if (o->n_map) add_file(p, "/attn", axes, samples);
 	if (o->grad) add_file(p, "/grad", axes, records);
+	if (o->reduce) {
+		sx_file_axes reduced = sx_cost_reduce_axes(o->reduce);
+		add_file(p, "/reduce", &reduced, records);
+	}
 }
 
 /* Beyond this no window can be made (language.h), and byte counts would not fit their type. */
@@ -274,6 +278,8 @@ static sx_status plan_run(plan *p, sx_ctx *ctx, sx_config *cfg)
 {
 	sx_status st = SX_OK;
 	sx_map_choice *map = NULL;
+	sx_reduce *reduce = NULL;
+	sx_reduce_words words;
 	SX_TRY(sx_source_spec(&p->spec, ctx, cfg));
 	SX_TRY(check_tokens(ctx, "train.batch, model.context", cfg->train.batch, p->spec.T));
 	SX_TRY(check_tokens(ctx, "probe.sequences, probe.length", sx_cost_probe_sequences(cfg),
@@ -286,11 +292,17 @@ static sx_status plan_run(plan *p, sx_ctx *ctx, sx_config *cfg)
 	if (n.maps > 0)
 		SX_TRY(sx_select_heads(&map, &o.n_map, ctx, cfg->probe.maps.heads, p->spec.L,
 				       p->spec.H));
+	if (n.probes > 0 && sx_cost_reduces(cfg, &words))
+		SX_TRY(sx_reduce_new(&reduce, ctx, &words, p->spec.L, p->spec.H,
+				     sx_cost_probe_sequences(cfg),
+				     sx_cost_probe_length(cfg, &p->spec)));
+	o.reduce = reduce;
 	plan_work(p, cfg, &o, n);
 	plan_memory(p, cfg, &o, n.probes > 0);
 	plan_files(p, cfg, &o, n);
 out:
 	free(map);
+	sx_reduce_free(reduce);
 	return st;
 }
 

@@ -131,6 +131,15 @@ sx_measure_opts sx_cost_measures(const sx_config *cfg)
 				 .spread = ac};
 }
 
+bool sx_cost_reduces(const sx_config *cfg, sx_reduce_words *w)
+{
+	*w = (sx_reduce_words){.what = cfg->probe.reduce.what,
+			       .heads = cfg->probe.reduce.heads,
+			       .top = cfg->probe.reduce.top,
+			       .thumbnails = cfg->probe.reduce.thumbnails};
+	return *w->what || w->top || w->thumbnails;
+}
+
 int sx_cost_needle_kinds(const sx_config *cfg)
 {
 	int keys = cfg->data.retrieval.keys;
@@ -159,7 +168,7 @@ static int64_t measured(const sx_spec *s, const sx_measure_opts *o, int64_t S, i
 {
 	int64_t head = 0, n_freq = s->D / 2;
 	if (o->stats) head += SX_STAT_COUNT + 2 * SX_OFFSET_BINS;
-	if (o->rope) head += 4 * n_freq + 1;
+	if (o->rope) head += 5 * n_freq + 1;
 	if (o->ac) head += n_c * (1 + SX_WRT_COUNT) + 2;
 	if (o->grad) head += SX_GRAD_COUNT + T;
 	return S * ((int64_t)s->L * s->H * head + (o->spread ? s->L : 0));
@@ -175,7 +184,9 @@ int64_t sx_cost_probe_bytes(const sx_spec *s, const sx_measure_opts *o, int64_t 
 	if (o->ac) thread += (DOUBLE + NUMBER) * tile;
 	if (o->ac && o->ac_gradients) thread += NUMBER * n_c * sx_functional_reals(s, T);
 	if (o->grad) thread += DOUBLE * T + NUMBER * sx_functional_reals(s, T);
-	return DOUBLE * measured(s, o, S, T, n_c) + threads * thread;
+	if (o->reduce) thread += DOUBLE * SX_REDUCE_OFFSETS * T;
+	return DOUBLE * measured(s, o, S, T, n_c) + threads * thread +
+	       (o->reduce ? sx_reduced_bytes(o->reduce) : 0);
 }
 
 int64_t sx_cost_maps_bytes(const sx_spec *s, const sx_measure_opts *o, int64_t S, int64_t T,
@@ -245,7 +256,11 @@ static const struct {
 	{"freq", offsetof(sx_file_axes, freq)},
 	{"map", offsetof(sx_file_axes, map)},
 	{"query", offsetof(sx_file_axes, query)},
-	{"key", offsetof(sx_file_axes, query)},
+	{"key", offsetof(sx_file_axes, key)},
+	{"width", offsetof(sx_file_axes, width)},
+	{"rank", offsetof(sx_file_axes, rank)},
+	{"query_block", offsetof(sx_file_axes, block)},
+	{"key_block", offsetof(sx_file_axes, block)},
 	{"vocab", offsetof(sx_file_axes, vocab)},
 	{"context_length", offsetof(sx_file_axes, context_length)},
 	{"kind", offsetof(sx_file_axes, kind)},
@@ -345,7 +360,21 @@ sx_file_axes sx_cost_trace_axes(const sx_spec *s, int64_t S, int64_t T, int64_t 
 			      .freq = s->D / 2,
 			      .map = n_map,
 			      .query = T,
+			      .key = T,
 			      .window = s->pos.window};
+}
+
+sx_file_axes sx_cost_reduce_axes(const sx_reduce *r)
+{
+	return (sx_file_axes){.sequence = r->S,
+			      .layer = r->n_layer,
+			      .head = r->n_head,
+			      .offset_bin = r->offsets ? r->n_bin : 0,
+			      .query = r->rows || r->top ? r->n_query : 0,
+			      .key = r->keys ? r->T : 0,
+			      .width = r->masses ? r->n_width : 0,
+			      .rank = r->top,
+			      .block = r->n_block};
 }
 
 static int64_t distance_bins(const sx_config *cfg)

@@ -59,6 +59,8 @@ sx_run_counts sx_cost_counts(const sx_config *cfg, int64_t first);
 int64_t sx_cost_probe_sequences(const sx_config *cfg);
 int64_t sx_cost_probe_length(const sx_config *cfg, const sx_spec *s);
 sx_measure_opts sx_cost_measures(const sx_config *cfg);
+/* What is reduced; false: nothing. */
+bool sx_cost_reduces(const sx_config *cfg, sx_reduce_words *w);
 /* Kinds of needle problem that are asked; 0 = none. */
 int sx_cost_needle_kinds(const sx_config *cfg);
 /* FLOPs of one evaluation: windows of the loss and needle problems at all lengths. */
@@ -98,14 +100,16 @@ int64_t sx_cost_checkpoint_bytes(const sx_spec *s);
 
 /* Lengths of the axes; a dataset with an axis of length 0 is absent. */
 typedef struct {
-	int64_t sequence, layer, head, offset_bin, c, wrt, freq, map, query, vocab, context_length,
-		kind, distance;
+	int64_t sequence, layer, head, offset_bin, c, wrt, freq, map, query, key, vocab,
+		context_length, kind, distance, width, rank, block;
 	int64_t window;        /* of the attention, 0 = none: chunks of maps */
 	bool maps_f32, losses; /* losses: /eval has nll */
 } sx_file_axes;
 /* Of a trace of S sequences of T tokens with n_c families of A_c and n_map maps; of a run. */
 sx_file_axes sx_cost_trace_axes(const sx_spec *s, int64_t S, int64_t T, int64_t n_c, int64_t n_map);
 sx_file_axes sx_cost_run_axes(const sx_config *cfg, const sx_spec *s, int64_t n_map);
+/* Of /reduce without spans; with top alone the rows' own datasets are counted too. */
+sx_file_axes sx_cost_reduce_axes(const sx_reduce *r);
 /* What a run or a trace stores in a group ("/stats"): *record for each record of its growing axis,
  * *fixed once. Texts count as if they had their greatest length. */
 void sx_cost_group(const char *group, const sx_file_axes *a, int64_t *record, int64_t *fixed);

@@ -35,6 +35,7 @@ typedef struct {
 	uint8_t *query_row;       /* (S,T) */
 	sx_measure_opts opts;
 	sx_map_choice *map;
+	sx_reduce *reduce;
 	sx_family family[SX_FAMILY_MOST];
 	int64_t n_c;
 	sx_record_axes axes;
@@ -178,6 +179,13 @@ static sx_status choose_probes(session *s)
 		SX_TRY(st);
 	}
 	p->opts.map = p->map;
+	sx_reduce_words words;
+	if (p->S > 0 && sx_cost_reduces(c, &words)) {
+		st = sx_reduce_new(&p->reduce, s->ctx, &words, s->spec.L, s->spec.H, p->S, p->T);
+		if (st == SX_EUSAGE) st = SX_ECONFIG;
+		SX_TRY(st);
+	}
+	p->opts.reduce = p->reduce;
 	p->axes = (sx_record_axes){.spec = &s->spec,
 				   .S = p->S,
 				   .T = p->T,
@@ -746,6 +754,7 @@ static void finish(session *s)
 	free(s->probe.query_row);
 	free(s->probe.map);
 	sx_map_sink_free(s->probe.sink);
+	sx_reduce_free(s->probe.reduce);
 	sx_run_free(s->run);
 	sx_train_log_close(s->log);
 	sx_trainer_free(s->trainer);

@@ -74,6 +74,7 @@ sx_status sx_measures_new(sx_measures **out, sx_ctx *ctx, const sx_measure_opts 
 	make(&m->rope_q, o->rope, heads * n_freq, nan, &ok);
 	make(&m->rope_k, o->rope, heads * n_freq, nan, &ok);
 	make(&m->rope_share, o->rope, heads * n_freq, nan, &ok);
+	make(&m->rope_signed, o->rope, heads * n_freq, nan, &ok);
 	make(&m->rope_var, o->rope, heads * n_freq, nan, &ok);
 	make(&m->rope_rest, o->rope, heads, nan, &ok);
 	make(&m->ac_value, o->ac, heads * n_c, nan, &ok);
@@ -88,6 +89,11 @@ sx_status sx_measures_new(sx_measures **out, sx_ctx *ctx, const sx_measure_opts 
 		return sx_fail(ctx, SX_ENOMEM,
 			       "no memory for the measurements of %lld sequences of %lld tokens",
 			       (long long)S, (long long)T);
+	}
+	sx_status st = o->reduce ? sx_reduced_new(&m->reduced, ctx, o->reduce) : SX_OK;
+	if (st != SX_OK) {
+		sx_measures_free(m);
+		return st;
 	}
 	*out = m;
 	return SX_OK;
@@ -104,12 +110,13 @@ void sx_measures_free(sx_measures *m)
 		m->bound_lhs,      m->bound_rhs,         m->bound_paper, m->bound_allowance,
 		m->value_bound,    m->value_bound_paper, m->grad_bound,  m->grad_bound_paper,
 		m->osc_spread_h,   m->wq_norm,           m->wk_norm,     m->key_flow,
-		m->ac_batch_grad};
+		m->ac_batch_grad,  m->rope_signed};
 	for (int g = 0; g < SX_GRAD_COUNT; g++) free(m->grad[g]);
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
 	free(m->bound_row);
 	free(m->bound_reason);
 	free(m->bound_verdict);
+	sx_reduced_free(m->reduced);
 	free(m);
 }
 

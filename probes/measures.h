@@ -5,6 +5,7 @@
 #define SX_PROBES_MEASURES_H
 
 #include "engine/base.h"
+#include "probes/reduce.h"
 
 /* Per (sequence, layer, head): means over the rows that qualify; the last five are the additive split
  * s_ij ~ r_i + c_j + g_{i-j} of the scores. */
@@ -130,10 +131,10 @@ typedef struct {
 	double *stat[SX_STAT_COUNT]; /* (S,L,H)                              */
 	double *offset_profile;      /* (S,L,H,SX_OFFSET_BINS)               */
 	double *score_offset; /* (S,L,H,SX_OFFSET_BINS) sums of scores less their row means */
-	double *rope_q, *rope_k, *rope_share, *rope_var; /* (S,L,H,n_freq)              */
-	double *rope_rest;                               /* (S,L,H)                              */
-	double *ac_value;                                /* (S,L,H,n_c)                          */
-	double *ac_grad;                                 /* (S,L,H,n_c,n_wrt)                    */
+	double *rope_q, *rope_k, *rope_share, *rope_signed, *rope_var; /* (S,L,H,n_freq)      */
+	double *rope_rest;     /* (S,L,H)                              */
+	double *ac_value;      /* (S,L,H,n_c)                          */
+	double *ac_grad;       /* (S,L,H,n_c,n_wrt)                    */
 	double *ac_batch_grad; /* (L,H,n_c,n_wrt) of the mean of A_c over the sequences so far */
 	double *logit_osc, *uniform_l1; /* (S,L,H) mean over rows               */
 	double *prefix_spread;          /* (S,L)                                */
@@ -150,6 +151,7 @@ typedef struct {
 	double *wq_norm, *wk_norm;                                     /* (L,H)                 */
 	double *grad[SX_GRAD_COUNT];                                   /* (S,L,H)               */
 	double *key_flow; /* (S,L,H,T) sum over queries of alpha dL/dalpha               */
+	sx_reduced *reduced;
 } sx_measures;
 
 /* What to measure. */
@@ -165,6 +167,7 @@ typedef struct {
 	const sx_map_choice *map;
 	/* (S,T) 1: a value that stood in the window is asked for here; NULL: not known. Borrowed. */
 	const uint8_t *query_row;
+	const sx_reduce *reduce; /* NULL: nothing. Borrowed. */
 } sx_measure_opts;
 
 /* Arrays for what is asked, filled with NaN. SX_ENOMEM. */

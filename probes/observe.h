@@ -32,6 +32,7 @@ typedef struct {
 	const sx_family *family;
 	sx_map_sink *sink;
 	const uint8_t *query_row;
+	const sx_reduce *reduce;
 	bool gradients, without_h;
 	int threads;
 	int64_t seq0;
@@ -45,7 +46,7 @@ typedef struct {
 	void (*free)(void *self);
 } sx_observer_kind;
 extern const sx_observer_kind sx_observe_stats, sx_observe_rope, sx_observe_ac, sx_observe_maps,
-	sx_observe_spread, sx_observe_bounds, sx_observe_grad;
+	sx_observe_reduce, sx_observe_spread, sx_observe_bounds, sx_observe_grad;
 
 /* Place of (sequence, layer, head) in an array of (S,L,H). */
 static inline int64_t sx_measure_at(const sx_observer_base *b, const sx_head *h)

@@ -137,7 +137,8 @@ static sx_status define_rope(sx_run *run, const sx_record_axes *a)
 {
 	const sx_run_id data[] = {SX_RUN_ROPE_GAMMA,     SX_RUN_ROPE_Q_NORM,
 				  SX_RUN_ROPE_K_NORM,    SX_RUN_ROPE_LOGIT_SHARE,
-				  SX_RUN_ROPE_LOGIT_VAR, SX_RUN_ROPE_LOGIT_REST};
+				  SX_RUN_ROPE_LOGIT_VAR, SX_RUN_ROPE_LOGIT_SIGNED,
+				  SX_RUN_ROPE_LOGIT_REST};
 	sx_status st = SX_OK;
 	double *inv_freq = NULL, *gamma = NULL;
 	SX_TRY(axes_of_heads(run, a, SX_RUN_ROPE_STEP, SX_RUN_ROPE_PHASE, SX_RUN_ROPE_SEQUENCE,
@@ -274,6 +275,7 @@ sx_status sx_record_define(sx_run *run, const sx_record_axes *a)
 	if (a->measure->ac) SX_TRY(define_ac(run, a));
 	if (a->measure->bounds) SX_TRY(define_bounds(run, a));
 	if (a->measure->grad) SX_TRY(define_grad(run, a));
+	if (a->measure->reduce) SX_TRY(sx_reduce_define(run, a));
 	if (a->measure->n_map) SX_TRY(define_maps(run, a));
 out:
 	return st;
@@ -454,6 +456,7 @@ sx_status sx_record_put(sx_run *run, sx_ctx *ctx, const sx_record_axes *a, const
 	if (m->ac_value) SX_TRY(put_ac(run, m, step, phase));
 	if (m->bound_lhs) SX_TRY(put_bounds(run, m, step, phase));
 	if (m->key_flow) SX_TRY(put_grad(run, m, step, phase));
+	if (m->reduced) SX_TRY(sx_reduce_put(run, a, m->reduced, step, phase));
 	if (with_maps && a->measure->n_map) SX_TRY(put_samples(run, a, m, step, phase));
 out:
 	return st;

@@ -1,5 +1,5 @@
-/* Measurements into run files: the axes and datasets of /stats, /rope, /ac, /bounds, /attn and
- * /ac_train, and one record of each. */
+/* Measurements into run files: the axes and datasets of /stats, /rope, /ac, /bounds, /attn,
+ * /reduce and /ac_train, and one record of each. */
 #ifndef SX_PROBES_RECORD_H
 #define SX_PROBES_RECORD_H
 
@@ -33,8 +33,13 @@ sx_status sx_record_define_ac_train(sx_run *run, const sx_spec *spec, const sx_f
  * NULL where none is chosen. */
 sx_status sx_record_sink(sx_map_sink **out, sx_ctx *ctx, sx_run *run, const sx_record_axes *a,
 			 int64_t batch, int threads) SX_NODISCARD;
-/* One record of what m holds, flushed; with_maps: a sink has put the maps of this pass. spec: of the model that was measured
- * (its gamma). */
+/* Their part of /reduce (reduce_record.c). */
+sx_status sx_reduce_define(sx_run *run, const sx_record_axes *a) SX_NODISCARD;
+sx_status sx_reduce_put(sx_run *run, const sx_record_axes *a, const sx_reduced *d, int64_t step,
+			int phase) SX_NODISCARD;
+
+/* One record of what m holds, flushed; with_maps: a sink has put the maps of this pass. spec: of the
+ * model that was measured (its gamma). */
 sx_status sx_record_put(sx_run *run, sx_ctx *ctx, const sx_record_axes *a, const sx_measures *m,
 			const sx_spec *spec, int64_t step, int phase, bool with_maps) SX_NODISCARD;
 /* Means over the batch's sequences; m holds A_c alone. Not flushed. */

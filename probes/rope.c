@@ -8,7 +8,7 @@
 
 /* One part of the scores: a pair, or the rest. */
 typedef struct {
-	double absolute, covariance;
+	double absolute, sum, covariance;
 } part;
 
 typedef struct {
@@ -148,6 +148,7 @@ static void one_row(accumulator *a, const sx_head *h, const sx_real *s, int64_t 
 			moments(a->term, s, n, sum);
 		}
 		a->parts[m].absolute += sum[0];
+		a->parts[m].sum += sum[1];
 		a->parts[m].covariance += sum[2] - sum[1] * mean;
 	}
 	for (int m = 0; m < n_freq; m++) {
@@ -183,6 +184,7 @@ static sx_status on_head(void *self, const sx_head *h)
 		m->rope_k[at * n_freq + f] = a->norms[n_freq + f] / (double)h->T;
 		/* 0/0 where all scores are alike: not defined */
 		m->rope_share[at * n_freq + f] = a->parts[f].absolute / all;
+		m->rope_signed[at * n_freq + f] = a->parts[f].sum / all;
 		m->rope_var[at * n_freq + f] = a->parts[f].covariance / a->variance;
 	}
 	m->rope_rest[at] = a->parts[n_freq].covariance / a->variance;

@@ -118,6 +118,42 @@ X(ATTN_SAMPLE_PHASE,    "/attn/sample_phase",    FLAGS, "sample", "1",     SX_PH
 X(ATTN_SAMPLE_SEQUENCE, "/attn/sample_sequence", I32,   "sample", "1",     SX_SEQ_NAME, NULL) \
 X(ATTN_TOKENS,          "/attn/tokens",          I32,   "sample,query", "1", "token ids", NULL) \
 X(ATTN_PROB,            "/attn/prob",            F16,   "sample,map,query,key", "1", "attention weights", NULL) \
+/* ---- /reduce: sums over all of a head's attention ---- */ \
+X(REDUCE_STEP,        "/reduce/step",        I64,   "step",     "1", SX_STEP_NAME, NULL) \
+X(REDUCE_PHASE,       "/reduce/phase",       FLAGS, "step",     "1", SX_PHASE_NAME, SX_PHASES) \
+X(REDUCE_SEQUENCE,    "/reduce/sequence",    I32,   "sequence", "1", SX_SEQ_NAME, NULL) \
+X(REDUCE_LAYER,       "/reduce/layer",       I32,   "layer",    "1", "layer", NULL) \
+X(REDUCE_HEAD,        "/reduce/head",        I32,   "head",     "1", "query head", NULL) \
+X(REDUCE_OFFSET_BIN,  "/reduce/offset_bin",  I32,   "offset_bin", "token", "distance from query to key: lower edge of the bin", NULL) \
+X(REDUCE_KEY,         "/reduce/key",         I32,   "key",      "token", "position of the key", NULL) \
+X(REDUCE_QUERY,       "/reduce/query",       I32,   "query",    "token", "position of the query; the rows that count", NULL) \
+X(REDUCE_WIDTH,       "/reduce/width",       I32,   "width",    "token", "number of keys", NULL) \
+X(REDUCE_SPAN,        "/reduce/span",        STR,   "span",     "1", "name of the span", NULL) \
+X(REDUCE_RANK,        "/reduce/rank",        I32,   "rank",     "1", "0 = the largest of the row", NULL) \
+X(REDUCE_QUERY_BLOCK, "/reduce/query_block", I32,   "query_block", "token", "first query of the block", NULL) \
+X(REDUCE_KEY_BLOCK,   "/reduce/key_block",   I32,   "key_block",   "token", "first key of the block", NULL) \
+X(REDUCE_OFFSET_PAIRS, "/reduce/offset_pairs", I64, "offset_bin", "1", "pairs of query and key at this distance: what the sums by offset are over", NULL) \
+X(REDUCE_KEY_ROWS,    "/reduce/key_rows",    I64,   "key",      "1", "rows that see the key", NULL) \
+X(REDUCE_WIDTH_ROWS,  "/reduce/width_rows",  I64,   "width",    "1", "rows with more keys before them than the width", NULL) \
+X(REDUCE_SPAN_FIRST,  "/reduce/span_first",  I32,   "sequence,span", "token", "first position of the span", NULL) \
+X(REDUCE_SPAN_LAST,   "/reduce/span_last",   I32,   "sequence,span", "token", "last position of the span", NULL) \
+X(REDUCE_OFFSET_PROB,   "/reduce/offset_prob",   F64, SX_SLH ",offset_bin", "1",    "sum of the attention weights at this distance", NULL) \
+X(REDUCE_OFFSET_PROB2,  "/reduce/offset_prob2",  F64, SX_SLH ",offset_bin", "1",    "sum of their squares", NULL) \
+X(REDUCE_OFFSET_SCORE,  "/reduce/offset_score",  F64, SX_SLH ",offset_bin", "nat",  "sum of the scores less their row means at this distance", NULL) \
+X(REDUCE_OFFSET_SCORE2, "/reduce/offset_score2", F64, SX_SLH ",offset_bin", "nat2", "sum of the squares of these", NULL) \
+X(REDUCE_KEY_MASS,    "/reduce/key_mass",    F64, SX_SLH ",key",   "1",     "weight on the key, sum over rows", NULL) \
+X(REDUCE_ROW_ENTROPY, "/reduce/row_entropy", F32, SX_SLH ",query", "nat",   "entropy of the row", NULL) \
+X(REDUCE_ROW_MAX,     "/reduce/row_max",     F32, SX_SLH ",query", "1",     "largest weight of the row", NULL) \
+X(REDUCE_ROW_MAX_OFFSET, "/reduce/row_max_offset", I32, SX_SLH ",query", "token", "distance from the query to its key", NULL) \
+X(REDUCE_SINK_MASS,   "/reduce/sink_mass",   F64, SX_SLH ",width", "1",     "weight on the first `width` tokens, mean over the later rows", NULL) \
+X(REDUCE_WINDOW_MASS, "/reduce/window_mass", F64, SX_SLH ",width", "1",     "weight at distances below `width`, mean over the same rows", NULL) \
+X(REDUCE_DISTANCE,    "/reduce/distance",    F64, SX_SLH,          "token", "attention-weighted distance from query to key, mean over rows", NULL) \
+X(REDUCE_DISTANCE2,   "/reduce/distance2",   F64, SX_SLH,          "token2", "attention-weighted square of the distance, mean over rows", NULL) \
+X(REDUCE_SPAN_MASS,   "/reduce/span_mass",   F64, SX_SLH ",span",  "1",     "weight on the span, mean over the rows after it", NULL) \
+X(REDUCE_TOP_PROB,    "/reduce/top_prob",    F32, SX_SLH ",query,rank", "1", "largest weights of the row", NULL) \
+X(REDUCE_TOP_KEY,     "/reduce/top_key",     I32, SX_SLH ",query,rank", "token", "their keys; of equal weights the first", NULL) \
+X(REDUCE_BLOCK_MEAN,  "/reduce/block_mean",  F32, SX_SLH ",query_block,key_block", "1", "mean weight over the visible pairs of the block", NULL) \
+X(REDUCE_BLOCK_MAX,   "/reduce/block_max",   F32, SX_SLH ",query_block,key_block", "1", "largest weight of the block", NULL) \
 /* ---- /out: what the model says ---- */ \
 X(OUT_SEQUENCE, "/out/sequence", I32, "sequence", "1",     SX_SEQ_NAME, NULL) \
 X(OUT_QUERY,    "/out/query",    I32, "query",    "token", "position of the token that predicts", NULL) \
@@ -190,6 +226,7 @@ X(ROPE_Q_NORM,      "/rope/q_norm",      F32, SX_SLH ",freq", "1", "mean norm of
 X(ROPE_K_NORM,      "/rope/k_norm",      F32, SX_SLH ",freq", "1", "mean norm of the pair in the keys", NULL) \
 X(ROPE_LOGIT_SHARE, "/rope/logit_share", F32, SX_SLH ",freq", "1", "pair's share of the scores' absolute parts", NULL) \
 X(ROPE_LOGIT_VAR,   "/rope/logit_var",   F32, SX_SLH ",freq", "1", "pair's share of the scores' variance within rows; adds to 1 with logit_rest", NULL) \
+X(ROPE_LOGIT_SIGNED, "/rope/logit_signed", F32, SX_SLH ",freq", "1", "sum of the pair's scores over that of all absolute parts: the sign with which it acts", NULL) \
 X(ROPE_LOGIT_REST,  "/rope/logit_rest",  F32, SX_SLH, "1", "share of that variance in channels that are not rotated", NULL) \
 /* ---- /bounds ---- */ \
 X(BOUNDS_STEP,       "/bounds/step",       I64,   "step",     "1", SX_STEP_NAME, NULL) \

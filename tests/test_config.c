@@ -428,7 +428,7 @@ static void written_says_where_from(void **state)
 /* Another legal value of each key: nothing is left out of the comparison. */
 static void diff_sees_every_key(void **state)
 {
-	static const char *const other[] = {[SX_OPTION_INT] = "77",
+	static const char *const other[] = {[SX_OPTION_INT] = "7",
 					    [SX_OPTION_LONG] = "77",
 					    [SX_OPTION_STEP] = "77",
 					    [SX_OPTION_REAL] = "0.25",

@@ -32,6 +32,7 @@ static double *flatten(const observed *o, int64_t *n)
 		     {m->rope_q, heads * m->n_freq},
 		     {m->rope_k, heads * m->n_freq},
 		     {m->rope_share, heads * m->n_freq},
+		     {m->rope_signed, heads * m->n_freq},
 		     {m->rope_var, heads * m->n_freq},
 		     {m->rope_rest, heads},
 		     {m->ac_value, heads * m->n_c},

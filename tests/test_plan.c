@@ -122,7 +122,8 @@ static void measures_take_what_was_said(void **state)
 		for (int i = 0; i < SX_STAT_COUNT; i++) real += held(m->stat[i]);
 		real += held(m->offset_profile) + held(m->score_offset) + held(m->rope_q) +
 			held(m->rope_k);
-		real += held(m->rope_share) + held(m->rope_var) + held(m->rope_rest);
+		real += held(m->rope_share) + held(m->rope_signed) + held(m->rope_var) +
+			held(m->rope_rest);
 		real += held(m->ac_value) + held(m->ac_grad) + held(m->logit_osc);
 		real += held(m->uniform_l1) + held(m->prefix_spread);
 		for (int g = 0; g < SX_GRAD_COUNT; g++) real += held(m->grad[g]);
@@ -297,6 +298,22 @@ static void check_group(sx_run_file *f, const char *group, const sx_file_axes *a
 	assert_int_equal(record, real.bytes);
 }
 
+static sx_reduce *all_reducers(const sx_spec *s, int64_t S, int64_t T)
+{
+	sx_reduce *r = NULL;
+	const sx_reduce_words w = {.what = "all", .top = 3, .thumbnails = 7};
+	assert_int_equal(sx_reduce_new(&r, NULL, &w, s->L, s->H, S, T), SX_OK);
+	return r;
+}
+
+static sx_file_axes reduced_axes(const sx_spec *s)
+{
+	sx_reduce *r = all_reducers(s, 4, 50);
+	sx_file_axes axes = sx_cost_reduce_axes(r);
+	sx_reduce_free(r);
+	return axes;
+}
+
 /* A file with one record of everything a run measures. */
 static void write_run(const char *path, const sx_spec *s, int64_t S, int64_t T, bool f32,
 		      const sx_eval_opts *eval)
@@ -306,13 +323,15 @@ static void write_run(const char *path, const sx_spec *s, int64_t S, int64_t T, 
 	sx_measures *m = NULL;
 	sx_family family[2];
 	const sx_map_choice map[3] = {{0, 0}, {1, 1}, {2, 5}};
+	sx_reduce *reduce = all_reducers(s, S, T);
 	const sx_measure_opts o = {.stats = true,
 				   .rope = true,
 				   .ac = true,
 				   .ac_gradients = true,
 				   .spread = true,
 				   .n_map = 3,
-				   .map = map};
+				   .map = map,
+				   .reduce = reduce};
 	int32_t *tokens = sx_calloc((size_t)(S * T), sizeof *tokens);
 	sx_eval_row *rows = sx_calloc((size_t)eval->n_lengths, sizeof *rows);
 	sx_ctx_init(&ctx);
@@ -341,6 +360,7 @@ static void write_run(const char *path, const sx_spec *s, int64_t S, int64_t T, 
 	assert_int_equal(sx_eval_put(run, &ctx, eval, rows, 0, 0), SX_OK);
 	assert_int_equal(sx_run_close(&run, SX_RUN_COMPLETE), SX_OK);
 	sx_measures_free(m);
+	sx_reduce_free(reduce);
 	free(tokens);
 	free(rows);
 }
@@ -369,6 +389,7 @@ static void files_hold_what_was_said(void **state)
 				     .freq = s.D / 2,
 				     .map = 3,
 				     .query = 50,
+				     .key = 50,
 				     .context_length = 2,
 				     .kind = 1,
 				     .distance = 9,
@@ -383,6 +404,8 @@ static void files_hold_what_was_said(void **state)
 		check_group(f, "/ac_train", &axes);
 		check_group(f, "/attn", &axes);
 		check_group(f, "/eval", &axes);
+		sx_file_axes reduced = reduced_axes(&s);
+		check_group(f, "/reduce", &reduced);
 		sx_run_file_close(f);
 		unlink(path);
 	}

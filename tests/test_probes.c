@@ -241,7 +241,8 @@ static void check_rope(const passed *x, const head_record *h, int64_t at)
 	const recorder *r = &x->r;
 	const sx_measures *m = x->o.measures;
 	int64_t T = r->T, D = r->spec.D, M = D / 2;
-	double absolute[32] = {0}, cov[32] = {0}, all = 0, variance = 0, shares = 0, vars = 0;
+	double absolute[32] = {0}, sum[32] = {0}, cov[32] = {0};
+	double all = 0, variance = 0, shares = 0, vars = 0;
 	for (int64_t i = 0; i < T; i++) {
 		int64_t first = sx_first_key(i, r->window);
 		double mean_s = 0;
@@ -254,6 +255,7 @@ static void check_rope(const passed *x, const head_record *h, int64_t at)
 				const double *q = h->q + i * D + f, *k = h->k + j * D + f;
 				double term = h->scale * (q[0] * k[0] + q[M] * k[M]);
 				absolute[f] += fabs(term);
+				sum[f] += term;
 				cov[f] += term * s;
 			}
 		}
@@ -268,6 +270,7 @@ static void check_rope(const passed *x, const head_record *h, int64_t at)
 		check_value(m->rope_q[at * M + f], q, exact, 0, "rope q_norm");
 		check_value(m->rope_k[at * M + f], k, exact, 0, "rope k_norm");
 		check_value(m->rope_share[at * M + f], absolute[f] / all, exact, 0, "logit_share");
+		check_value(m->rope_signed[at * M + f], sum[f] / all, exact, 1, "logit_signed");
 		check_value(m->rope_var[at * M + f], variance > 0 ? cov[f] / variance : (double)NAN,
 			    exact, 1, "logit_var");
 		shares += m->rope_share[at * M + f];
