@@ -155,6 +155,22 @@ static herr_t set_storage(const sx_run *run, hid_t dcpl, const sx_run_column *c,
 	return e;
 }
 
+/* Makes the index of chunks before there is any. Else the first record made it, and that changes two
+ * pieces of the dataset's header where attributes have split it: the extent reached the disk before
+ * the index, and a kill between the two left a row without its number. */
+static herr_t make_index(const sx_run_column *c)
+{
+	const unsigned char nothing = 0;
+	hsize_t dims[SX_RUN_MAX_DIMS], first[SX_RUN_MAX_DIMS] = {0};
+	for (int i = 0; i < c->ndim; i++) dims[i] = (hsize_t)c->dims[i];
+	dims[0] = 1;
+	if (H5Dset_extent(c->set, dims) < 0 ||
+	    H5Dwrite_chunk(c->set, H5P_DEFAULT, 0, first, 1, &nothing) < 0)
+		return -1;
+	dims[0] = 0;
+	return H5Dset_extent(c->set, dims);
+}
+
 /* Creates the dataset that c describes, without attributes. */
 static sx_status make_set(sx_run *run, sx_run_id id, sx_run_column *c, int64_t rows)
 {
@@ -181,6 +197,8 @@ static sx_status make_set(sx_run *run, sx_run_id id, sx_run_column *c, int64_t r
 			    H5P_DEFAULT);
 	if (c->set < 0) {
 		c->set = 0;
+		st = sx_run_broke(run, sx_run_rows[id].path);
+	} else if (run->live && sx_run_grows(c) && make_index(c) < 0) {
 		st = sx_run_broke(run, sx_run_rows[id].path);
 	}
 out:

@@ -409,6 +409,76 @@ static void kills_within_writes(void **state)
 	at_calls("torn", w.tearable, killed);
 }
 
+/* ---- all states ---- */
+
+/* The segment as far as it is written: opens, its records are the first of the undisturbed run. */
+static void check_state(const char *name, int64_t rows[SX_RUN_COUNT])
+{
+	sx_run_file *f = NULL;
+	if (sx_run_open(&f, &w.ctx, in(name)) != SX_OK) {
+		complain("%s", w.ctx.message);
+		return;
+	}
+	for (int i = 0; i < SX_RUN_COUNT; i++) {
+		sx_run_id id = (sx_run_id)i, axis = axis_of(id);
+		bool clock = id == SX_RUN_TRAIN_WALL_TIME || id == SX_RUN_TRAIN_TOKENS_PER_S;
+		if (axis == SX_RUN_COUNT || !sx_run_has(w.whole, id) || clock) continue;
+		int64_t n = rows_of(f, id);
+		if (n < rows[i]) complain("%s has lost rows", sx_run_rows[id].path);
+		/* What is not an axis is read where it has grown; it can be read no less later. */
+		if ((id == axis || n > rows[i]) && !same_records(f, id, n))
+			complain("%s differs, of %lld rows", sx_run_rows[id].path, (long long)n);
+		rows[i] = n;
+	}
+	sx_run_file_close(f);
+}
+
+static void put(int fd, const char *data, int64_t n, int64_t offset)
+{
+	assert_int_equal(pwrite(fd, data, (size_t)n, (off_t)offset), n);
+}
+
+/* The file as a kill would leave it after any of its writes, and within those over a border between the
+ * system's pages: put together again from what a run wrote. */
+static void every_state_of_a_segment(void **state)
+{
+	(void)state;
+	enum { PAGE = 4096 };
+	char *all = NULL;
+	size_t size;
+	int64_t rows[SX_RUN_COUNT] = {0}, head[2], writes = 0, torn = 0;
+	bool named = false;
+	long before = w.faults;
+	begin("states");
+	unlink(in("count"));
+	assert_int_equal(train(&(disturbance){.what = "record"}, "run", false), 0);
+	assert_int_equal(sx_read_file(&w.ctx, in("count"), &all, &size), SX_OK);
+	int fd = open(in("state.h5"), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+	assert_true(fd >= 0);
+	for (const char *at = all; at + sizeof head <= all + size;) {
+		memcpy(head, at, sizeof head);
+		at += sizeof head;
+		named = named || head[1] < 0;
+		if (head[1] < 0) continue;
+		int64_t border = (head[0] + head[1] - 1) / PAGE * PAGE;
+		if (named && border > head[0]) {
+			put(fd, at, border - head[0], head[0]);
+			check_state("state.h5", rows);
+			torn++;
+		}
+		put(fd, at, head[1], head[0]);
+		if (named) check_state("state.h5", rows);
+		at += head[1];
+		writes += named;
+	}
+	close(fd);
+	free(all);
+	print_message("states: %lld after writes, %lld within, %ld faults\n", (long long)writes,
+		      (long long)torn, w.faults - before);
+	assert_true(named && rows[SX_RUN_TRAIN_STEP] == 200 && writes > 2000);
+	assert_int_equal(w.faults, before);
+}
+
 static void kills_at_random(void **state)
 {
 	(void)state;
@@ -660,6 +730,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(kills_before_calls),
 		cmocka_unit_test(kills_after_calls),
 		cmocka_unit_test(kills_within_writes),
+		cmocka_unit_test(every_state_of_a_segment),
 		cmocka_unit_test(kills_at_random),
 		cmocka_unit_test(disk_is_full_from_a_call_on),
 		cmocka_unit_test(folder_turns_read_only),
