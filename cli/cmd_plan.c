@@ -219,17 +219,16 @@ static void plan_work(plan *p, const sx_config *cfg, const sx_measure_opts *o, s
 	int64_t S = sx_cost_probe_sequences(cfg), T = sx_cost_probe_length(cfg, s);
 	int64_t n_c = (int64_t)cfg->probe.ac.n, updates = sx_run_updates(cfg);
 	int64_t drop = cfg->train.drop_at, batch = cfg->train.batch;
-	const sx_measure_opts only_ac = {
-		.ac = true, .ac_gradients = true, .ac_without_h = !cfg->probe.ac_train_wrt_h};
+	const sx_measure_opts batches = sx_cost_batch_measures(cfg);
 	double step = (double)batch * sum_of(sx_cost_train(s, s->T));
 	double probe = sum_of(sx_cost_forward(s, T, false)) + sx_cost_observers(s, T, o, n_c);
 	p->per_token = per_token(sx_cost_train(s, s->T), s->T);
 	add_work(p, "training", "update", drop < 0 ? updates : drop, step);
 	add_work(p, "recalibration", "update", drop < 0 ? 0 : updates - drop, step);
 	add_work(p, "probes", "measurement", n.probes, (double)S * probe);
-	if (cfg->probe.ac_train && n_c)
+	if (batches.ac)
 		add_work(p, "A_c of batches", "update", updates,
-			 (double)batch * sx_cost_observers(s, s->T, &only_ac, n_c));
+			 (double)batch * sx_cost_observers(s, s->T, &batches, n_c));
 	add_work(p, "evaluation", "evaluation", n.evals, sx_cost_evaluation(cfg, s));
 }
 
@@ -239,7 +238,7 @@ static void plan_memory(plan *p, const sx_config *cfg, const sx_measure_opts *o,
 	int64_t N = sx_spec_params(s), n_c = (int64_t)cfg->probe.ac.n, batch = cfg->train.batch;
 	int64_t S = sx_cost_probe_sequences(cfg), T = sx_cost_probe_length(cfg, s);
 	int64_t part = batch / cfg->train.accumulate, number = sizeof(float);
-	const sx_measure_opts only_ac = {.ac = true, .ac_gradients = true};
+	const sx_measure_opts batches = sx_cost_batch_measures(cfg);
 	add_memory(p, "parameters", N * number);
 	add_memory(p, "gradients", N * number);
 	add_memory(p, "optimiser", 2 * N * number);
@@ -253,9 +252,9 @@ static void plan_memory(plan *p, const sx_config *cfg, const sx_measure_opts *o,
 		bool f32 = strcmp(cfg->probe.maps.type, "f32") == 0;
 		add_memory(p, "probes: maps", sx_cost_maps_bytes(s, o, S, T, f32, p->threads));
 	}
-	if (cfg->probe.ac_train && n_c)
+	if (batches.ac)
 		add_memory(p, "A_c of batches",
-			   sx_cost_probe_bytes(s, &only_ac, batch, s->T, n_c, p->threads));
+			   sx_cost_probe_bytes(s, &batches, batch, s->T, n_c, p->threads));
 	if (cfg->eval.every > 0)
 		add_memory(p, "evaluation", sx_cost_evaluation_bytes(cfg, s, p->threads));
 }
@@ -268,7 +267,7 @@ static void plan_files(plan *p, const sx_config *cfg, const sx_measure_opts *o, 
 	add_file(p, "/train", &axes, updates);
 	add_file(p, "/eval", &axes, axes.context_length ? n.evals : 0);
 	add_measured(p, &axes, o, n.probes, n.maps * S);
-	if (cfg->probe.ac_train && axes.c) add_file(p, "/ac_train", &axes, updates);
+	if (sx_cost_batch_measures(cfg).ac) add_file(p, "/ac_train", &axes, updates);
 	add_file(p, "/checkpoints", &axes, n.checkpoints);
 	p->checkpoints = n.checkpoints;
 	p->checkpoint = sx_cost_checkpoint_bytes(s);

@@ -131,6 +131,13 @@ sx_measure_opts sx_cost_measures(const sx_config *cfg)
 				 .spread = ac};
 }
 
+sx_measure_opts sx_cost_batch_measures(const sx_config *cfg)
+{
+	bool ac = cfg->probe.ac_train && cfg->probe.ac.n > 0;
+	return (sx_measure_opts){
+		.ac = ac, .ac_gradients = ac, .ac_without_h = !cfg->probe.ac_train_wrt_h};
+}
+
 bool sx_cost_reduces(const sx_config *cfg, sx_reduce_words *w)
 {
 	*w = (sx_reduce_words){.what = cfg->probe.reduce.what,

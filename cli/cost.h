@@ -59,6 +59,8 @@ sx_run_counts sx_cost_counts(const sx_config *cfg, int64_t first);
 int64_t sx_cost_probe_sequences(const sx_config *cfg);
 int64_t sx_cost_probe_length(const sx_config *cfg, const sx_spec *s);
 sx_measure_opts sx_cost_measures(const sx_config *cfg);
+/* What is measured of every batch of a training run; ac is false where nothing is. */
+sx_measure_opts sx_cost_batch_measures(const sx_config *cfg);
 /* What is reduced; false: nothing. */
 bool sx_cost_reduces(const sx_config *cfg, sx_reduce_words *w);
 /* Kinds of needle problem that are asked; 0 = none. */

@@ -229,12 +229,11 @@ static sx_status watch_model(session *s)
 					p->found));
 		SX_TRY(sx_work_new(&p->work, s->ctx, m, p->S, p->T, SX_WORK_FORWARD));
 	}
-	if (!s->cfg->probe.ac_train || p->n_c == 0) goto out;
-	const sx_measure_opts only_ac = {
-		.ac = true, .ac_gradients = true, .ac_without_h = !s->cfg->probe.ac_train_wrt_h};
-	SX_TRY(sx_measures_new(&p->found_train, s->ctx, &only_ac, s->cfg->train.batch, spec->L,
+	const sx_measure_opts batches = sx_cost_batch_measures(s->cfg);
+	if (!batches.ac) goto out;
+	SX_TRY(sx_measures_new(&p->found_train, s->ctx, &batches, s->cfg->train.batch, spec->L,
 			       spec->H, s->spec.T, spec->D / 2, p->n_c));
-	SX_TRY(sx_observers_new(&p->observers_train, s->ctx, spec, &only_ac, p->family, threads,
+	SX_TRY(sx_observers_new(&p->observers_train, s->ctx, spec, &batches, p->family, threads,
 				p->found_train));
 out:
 	return st;

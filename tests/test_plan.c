@@ -228,6 +228,28 @@ static sx_config config(int n, char *const *overrides)
 	return cfg;
 }
 
+/* A_c of every batch costs what train_run.c measures: gradients by h only where they are asked for. */
+static void batches_cost_what_is_measured(void **state)
+{
+	(void)state;
+	char on[] = "probe.ac_train=true", wrt_h[] = "probe.ac_train_wrt_h=true";
+	char *const weights[] = {on}, *const all[] = {on, wrt_h};
+	sx_config none = config(0, NULL), some = config(1, weights), full = config(2, all);
+	assert_false(sx_cost_batch_measures(&none).ac);
+	const sx_measure_opts few = sx_cost_batch_measures(&some),
+			      every = sx_cost_batch_measures(&full);
+	assert_true(few.ac && few.ac_gradients && few.ac_without_h);
+	assert_true(every.ac && every.ac_gradients && !every.ac_without_h);
+	const sx_spec s = odd_spec(SX_QK_NORM_HEAD);
+	int64_t T = 100;
+	double less = sx_cost_observers(&s, T, &few, 1), more = sx_cost_observers(&s, T, &every, 1);
+	double by_h = (double)s.L * s.H * 2 * product(T, s.D, s.C);
+	assert_true(more - less == by_h && less > by_h);
+	sx_config_free(&none);
+	sx_config_free(&some);
+	sx_config_free(&full);
+}
+
 static void runs_are_counted(void **state)
 {
 	(void)state;
@@ -543,6 +565,7 @@ int main(void)
 		cmocka_unit_test(flops_are_counted),
 		cmocka_unit_test(flops_of_the_reference),
 		cmocka_unit_test(flops_of_the_observers),
+		cmocka_unit_test(batches_cost_what_is_measured),
 		cmocka_unit_test(runs_are_counted),
 		cmocka_unit_test(files_hold_what_was_said),
 		cmocka_unit_test(traces_count_logits),
