@@ -166,6 +166,13 @@ want 65 'groups.txt, line 1' "$sextant" rope whole --groups groups.txt
 want 0 '' "$sextant" rope table pos.method=yarn pos.head_dim=64 pos.train_length=2048 pos.factor=4
 want 78 'pos.head_dim' "$sextant" rope table pos.head_dim=7 pos.train_length=2048
 want 0 '' "$sextant" plan tiny.yaml
+want 0 '' "$sextant" trace whole --text text.txt --length 48 --sequences 2 --observe none --reduce --top 2 --heads 'L1/H*' -o reduced.h5
+want 0 '' "$sextant" ls reduced.h5
+if grep -q '^/reduce/top_prob ' out.txt && ! grep -q '^/stats/' out.txt; then ok; else no "a reduced trace: $(cat out.txt)"; fi
+want 0 '' "$sextant" plan whole --length 48 --sequences 2 --observe none --reduce --top 2 --heads 'L1/H*'
+if grep -q '^/reduce ' out.txt && ! grep -q '^/stats' out.txt; then ok; else no "plan --reduce: $(cat out.txt)"; fi
+want 64 'belong to --reduce' "$sextant" plan whole --rows 0-3
+want 64 'want stats, rope, ac' "$sextant" trace whole --observe everything -o no.h5
 want 0 '' "$sextant" top --once whole
 if grep -q '^ended' out.txt && ! grep -q "$(printf '\033')" out.txt; then ok; else no "top of a run that ended: $(cat out.txt)"; fi
 want 66 'no run folder' "$sextant" top empty-or-not
