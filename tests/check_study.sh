@@ -76,6 +76,18 @@ else
 	echo "skipped: the cost against plan's, python3 is missing"
 fi
 
+# ---- where nothing is trained the time is still measured ----
+cat >untrained.yaml <<'Y'
+name: untrained
+seeds: [1]
+runs:
+  wide: {untrained: true, model: {layers: 2, width: 64, heads: 2, context: 64}}
+bounds:
+  theory: {of: wide, sequences: 1, kinds: constant}
+Y
+want 0 '' "$sextant" study untrained.yaml --work u -o ru --dry-run --json
+if grep -q '"estimated_seconds": [0-9.e-]*[1-9]' out.txt; then ok; else no "no time is estimated: $(cat out.txt)"; fi
+
 # ---- made, found done, looked at ----
 want 0 '24 jobs to do' "$sextant" study tiny.yaml --work w -o r --dry-run
 says 'seed-2/dropped/rope@14 +to make' out.txt
