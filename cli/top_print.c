@@ -91,7 +91,7 @@ static void put_progress(const view *v, const sx_top *t)
 static void put_curve(const view *v, const sx_top *t)
 {
 	static const char *const blocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
-	double mean[CURVE_MOST], lo = INFINITY, hi = -INFINITY;
+	double mean[CURVE_MOST], lo = (double)INFINITY, hi = -(double)INFINITY;
 	char curve[4 * CURVE_MOST + 1] = "";
 	int n = v->width - 30;
 	if (n > CURVE_MOST) n = CURVE_MOST;

@@ -91,6 +91,18 @@ static sx_status check_schema(sx_run_file *f)
 	return st;
 }
 
+/* Of what a writer is just writing over, the checksum is wrong at first: HDF5 reads again, waiting twice
+ * as long each time. Its own 100 times would never end where a kill has left it so. */
+static hid_t open_live(const char *path)
+{
+	enum { ATTEMPTS = 28 }; /* 2^28 ns in all */
+	hid_t fapl = H5Pcreate(H5P_FILE_ACCESS), file = -1;
+	if (fapl >= 0 && H5Pset_metadata_read_attempts(fapl, ATTEMPTS) >= 0)
+		file = H5Fopen(path, H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, fapl);
+	if (fapl >= 0) H5Pclose(fapl);
+	return file;
+}
+
 sx_status sx_run_open(sx_run_file **out, sx_ctx *ctx, const char *path)
 {
 	sx_status st = SX_OK;
@@ -103,7 +115,7 @@ sx_status sx_run_open(sx_run_file **out, sx_ctx *ctx, const char *path)
 	SX_TRY(check_signature(ctx, f->path));
 	f->file = H5Fopen(f->path, H5F_ACC_RDONLY, H5P_DEFAULT);
 	if (f->file < 0) {
-		f->file = H5Fopen(f->path, H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, H5P_DEFAULT);
+		f->file = open_live(f->path);
 		f->live = true;
 	}
 	if (f->file < 0) {

@@ -83,7 +83,7 @@ static void remove_tree(const char *path)
 	rmdir(path);
 }
 
-static void complain(const char *fmt, ...)
+__attribute__((format(printf, 1, 2))) static void complain(const char *fmt, ...)
 {
 	enum { ENOUGH = 4 };
 	va_list ap;
