@@ -10,5 +10,9 @@ char *sx_segment_path(const char *run, int n);
 int sx_segment_count(const char *run);
 /* Writes RUN/run.h5 from them, whole or left by a kill. */
 sx_status sx_train_seal(sx_ctx *ctx, const char *run) SX_NODISCARD;
+/* The same of what may be damaged: says of each part that cannot be read that it is left out. */
+sx_status sx_train_salvage(sx_ctx *ctx, const char *run) SX_NODISCARD;
+/* A warning for sx_run_salvage; self is the sx_ctx. */
+void sx_train_warn_lost(void *self, const char *segment, const char *path, const char *why);
 
 #endif
