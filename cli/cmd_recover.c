@@ -95,18 +95,18 @@ static sx_status recover(sx_ctx *ctx, const arguments *a)
 			       "RUN/run.h5 is written");
 	char *first = sx_format("%s/live/seg-0000.h5", a->path);
 	out = sx_format("%s/run.h5", a->path);
-	if (!first || !out)
-		st = sx_fail(ctx, SX_ENOMEM, "no memory for a path");
-	else if (!sx_path_exists(first))
-		st = sx_fail(ctx, SX_ENOINPUT, "%s has no live/seg-0000.h5: it is no run folder",
-			     a->path);
-	free(first);
-	if (st != SX_OK) goto out;
+	if (!first || !out) SX_TRY(sx_fail(ctx, SX_ENOMEM, "no memory for a path"));
 	SX_TRY(check_needed(ctx, out));
+	if (!sx_path_exists(first))
+		SX_TRY(sx_fail(ctx, SX_ENOINPUT,
+			       "%s has no live/seg-0000.h5 to make run.h5 of: it is no run folder, "
+			       "or live/ was removed",
+			       a->path));
 	SX_TRY(sx_train_salvage(ctx, a->path));
 	sx_log(ctx, SX_LOG_INFO, "%s; `sextant train --resume` goes on from the last checkpoint",
 	       out);
 out:
+	free(first);
 	free(out);
 	return st;
 }

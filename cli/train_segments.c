@@ -2,7 +2,10 @@
 
 #include "probes/runfile.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 char *sx_segment_path(const char *run, int n)
 {
@@ -17,6 +20,20 @@ int sx_segment_count(const char *run)
 		free(path);
 		if (!there) return n;
 	}
+}
+
+sx_status sx_train_adopt_sealed(sx_ctx *ctx, const char *run)
+{
+	sx_status st = SX_OK;
+	char *sealed = sx_format("%s/run.h5", run), *first = sx_segment_path(run, 0);
+	if (!sealed || !first)
+		st = sx_fail(ctx, SX_ENOMEM, "no memory for a path");
+	else if (!sx_path_exists(first) && sx_path_exists(sealed) && rename(sealed, first) != 0)
+		st = sx_fail(ctx, SX_EIO, "cannot rename %s to %s: %s", sealed, first,
+			     strerror(errno));
+	free(sealed);
+	free(first);
+	return st;
 }
 
 void sx_train_warn_lost(void *self, const char *segment, const char *path, const char *why)

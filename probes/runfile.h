@@ -225,6 +225,10 @@ typedef struct sx_run_file sx_run_file;
  * segment under live/. ctx is borrowed until the file is closed. SX_ENOINPUT if it is not there,
  * SX_EDATA if it is not a run file, is damaged or of another major version. */
 sx_status sx_run_open(sx_run_file **out, sx_ctx *ctx, const char *path) SX_NODISCARD;
+/* The same, or a file of tables (below), of a report's folder its analysis.h5: to be walked, verified
+ * and asked for attributes, nothing else. */
+sx_status sx_run_open_any(sx_run_file **out, sx_ctx *ctx, const char *path) SX_NODISCARD;
+bool sx_run_is_tables(const sx_run_file *f);
 void sx_run_file_close(sx_run_file *f);
 /* The file itself, where a folder was opened. Borrowed. */
 const char *sx_run_file_path(const sx_run_file *f);

@@ -8,7 +8,7 @@
 
 #define SX_RUN_SCHEMA_NAME    "sextant"
 #define SX_RUN_SCHEMA_VERSION "1.0"
-enum { SX_RUN_SCHEMA_MAJOR = 1 };
+enum { SX_RUN_SCHEMA_MAJOR = 1 }; /* of the tables, too */
 #define SX_TABLES_SCHEMA_NAME    "sextant-analysis"
 #define SX_TABLES_SCHEMA_VERSION "1.0"
 
@@ -117,6 +117,7 @@ struct sx_run_file {
 	char *path;
 	hid_t file;
 	bool live;
+	bool tables; /* a report's: another schema */
 };
 
 /* Length of the axis of this name beside the dataset at `path`; -1 if there is none. */
