@@ -46,6 +46,12 @@ static const sx_run_id stat_id[STATS] = {
 	[R2] = SX_RUN_STATS_R2_OFFSET,
 };
 
+/* Offset bins of the file: of a profile, of the sums of scores. */
+typedef struct {
+	int64_t n, *edge; /* (n + 1) */
+	sx_offset_kernel *kernel;
+} binning;
+
 /* A_c of an offset is slope * profile + shift, from means over the rows that have it. */
 typedef struct {
 	double slope, shift;
@@ -57,10 +63,8 @@ typedef struct {
 	sx_heads *h;
 	int64_t all, n, heads;      /* sequences in the file, of these used; layers * heads     */
 	int64_t n_induction;        /* sequences that induction is from                         */
-	int64_t bins, edges;        /* of the file                                              */
 	bool *used, *for_induction; /* (all) */
-	int64_t *edge;              /* (edges) */
-	sx_offset_kernel *kernel;
+	binning of_profile, of_score;
 	double uniform_entropy; /* mean over rows of ln n, nats                             */
 	scan_line *scan;        /* (scan_length) offsets 0, 1, ..                           */
 	int64_t scan_length;
@@ -68,11 +72,11 @@ typedef struct {
 	/* one record */
 	double *stat[STATS];     /* (n,heads)                                                */
 	double *induction;       /* (n_induction,heads)                                      */
-	double *profile, *score; /* (n,heads,bins); score NULL where the file has none       */
+	double *profile, *score; /* (n,heads,their bins); score NULL where the file has none */
 	double *ac[SX_HEADS_FAMILIES]; /* (n,heads), NULL where there is none                     */
 	/* scratch of a head */
-	double *x, *whitened, *gram; /* (n), (n,bins), (n,n)                                     */
-	double *distance;            /* (record,heads,bins) share of the mass in an offset bin    */
+	double *x, *whitened, *gram; /* (n), (n,bins of scores), (n,n)                           */
+	double *distance; /* (record,heads,bins) share of the mass in a bin of the profile        */
 } reader;
 
 /* ---- reading ---- */
@@ -165,11 +169,12 @@ static sx_status read_all(reader *r, int64_t rec)
 		SX_TRY(read_record(&r->stat[k], r, stat_id[k], rec, r->used, 1, 0, 1));
 	SX_TRY(read_record(&r->induction, r, SX_RUN_STATS_INDUCTION_MASS, rec, r->for_induction, 1,
 			   0, 1));
-	SX_TRY(read_record(&r->profile, r, SX_RUN_STATS_OFFSET_PROFILE, rec, r->used, r->bins, 0,
-			   r->bins));
+	int64_t bins = r->of_profile.n, sums = r->of_score.n;
+	SX_TRY(read_record(&r->profile, r, SX_RUN_STATS_OFFSET_PROFILE, rec, r->used, bins, 0,
+			   bins));
 	if (r->h->one_kernel)
-		SX_TRY(read_record(&r->score, r, SX_RUN_STATS_SCORE_OFFSET, rec, r->used, r->bins,
-				   0, r->bins));
+		SX_TRY(read_record(&r->score, r, SX_RUN_STATS_SCORE_OFFSET, rec, r->used, sums, 0,
+				   sums));
 	SX_TRY(read_ac(r, rec));
 out:
 	return st;
@@ -250,33 +255,67 @@ out:
 	return st;
 }
 
-/* T from the rows that have a previous token, the window from the model. */
+/* T from the rows that have a previous token, the window and the context from the model. */
 static sx_status read_lengths(reader *r)
 {
 	sx_status st = SX_OK;
 	char **text = NULL;
 	int64_t n = 0;
 	json_t *model = NULL;
-	json_int_t window = 0;
+	json_int_t window = 0, context = 0;
 	SX_TRY(sx_run_get_int(r->f, "/stats/prev_mass", "n_rows", &r->h->T));
 	r->h->T++;
 	SX_TRY(sx_run_strings(r->f, SX_RUN_META_MODEL_JSON, &text, &n));
 	model = n > 0 ? json_loads(text[0], 0, NULL) : NULL;
-	if (!model || json_unpack(model, "{s:{s:I}}", "pos", "window", &window) != 0 ||
+	if (!model ||
+	    json_unpack(model, "{s?I, s:{s:I}}", "context", &context, "pos", "window", &window) !=
+		    0 ||
 	    window < 0) {
 		st = wrong(r, "/meta/model_json does not tell the window of attention");
 		goto out;
 	}
 	r->h->window = window;
-	SX_TRY(sx_run_get_ints(r->f, "/stats/offset_bin", "bin_edges", &r->edge, &r->edges));
-	if (r->edges != r->bins + 1) st = wrong(r, "/stats/offset_bin has other bins than edges");
-	for (int64_t b = 0; st == SX_OK && b < r->bins; b++)
-		if (r->edge[b + 1] <= r->edge[b]) st = wrong(r, "offset bins are not in order");
-	if (st == SX_OK && (r->h->T < 1 || r->h->T > r->edge[r->bins]))
-		st = wrong(r, "sequences are longer than the offset bins");
+	r->h->context = context;
 out:
 	json_decref(model);
 	free(text);
+	return st;
+}
+
+/* Edges, and the fit of a kernel on them. */
+static sx_status check_bins(const reader *r, binning *b)
+{
+	for (int64_t k = 0; k < b->n; k++)
+		if (b->edge[k + 1] <= b->edge[k]) return wrong(r, "offset bins are not in order");
+	if (r->h->T < 1 || r->h->T > b->edge[b->n])
+		return wrong(r, "sequences are longer than the offset bins");
+	return sx_offset_kernel_new(&b->kernel, r->ctx, r->h->T, r->h->window, b->edge, b->n);
+}
+
+/* The bins of score_offset are those of the profile in older files. */
+static sx_status read_bins(reader *r)
+{
+	sx_status st = SX_OK;
+	sx_heads *h = r->h;
+	int64_t edges = 0;
+	double *offset = NULL;
+	binning *p = &r->of_profile, *s = &r->of_score;
+	SX_TRY(sx_run_get_ints(r->f, "/stats/offset_bin", "bin_edges", &p->edge, &edges));
+	if (edges != p->n + 1) SX_TRY(wrong(r, "/stats/offset_bin has other bins than edges"));
+	SX_TRY(check_bins(r, p));
+	s->n = p->n;
+	if (sx_run_has(r->f, SX_RUN_STATS_OFFSET))
+		SX_TRY(sx_run_read_all(r->f, SX_RUN_STATS_OFFSET, &offset, &s->n));
+	s->edge = sx_calloc((size_t)s->n + 1, sizeof *s->edge);
+	if (!s->edge) SX_TRY(sx_fail(r->ctx, SX_ENOMEM, "no memory for the offset bins"));
+	for (int64_t b = 0; b <= s->n; b++)
+		s->edge[b] = !offset ? p->edge[b] : b < s->n ? (int64_t)offset[b] : INT32_MAX;
+	SX_TRY(check_bins(r, s));
+	int64_t most = h->window > 0 && h->window < h->T ? h->window : h->T, b = 0;
+	while (b < s->n && s->edge[b] == b) b++;
+	h->binned_from = b < most ? b - 1 : -1;
+out:
+	free(offset);
 	return st;
 }
 
@@ -299,13 +338,14 @@ static sx_status make_scan(reader *r)
 {
 	const sx_heads *h = r->h;
 	double T = (double)h->T, rows, inverse, factor;
-	r->scan = sx_calloc((size_t)r->bins, sizeof *r->scan);
+	r->scan = sx_calloc((size_t)r->of_profile.n, sizeof *r->scan);
 	if (!r->scan) return sx_fail(r->ctx, SX_ENOMEM, "no memory for the scan over offsets");
-	for (int64_t d = 0; d < sx_offset_kernel_bins(r->kernel) && r->edge[d + 1] == d + 1; d++) {
+	const binning *p = &r->of_profile;
+	for (int64_t d = 0; d < sx_offset_kernel_bins(p->kernel) && p->edge[d + 1] == d + 1; d++) {
 		scan_sums(h, d, &rows, &inverse, &factor);
 		if (rows == 0) break;
 		/* row 1 has offset 0 with weight 1, and no A_c */
-		double first = sx_offset_kernel_pairs(r->kernel, d) - rows;
+		double first = sx_offset_kernel_pairs(p->kernel, d) - rows;
 		r->scan[d] = (scan_line){.slope = factor / T * (rows + first) / rows,
 					 .shift = -factor / T * (inverse + first) / rows};
 		r->scan_length = d + 1;
@@ -345,7 +385,8 @@ static double fitted(const share *s, int64_t n)
 		whole += s->whole[k * s->stride];
 		for (int64_t l = 0; l < n; l++) explained += s->gram[k * n + l] / (double)n;
 	}
-	return whole > 0 ? fmin(1, explained / whole) : undefined;
+	double part = whole > 0 ? explained / whole : undefined;
+	return part > 1 ? 1 : part; /* by rounding */
 }
 
 /* The same without the pairs of a draw with itself, in which a kernel explains the chance of its own
@@ -379,10 +420,11 @@ static sx_interval positional_of(const reader *r, const share *s)
 
 static void fill_gram(const reader *r, int64_t head)
 {
-	int64_t m = sx_offset_kernel_bins(r->kernel) - 1, n = r->n;
+	const binning *s = &r->of_score;
+	int64_t m = sx_offset_kernel_bins(s->kernel) - 1, n = r->n;
 	for (int64_t k = 0; k < n; k++)
-		sx_offset_kernel_whiten(r->kernel, r->whitened + k * m,
-					r->score + (k * r->heads + head) * r->bins);
+		sx_offset_kernel_whiten(s->kernel, r->whitened + k * m,
+					r->score + (k * r->heads + head) * s->n);
 	for (int64_t k = 0; k < n; k++)
 		for (int64_t l = 0; l <= k; l++) {
 			double dot = 0;
@@ -399,31 +441,30 @@ static void shares_of(const reader *r, sx_head_scores *s, int64_t head)
 	s->content = sx_boot_statistic(r->boot, ratio, &of);
 	of.part = r->stat[KEY] + head;
 	s->key = sx_boot_statistic(r->boot, ratio, &of);
-	if (r->h->one_kernel) {
-		fill_gram(r, head);
-		s->positional = positional_of(r, &of);
-		return;
-	}
 	/* a kernel per sequence explains r2_offset of its squares, 0 of none */
 	for (int64_t k = 0; k < r->n; k++) {
 		double *r2 = &r->stat[R2][k * r->heads + head], within = of.whole[k * r->heads];
 		*r2 = within > 0 ? *r2 * within : 0;
 	}
 	of.part = r->stat[R2] + head;
-	s->positional = sx_boot_statistic(r->boot, ratio, &of);
+	s->positional = s->r2_offset = sx_boot_statistic(r->boot, ratio, &of);
+	if (!r->h->one_kernel) return;
+	fill_gram(r, head);
+	s->positional = positional_of(r, &of);
 }
 
 /* ---- offsets ---- */
 
 static const double *profile_of(const reader *r, int64_t sequence, int64_t head)
 {
-	return r->profile + (sequence * r->heads + head) * r->bins;
+	return r->profile + (sequence * r->heads + head) * r->of_profile.n;
 }
 
 static void offsets_of(const reader *r, sx_head_scores *s, int64_t head)
 {
 	int64_t best = -1, n = r->n;
 	double most = 0, T = (double)r->h->T;
+	const binning *bins = &r->of_profile;
 	for (int64_t d = 0; d < r->scan_length; d++) {
 		double sum = 0;
 		for (int64_t k = 0; k < n; k++)
@@ -435,7 +476,7 @@ static void offsets_of(const reader *r, sx_head_scores *s, int64_t head)
 	if (best >= 0) {
 		scan_line line = r->scan[best];
 		s->best_mass =
-			sx_boot_mean(r->boot, profile_of(r, 0, head) + best, r->heads * r->bins);
+			sx_boot_mean(r->boot, profile_of(r, 0, head) + best, r->heads * bins->n);
 		/* a line of the mass, so its interval too */
 		s->best_ac = (sx_interval){line.slope * s->best_mass.value + line.shift,
 					   line.slope * s->best_mass.lo + line.shift,
@@ -444,9 +485,9 @@ static void offsets_of(const reader *r, sx_head_scores *s, int64_t head)
 	for (int64_t k = 0; k < n; k++) {
 		const double *p = profile_of(r, k, head);
 		r->x[k] = 0;
-		for (int64_t b = 0; b < sx_offset_kernel_bins(r->kernel); b++)
-			if (r->edge[b + 1] <= SX_HEADS_NEAR)
-				r->x[k] += p[b] * sx_offset_kernel_pairs(r->kernel, b) / T;
+		for (int64_t b = 0; b < sx_offset_kernel_bins(bins->kernel); b++)
+			if (bins->edge[b + 1] <= SX_HEADS_NEAR)
+				r->x[k] += p[b] * sx_offset_kernel_pairs(bins->kernel, b) / T;
 	}
 	s->near = sx_boot_mean(r->boot, r->x, 1);
 }
@@ -454,10 +495,11 @@ static void offsets_of(const reader *r, sx_head_scores *s, int64_t head)
 /* The share of a head's mass that lies in each offset bin. */
 static void distances_of(const reader *r, double *to, int64_t head)
 {
-	memset(to, 0, (size_t)r->bins * sizeof *to);
+	const sx_offset_kernel *kernel = r->of_profile.kernel;
+	memset(to, 0, (size_t)r->of_profile.n * sizeof *to);
 	for (int64_t k = 0; k < r->n; k++)
-		for (int64_t b = 0; b < sx_offset_kernel_bins(r->kernel); b++)
-			to[b] += profile_of(r, k, head)[b] * sx_offset_kernel_pairs(r->kernel, b) /
+		for (int64_t b = 0; b < sx_offset_kernel_bins(kernel); b++)
+			to[b] += profile_of(r, k, head)[b] * sx_offset_kernel_pairs(kernel, b) /
 				 (double)(r->h->T * r->n);
 }
 
@@ -506,19 +548,19 @@ static sx_status score_records(reader *r)
 {
 	sx_status st = SX_OK;
 	sx_heads *h = r->h;
-	int64_t size = r->heads * r->bins;
+	int64_t bins = r->of_profile.n, size = r->heads * bins;
 	for (int64_t rec = 0; rec < h->n_record; rec++) {
 		SX_TRY(read_all(r, rec));
 		for (int64_t i = 0; i < r->heads; i++) {
 			score_head(r, &h->score[rec * r->heads + i], i);
-			distances_of(r, r->distance + rec * size + i * r->bins, i);
+			distances_of(r, r->distance + rec * size + i * bins, i);
 		}
 	}
 	for (int64_t rec = 0; h->before_drop >= 0 && rec < h->n_record; rec++)
 		for (int64_t i = 0; i < r->heads; i++)
 			h->score[rec * r->heads + i].profile_shift = total_variation(
-				r->distance + rec * size + i * r->bins,
-				r->distance + h->before_drop * size + i * r->bins, r->bins);
+				r->distance + rec * size + i * bins,
+				r->distance + h->before_drop * size + i * bins, bins);
 out:
 	return st;
 }
@@ -527,9 +569,10 @@ static sx_status make_scratch(reader *r, uint64_t seed)
 {
 	sx_status st = SX_OK;
 	r->x = sx_calloc((size_t)r->n, sizeof *r->x);
-	r->whitened = sx_calloc((size_t)(r->n * r->bins), sizeof *r->whitened);
+	r->whitened = sx_calloc((size_t)(r->n * r->of_score.n), sizeof *r->whitened);
 	r->gram = sx_calloc((size_t)(r->n * r->n), sizeof *r->gram);
-	r->distance = sx_calloc((size_t)(r->h->n_record * r->heads * r->bins), sizeof *r->distance);
+	r->distance = sx_calloc((size_t)(r->h->n_record * r->heads * r->of_profile.n),
+				sizeof *r->distance);
 	if (!r->x || !r->whitened || !r->gram || !r->distance) {
 		st = sx_fail(r->ctx, SX_ENOMEM, "no memory for the scores of %lld heads",
 			     (long long)r->heads);
@@ -545,12 +588,15 @@ out:
 static void reader_free(reader *r)
 {
 	clear_record(r);
-	sx_offset_kernel_free(r->kernel);
+	binning *const bins[] = {&r->of_profile, &r->of_score};
+	for (size_t i = 0; i < sizeof bins / sizeof bins[0]; i++) {
+		sx_offset_kernel_free(bins[i]->kernel);
+		free(bins[i]->edge);
+	}
 	sx_boot_free(r->boot);
 	sx_boot_free(r->boot_induction);
 	free(r->used);
 	free(r->for_induction);
-	free(r->edge);
 	free(r->scan);
 	double *const all[] = {r->x, r->whitened, r->gram, r->distance};
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
@@ -571,13 +617,13 @@ sx_status sx_heads_read(sx_heads **out, sx_ctx *ctx, sx_run_file *f, const sx_he
 		goto out;
 	}
 	SX_TRY(sx_run_shape(f, SX_RUN_STATS_OFFSET_PROFILE, dims, &ndim));
-	r.all = dims[1], r.h->layers = dims[2], r.h->heads = dims[3], r.bins = dims[4];
+	r.all = dims[1], r.h->layers = dims[2], r.h->heads = dims[3], r.of_profile.n = dims[4];
 	r.heads = r.h->layers * r.h->heads;
 	r.h->one_kernel = sx_run_has(f, SX_RUN_STATS_SCORE_OFFSET);
 	SX_TRY(read_sequences(&r, o->kinds));
 	SX_TRY(read_steps(&r));
 	SX_TRY(read_lengths(&r));
-	SX_TRY(sx_offset_kernel_new(&r.kernel, ctx, r.h->T, r.h->window, r.edge, r.bins));
+	SX_TRY(read_bins(&r));
 	SX_TRY(make_scan(&r));
 	SX_TRY(make_scratch(&r, o->seed));
 	SX_TRY(score_records(&r));

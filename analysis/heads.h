@@ -11,6 +11,7 @@
 typedef enum {
 	SX_HEAD_POSITIONAL,
 	SX_HEAD_SEMANTIC,
+	SX_HEAD_KEY, /* what a key gives to every query alike                           */
 	SX_HEAD_MIXED,
 	SX_HEAD_SINK,
 	SX_HEAD_INACTIVE,
@@ -37,7 +38,8 @@ typedef struct {
 	double pattern; /* least mass of a pattern or a sink, 0.4: ARENA 2.0, previous-, current-,
 			   first-token and induction heads (elsewhere 0.3 to 0.7)             */
 	double positional; /* least share of one offset kernel, 2/3: twice all the rest. Ours  */
-	double semantic;   /* largest share of it, 1/3: the rest is twice the kernel. Ours     */
+	double semantic;   /* largest share of it, 1/3: the rest is twice the kernel; content or
+			      key, whichever is larger, must have more than this. Ours         */
 	double inactive;   /* largest divergence from uniform attention, 0.03 nats: by Pinsker's
 			      inequality at most 12 % of the mass is elsewhere. Ours           */
 	double uniform;    /* least normalised entropy, 0.95. Ours                             */
@@ -59,6 +61,7 @@ typedef struct {
 	 * The interval of positional is that of the share with sequences without end, which the
 	 * fit to few of them exceeds, and is widened to hold the fit. */
 	sx_interval positional, content, key;
+	sx_interval r2_offset; /* the share of a kernel for each sequence: positional at most   */
 	sx_interval diag, prev, first, sink, duplicate; /* masses                             */
 	sx_interval induction;     /* mass, on the sequences of kind `repeated` where there are   */
 	sx_interval near;          /* mass at offsets below SX_HEADS_NEAR                         */
@@ -89,12 +92,16 @@ typedef struct {
 typedef struct {
 	int64_t n_record, layers, heads;
 	int64_t T, window; /* tokens of a sequence; keys a row sees at most, 0 = all           */
+	int64_t context;   /* of the model, tokens; 0 = not known                              */
 	int64_t sequences, of_kind[SX_HEADS_KINDS]; /* that are used; 0 of each: kinds not known */
 	int64_t induction_sequences; /* of kind `repeated`; 0: induction is from the ones above   */
 	int64_t before_drop;         /* the last record before the drop, -1 where there is none */
 	/* false: the file has no /stats/score_offset, and positional is from a kernel per
 	 * sequence, at least the share of one kernel for all of them. */
 	bool one_kernel;
+	/* First offset whose bin in /stats/score_offset holds others too, which hides a kernel that
+	 * turns within it; -1: every offset of the sequences has a bin of its own. */
+	int64_t binned_from;
 	int64_t *step;         /* (record)                                                   */
 	int *phase;            /* (record) word of the schema's flags, -1 = not known         */
 	sx_head_scores *score; /* (record,layer,head)                                        */
@@ -124,6 +131,8 @@ typedef struct {
 	int64_t before, record; /* last record of the old class, first of the new one */
 	sx_head_class from, to;
 } sx_head_change;
+/* The last record up to `record` in which the head's class is decided; -1: none. */
+int64_t sx_heads_decided(const sx_heads *h, int64_t record, int64_t layer, int64_t head);
 /* In order of layer, head, record; the caller frees *out. SX_ENOMEM. */
 sx_status sx_heads_changes(sx_head_change **out, int64_t *n, sx_ctx *ctx,
 			   const sx_heads *h) SX_NODISCARD;

@@ -15,8 +15,8 @@ const sx_heads_thresholds sx_heads_rule = {
 
 const char *sx_head_class_name(sx_head_class c)
 {
-	static const char *const names[SX_HEAD_CLASSES] = {"positional", "semantic", "mixed",
-							   "sink",       "inactive", "undecided"};
+	static const char *const names[SX_HEAD_CLASSES] = {
+		"positional", "semantic", "key", "mixed", "sink", "inactive", "undecided"};
 	return names[c];
 }
 
@@ -30,7 +30,7 @@ const char *sx_head_label_name(sx_head_label l)
 
 /* ---- class ---- */
 
-enum { DIVERGENCE, SINK, PLACE, DUPLICATE, INDUCTION, SHARE, EVIDENCE };
+enum { DIVERGENCE, SINK, PLACE, DUPLICATE, INDUCTION, SHARE, CONTENT, KEY, EVIDENCE };
 
 /* Of exact values. A pattern counts before the share: a sharp head gives its mass to a few scores,
  * the share weighs all of them alike. */
@@ -43,15 +43,17 @@ static sx_head_class class_of(const double v[EVIDENCE])
 	if (v[SINK] > r->pattern) return SX_HEAD_SINK;
 	if (place && token) return SX_HEAD_MIXED;
 	if (place || token) return place ? SX_HEAD_POSITIONAL : SX_HEAD_SEMANTIC;
-	if (isnan(v[SHARE])) return SX_HEAD_UNDECIDED;
+	if (isnan(v[SHARE]) || isnan(v[CONTENT]) || isnan(v[KEY])) return SX_HEAD_UNDECIDED;
 	if (v[SHARE] > r->positional) return SX_HEAD_POSITIONAL;
-	return v[SHARE] < r->semantic ? SX_HEAD_SEMANTIC : SX_HEAD_MIXED;
+	if (v[SHARE] >= r->semantic || fmax(v[CONTENT], v[KEY]) <= r->semantic)
+		return SX_HEAD_MIXED;
+	return v[KEY] > v[CONTENT] ? SX_HEAD_KEY : SX_HEAD_SEMANTIC;
 }
 
 sx_head_class sx_heads_classify(const sx_head_scores *s)
 {
-	const sx_interval of[EVIDENCE] = {s->divergence, s->sink,      s->best_mass,
-					  s->duplicate,  s->induction, s->positional};
+	const sx_interval of[EVIDENCE] = {s->divergence, s->sink,       s->best_mass, s->duplicate,
+					  s->induction,  s->positional, s->content,   s->key};
 	sx_head_class first = SX_HEAD_UNDECIDED;
 	/* every corner of the box of intervals; the value where there is no interval */
 	for (unsigned corner = 0; corner < 1U << EVIDENCE; corner++) {
@@ -101,6 +103,13 @@ sx_head_label sx_heads_label(const sx_head_scores *s)
 }
 
 /* ---- over a run ---- */
+
+int64_t sx_heads_decided(const sx_heads *h, int64_t record, int64_t layer, int64_t head)
+{
+	while (record >= 0 && sx_heads_at(h, record, layer, head)->cls == SX_HEAD_UNDECIDED)
+		record--;
+	return record;
+}
 
 sx_status sx_heads_changes(sx_head_change **out, int64_t *n, sx_ctx *ctx, const sx_heads *h)
 {

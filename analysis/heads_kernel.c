@@ -1,18 +1,27 @@
 #include "analysis/heads_kernel.h"
 
-#include <gsl/gsl_blas.h>
-#include <gsl/gsl_errno.h>
-#include <gsl/gsl_linalg.h>
+#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
+/* With v_a the offsets of bin a, o_a(n) how many of them a row of n keys has, and rows(n) such rows,
+ *
+ *     G_ab = [a = b] sum_n rows(n) o_a(n) - sum_n rows(n) o_a(n) o_b(n) / n.
+ *
+ * Where a < b, a row that meets bin b holds all of bin a. So in z_a = v_a g_a and y_a / v_a, what is
+ * off the diagonal is -h_max(a,b), h_b = sum_n rows(n) o_b(n) / (n v_b), and differences of
+ * neighbouring equations in the running sums P_a = z_0 + .. + z_a,
+ *
+ *     d_a (P_a - P_(a-1)) - d_(a+1) (P_(a+1) - P_a) - (h_a - h_(a+1)) P_a = y_a/v_a - y_(a+1)/v_(a+1),
+ *
+ * are tridiagonal and symmetric. Constants are their null space, since every row meets bin 0: P_0 = 0
+ * may be set, and what is left is positive definite. */
 struct sx_offset_kernel {
 	int64_t bins;
 	double *pairs; /* (bins) */
-	/* (bins - 1)^2 Cholesky factor of G without its first row and column. G is the Laplacian of a
-	 * graph in which every bin meets the bin of offset 0 in some row: its null space is the
-	 * constants, and g of that bin may be set to 0. */
-	double *factor;
+	double *width; /* (bins) v: offsets that some row has                               */
+	double *root;  /* (bins) diagonal of the Cholesky factor of the equations for P, from 1 */
+	double *below; /* (bins) [a]: the factor's element (a,a-1)                          */
+	double *memory;
 };
 
 /* Offsets below n in a bin. */
@@ -22,19 +31,34 @@ static double overlap(const int64_t *edge, int64_t bin, int64_t n)
 	return end > edge[bin] ? (double)(end - edge[bin]) : 0;
 }
 
-/* G += rows of n visible keys. */
-static void add_rows(sx_offset_kernel *k, const int64_t *edge, int64_t n, double rows)
+/* d_a, h_a and the pairs of a bin; `most` keys are seen by T - most + 1 rows. */
+static void sum_rows(sx_offset_kernel *k, double *d, double *h, const int64_t *edge, int64_t a,
+		     int64_t T, int64_t most)
 {
-	int64_t m = k->bins - 1;
-	for (int64_t a = 0; a < k->bins && edge[a] < n; a++) {
-		double in_a = overlap(edge, a, n);
-		k->pairs[a] += rows * in_a;
-		if (a == 0) continue;
-		double *row = k->factor + (a - 1) * m;
-		row[a - 1] += rows * in_a;
-		for (int64_t b = 1; b < k->bins && edge[b] < n; b++)
-			row[b - 1] -= rows * in_a * overlap(edge, b, n) / (double)n;
+	double v = overlap(edge, a, most), square = 0;
+	for (int64_t n = edge[a] + 1; n <= most; n++) {
+		double rows = n == most ? (double)(T - most + 1) : 1, o = overlap(edge, a, n);
+		k->pairs[a] += rows * o;
+		h[a] += rows * o / ((double)n * v);
+		square += rows * o * o / ((double)n * v * v);
 	}
+	k->width[a] = v;
+	d[a] = k->pairs[a] / (v * v) - (square - h[a]);
+}
+
+/* d, h: (bins + 1), 0 at the end. */
+static bool factorize(sx_offset_kernel *k, const double *d, const double *h)
+{
+	for (int64_t a = 1; a < k->bins; a++) {
+		double left = d[a] + d[a + 1] - (h[a] - h[a + 1]);
+		if (a > 1) {
+			k->below[a] = -d[a] / k->root[a - 1];
+			left -= k->below[a] * k->below[a];
+		}
+		if (!(left > 0)) return false;
+		k->root[a] = sqrt(left);
+	}
+	return true;
 }
 
 sx_status sx_offset_kernel_new(sx_offset_kernel **out, sx_ctx *ctx, int64_t T, int64_t window,
@@ -45,26 +69,20 @@ sx_status sx_offset_kernel_new(sx_offset_kernel **out, sx_ctx *ctx, int64_t T, i
 	if (T < 1 || used < 1 || edge[0] != 0 || (used > 1 && edge[1] != 1))
 		return sx_fail(ctx, SX_EDATA,
 			       "offset bins do not begin with those of offsets 0 and 1");
-	size_t free_bins = (size_t)(used - 1);
 	sx_offset_kernel *k = sx_calloc(1, sizeof *k);
-	if (k) {
-		k->bins = used;
-		k->pairs = sx_calloc((size_t)used, sizeof *k->pairs);
-		k->factor = sx_calloc(free_bins * free_bins + 1, sizeof *k->factor);
-	}
-	if (!k || !k->pairs || !k->factor) {
+	if (k) k->memory = sx_calloc(6 * (size_t)used + 2, sizeof *k->memory);
+	if (!k || !k->memory) {
 		sx_offset_kernel_free(k);
 		return sx_fail(ctx, SX_ENOMEM, "no memory for the fit of an offset kernel");
 	}
-	for (int64_t n = 1; n <= most; n++)
-		add_rows(k, edge, n, n == most ? (double)(T - most + 1) : 1);
-	if (free_bins > 0) {
-		gsl_matrix_view g = gsl_matrix_view_array(k->factor, free_bins, free_bins);
-		if (gsl_linalg_cholesky_decomp1(&g.matrix) != GSL_SUCCESS) {
-			sx_offset_kernel_free(k);
-			return sx_fail(ctx, SX_EINTERNAL,
-				       "the fit of an offset kernel is singular");
-		}
+	double *d = k->memory + 4 * used, *h = d + used + 1;
+	k->bins = used;
+	k->pairs = k->memory, k->width = k->memory + used;
+	k->root = k->memory + 2 * used, k->below = k->memory + 3 * used;
+	for (int64_t a = 0; a < used; a++) sum_rows(k, d, h, edge, a, T, most);
+	if (!factorize(k, d, h)) {
+		sx_offset_kernel_free(k);
+		return sx_fail(ctx, SX_EINTERNAL, "the fit of an offset kernel is singular");
 	}
 	*out = k;
 	return SX_OK;
@@ -73,8 +91,7 @@ sx_status sx_offset_kernel_new(sx_offset_kernel **out, sx_ctx *ctx, int64_t T, i
 void sx_offset_kernel_free(sx_offset_kernel *k)
 {
 	if (!k) return;
-	free(k->pairs);
-	free(k->factor);
+	free(k->memory);
 	free(k);
 }
 
@@ -90,10 +107,10 @@ double sx_offset_kernel_pairs(const sx_offset_kernel *k, int64_t bin)
 
 void sx_offset_kernel_whiten(const sx_offset_kernel *k, double *w, const double *y)
 {
-	size_t n = (size_t)(k->bins - 1);
-	if (n == 0) return;
-	gsl_matrix_const_view factor = gsl_matrix_const_view_array(k->factor, n, n);
-	gsl_vector_view to = gsl_vector_view_array(w, n);
-	memcpy(w, y + 1, n * sizeof *w);
-	gsl_blas_dtrsv(CblasLower, CblasNoTrans, CblasNonUnit, &factor.matrix, &to.vector);
+	for (int64_t a = 1; a < k->bins; a++) {
+		double next = a + 1 < k->bins ? y[a + 1] / k->width[a + 1] : 0;
+		double rhs = y[a] / k->width[a] - next;
+		if (a > 1) rhs -= k->below[a] * w[a - 2];
+		w[a - 1] = rhs / k->root[a];
+	}
 }

@@ -7,7 +7,8 @@
 /* The design of s_ij ~ r_i + g_bin(i-j) on the visible triangle of T rows that see at most `window`
  * keys (0 = all). It is the same for all sequences of a length, so that the fit of one g to several
  * needs of each its sums y of the scores, less their row means, by bin: with G the Gram matrix of the
- * row-centred columns, K sequences explain (sum y)' G^+ (sum y) / K squares. */
+ * row-centred columns, K sequences explain (sum y)' G^+ (sum y) / K squares. O(bins) memory and time
+ * for a sequence, O(bins T) once. */
 typedef struct sx_offset_kernel sx_offset_kernel;
 /* edge: (bins + 1) first offset of each bin. SX_EDATA where they do not begin with 0, 1;
  * SX_ENOMEM. */

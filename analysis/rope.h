@@ -114,8 +114,9 @@ typedef struct {
 	sx_rope_contrast_pair *pair; /* (freq) owned                                      */
 } sx_rope_contrast;
 
-/* group: (layer,head). The unit of the tests is the head (mean over sequences). Heads of one model are
- * not independent draws: read p as a description. */
+/* group: (layer,head). The unit of the tests is the head (mean over sequences). p is conditional on
+ * the model: how often its heads, dealt at random to groups of these sizes, would differ as much.
+ * Heads of one model are not independent draws of models. */
 sx_status sx_rope_contrast_make(sx_rope_contrast *out, sx_ctx *ctx, const sx_rope_use *u,
 				const sx_rope_head *heads, const sx_rope_group *group) SX_NODISCARD;
 void sx_rope_contrast_free(sx_rope_contrast *c); /* frees what is inside */

@@ -7,8 +7,9 @@
 #include <string.h>
 
 static const char doc[] =
-	"Of a run file: the class of every head (positional, semantic, mixed, sink, inactive, "
-	"undecided) and what it looks at (current, previous, offset-K, local, first, duplicate, "
+	"Of a run file: the class of every head (positional, semantic, key, mixed, sink, "
+	"inactive, undecided) and what it looks at (current, previous, offset-K, local, first, "
+	"duplicate, "
 	"induction, uniform), with the scores that the rule goes by and intervals over sequences. "
 	"Over a run: when heads changed their class, and how far each has moved from where it "
 	"looked before the drop."
@@ -16,8 +17,10 @@ static const char doc[] =
 	"The rule, in this order: inactive if nearly uniform (divergence below 0.03 nats); sink if "
 	"the first four keys have more than 0.4 of the mass; positional if one offset has more "
 	"than 0.4, semantic if earlier copies of the token or what followed them have, mixed if "
-	"both; else by the share of one offset kernel in the scores: above 2/3 positional, below "
-	"1/3 semantic, between them mixed. Undecided if the ends of the intervals do not agree.\n\n"
+	"both; else by the share of one offset kernel in the scores: above 2/3 positional, from "
+	"1/3 mixed, below that by the larger of the shares of content and key, if above 1/3: "
+	"semantic (what query and key make together) or key (what a key gives to every query "
+	"alike), else mixed. Undecided if the ends of the intervals do not agree.\n\n"
 	"Scores are from sequences of kind text (--kinds), induction from those of kind repeated "
 	"where there are some.\n\n"
 	"Examples:\n"

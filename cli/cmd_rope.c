@@ -20,8 +20,9 @@ static const char doc[] =
 	"each head. With `table`: frequencies, gamma and attention factor of a method, without a "
 	"model; it takes pos.* and pos.head_dim."
 	"\v"
-	"Positional heads are compared with semantic and mixed ones, by the classes of `sextant "
-	"heads`; with --threshold, or without statistics in the file, those whose |A_c| reaches "
+	"Positional heads are compared with semantic, key and mixed ones, by the classes of "
+	"`sextant heads`; with --threshold, or without statistics in the file, those whose |A_c| "
+	"reaches "
 	"it with all others. A groups file has lines \"LAYER HEAD NAME\" and goes before "
 	"either.\n\n"
 	"Examples:\n"
@@ -292,29 +293,33 @@ static sx_status name_heads(sx_rope_print *p, sx_ctx *ctx, sx_run_file *f)
 	return SX_OK;
 }
 
+static bool is_against(const char *name)
+{
+	static const char *const names[] = {"semantic", "key", "mixed"};
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (strcmp(name, names[i]) == 0) return true;
+	return false;
+}
+
 static sx_status make_groups(sx_rope_print *p, sx_ctx *ctx, sx_run_file *f, const char *path)
 {
 	sx_status st = SX_OK;
 	int64_t n = p->use.layers * p->use.heads;
-	bool semantic = false;
+	bool named = false;
 	p->name = sx_calloc((size_t)n, sizeof *p->name);
 	p->group = sx_calloc((size_t)n, sizeof *p->group);
 	if (!p->name || !p->group) return sx_fail(ctx, SX_ENOMEM, "no memory for the groups");
 	SX_TRY(name_heads(p, ctx, f));
 	SX_TRY(read_names(p, ctx, path));
-	for (int64_t i = 0; i < n; i++)
-		semantic = semantic || strcmp(p->name[i], "semantic") == 0 ||
-			   strcmp(p->name[i], "mixed") == 0;
+	for (int64_t i = 0; i < n; i++) named = named || is_against(p->name[i]);
 	for (int64_t i = 0; i < n; i++) {
-		bool other =
-			strcmp(p->name[i], "semantic") != 0 && strcmp(p->name[i], "mixed") != 0;
 		p->group[i] = SX_ROPE_B;
 		if (strcmp(p->name[i], "positional") == 0)
 			p->group[i] = SX_ROPE_A;
-		else if (semantic && other)
+		else if (named && !is_against(p->name[i]))
 			p->group[i] = SX_ROPE_NEITHER;
 	}
-	p->against = semantic ? "semantic or mixed" : "other";
+	p->against = named ? "semantic, key or mixed" : "other";
 out:
 	return st;
 }

@@ -174,7 +174,7 @@ static int64_t measured(const sx_spec *s, const sx_measure_opts *o, int64_t S, i
 			int64_t n_c)
 {
 	int64_t head = 0, n_freq = s->D / 2;
-	if (o->stats) head += SX_STAT_COUNT + 2 * SX_OFFSET_BINS;
+	if (o->stats) head += SX_STAT_COUNT + SX_OFFSET_BINS + sx_score_bins(T);
 	if (o->rope) head += 5 * n_freq + 1;
 	if (o->ac) head += n_c * (1 + SX_WRT_COUNT) + 2;
 	if (o->grad) head += SX_GRAD_COUNT + T;
@@ -258,6 +258,7 @@ static const struct {
 	{"layer", offsetof(sx_file_axes, layer)},
 	{"head", offsetof(sx_file_axes, head)},
 	{"offset_bin", offsetof(sx_file_axes, offset_bin)},
+	{"offset", offsetof(sx_file_axes, offset)},
 	{"c", offsetof(sx_file_axes, c)},
 	{"wrt", offsetof(sx_file_axes, wrt)},
 	{"freq", offsetof(sx_file_axes, freq)},
@@ -362,6 +363,7 @@ sx_file_axes sx_cost_trace_axes(const sx_spec *s, int64_t S, int64_t T, int64_t 
 			      .layer = s->L,
 			      .head = s->H,
 			      .offset_bin = SX_OFFSET_BINS,
+			      .offset = sx_score_bins(T),
 			      .c = n_c,
 			      .wrt = SX_WRT_COUNT,
 			      .freq = s->D / 2,

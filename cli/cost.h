@@ -102,7 +102,7 @@ int64_t sx_cost_checkpoint_bytes(const sx_spec *s);
 
 /* Lengths of the axes; a dataset with an axis of length 0 is absent. */
 typedef struct {
-	int64_t sequence, layer, head, offset_bin, c, wrt, freq, map, query, key, vocab,
+	int64_t sequence, layer, head, offset_bin, offset, c, wrt, freq, map, query, key, vocab,
 		context_length, kind, distance, width, rank, block;
 	int64_t window;        /* of the attention, 0 = none: chunks of maps */
 	bool maps_f32, losses; /* losses: /eval has nll */

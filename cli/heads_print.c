@@ -26,13 +26,14 @@ typedef struct {
 	const char *name;
 	sx_interval i;
 } named;
-enum { SCORES = 18 };
+enum { SCORES = 19 };
 static void scores_of(named out[SCORES], const sx_head_scores *s)
 {
 	const named all[SCORES] = {
 		{"positional", s->positional},
 		{"content", s->content},
 		{"key", s->key},
+		{"r2_offset", s->r2_offset},
 		{"diag_mass", s->diag},
 		{"prev_mass", s->prev},
 		{"first_mass", s->first},
@@ -50,6 +51,12 @@ static void scores_of(named out[SCORES], const sx_head_scores *s)
 		{"best_mass", s->best_mass},
 	};
 	memcpy(out, all, sizeof all);
+}
+
+static bool is_undecided(const sx_heads_print *p, int64_t head)
+{
+	const sx_heads *h = p->heads;
+	return h->score[p->record * h->layers * h->heads + head].cls == SX_HEAD_UNDECIDED;
 }
 
 /* ---- JSON ---- */
@@ -99,6 +106,27 @@ static json_t *changes_json(const sx_heads_print *p)
 	return list;
 }
 
+/* Undecided heads of the chosen record, and what they were when last decided. */
+static json_t *undecided_json(const sx_heads_print *p)
+{
+	const sx_heads *h = p->heads;
+	json_t *list = json_array();
+	for (int64_t i = 0; i < h->layers * h->heads; i++) {
+		if (!is_undecided(p, i)) continue;
+		int64_t l = i / h->heads, k = i % h->heads;
+		int64_t at = sx_heads_decided(h, p->record, l, k);
+		json_t *o = json_pack("{s:I, s:I, s:n, s:n}", "layer", (json_int_t)l, "head",
+				      (json_int_t)k, "last_class", "last_step");
+		if (at >= 0) {
+			sx_head_class c = sx_heads_at(h, at, l, k)->cls;
+			json_object_set_new(o, "last_class", json_string(sx_head_class_name(c)));
+			json_object_set_new(o, "last_step", json_integer((json_int_t)h->step[at]));
+		}
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
 static json_t *rule_json(void)
 {
 	const sx_heads_thresholds *r = &sx_heads_rule;
@@ -119,14 +147,16 @@ sx_status sx_heads_print_json(sx_ctx *ctx, const sx_heads_print *p)
 					    : json_integer((json_int_t)h->step[h->before_drop]);
 	return sx_print_json(
 		ctx,
-		json_pack("{s:s, s:I, s:I, s:I, s:o, s:I, s:f, s:i, s:b, s:o, s:I, s:o, s:o, s:o}",
-			  "file", p->path, "tokens", (json_int_t)h->T, "window",
-			  (json_int_t)h->window, "sequences", (json_int_t)h->sequences,
-			  "sequence_kinds", kinds, "induction_sequences",
+		json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:f, s:i, s:b, s:I, s:o, s:I, s:o, "
+			  "s:o, s:o, s:o}",
+			  "file", p->path, "tokens", (json_int_t)h->T, "context",
+			  (json_int_t)h->context, "window", (json_int_t)h->window, "sequences",
+			  (json_int_t)h->sequences, "sequence_kinds", kinds, "induction_sequences",
 			  (json_int_t)h->induction_sequences, "confidence", 0.95, "resamples",
-			  SX_BOOT_RESAMPLES, "one_kernel", h->one_kernel, "thresholds", rule_json(),
-			  "record", (json_int_t)p->record, "step_before_drop", before, "records",
-			  records, "changes", changes_json(p)));
+			  SX_BOOT_RESAMPLES, "one_kernel", h->one_kernel, "binned_from",
+			  (json_int_t)h->binned_from, "thresholds", rule_json(), "record",
+			  (json_int_t)p->record, "step_before_drop", before, "records", records,
+			  "changes", changes_json(p), "undecided", undecided_json(p)));
 }
 
 /* ---- lines ---- */
@@ -193,6 +223,17 @@ static void print_heading(const sx_heads_print *p)
 	else if (h->sequences < 16)
 		printf("; from so few they are too short (of 4: 80 %%, of 8: 88 %%)");
 	printf("\n");
+	if (h->context > 0 && h->T > h->context)
+		printf("The sequences are longer than the model's context of %lld tokens: what its "
+		       "heads do beyond it\nneed not be what they do within it.\n",
+		       (long long)h->context);
+	if (h->one_kernel && h->binned_from >= 0)
+		printf("The file has the scores' sums of offsets from %lld on in bins: a kernel "
+		       "that "
+		       "turns within a bin is\nhidden, and positional too small where it falls "
+		       "behind r2_offset%s.\n",
+		       (long long)h->binned_from,
+		       h->binned_from < 4096 ? "; trace again for every offset" : "");
 	if (!h->one_kernel)
 		printf("The file has no /stats/score_offset: positional is from a kernel per "
 		       "sequence, which explains\nat least as much as one for all of them; trace "
@@ -201,12 +242,13 @@ static void print_heading(const sx_heads_print *p)
 
 static sx_status print_classes(sx_ctx *ctx, const sx_heads_print *p)
 {
-	static const char *const headings[] = {"layer",   "head", "class",   "label", "positional",
-					       "content", "key",  "entropy", "shift"};
+	static const char *const headings[] = {"layer",      "head",    "class", "label",
+					       "positional", "content", "key",   "r2_offset",
+					       "entropy",    "shift"};
 	const sx_heads *h = p->heads;
 	char label[LABEL];
 	bool shift = h->before_drop >= 0;
-	sx_table *t = sx_table_new(shift ? 9 : 8, headings);
+	sx_table *t = sx_table_new(shift ? 10 : 9, headings);
 	for (int64_t i = 0; i < h->layers * h->heads; i++) {
 		const sx_head_scores *s = &h->score[p->record * h->layers * h->heads + i];
 		sx_table_cell(t, "%d", s->layer);
@@ -216,13 +258,13 @@ static sx_status print_classes(sx_ctx *ctx, const sx_heads_print *p)
 		interval_cell(t, s->positional);
 		interval_cell(t, s->content);
 		interval_cell(t, s->key);
+		sx_table_cell(t, "%.2f", s->r2_offset.value);
 		sx_table_cell(t, "%.3f", s->entropy.value);
 		if (shift) sx_table_cell(t, "%.3f", s->profile_shift);
 	}
 	printf("\nShares of the scores' squares about their row means: one kernel of the offset "
-	       "for all sequences,\nwhat row, key and offset leave, what the key adds. Entropy: 1 "
-	       "= "
-	       "uniform rows.\n");
+	       "for all sequences,\nwhat row, key and offset leave, what the key adds; r2_offset: "
+	       "of a kernel for each sequence.\nEntropy: 1 = uniform rows.\n");
 	if (shift)
 		printf("Shift: share of the mass at other distances than before the drop, step "
 		       "%lld.\n",
@@ -273,6 +315,28 @@ static void print_counts(const sx_heads_print *p)
 	printf("\n");
 }
 
+/* The list of changes passes over undecided records, also over those at its end. */
+static void print_undecided(const sx_heads_print *p)
+{
+	const sx_heads *h = p->heads;
+	int any = 0;
+	for (int64_t i = 0; i < h->layers * h->heads; i++) {
+		if (!is_undecided(p, i)) continue;
+		int64_t l = i / h->heads, k = i % h->heads;
+		int64_t at = sx_heads_decided(h, p->record, l, k);
+		if (!any++)
+			printf("\nUndecided at step %lld; in brackets when and what last decided:",
+			       (long long)h->step[p->record]);
+		if (at < 0)
+			printf("\n  L%lld/H%lld (never)", (long long)l, (long long)k);
+		else
+			printf("\n  L%lld/H%lld (%s at step %lld)", (long long)l, (long long)k,
+			       sx_head_class_name(sx_heads_at(h, at, l, k)->cls),
+			       (long long)h->step[at]);
+	}
+	if (any) printf("\n");
+}
+
 static sx_status print_changes(sx_ctx *ctx, const sx_heads_print *p)
 {
 	static const char *const headings[] = {"layer", "head", "step",        "phase",
@@ -284,7 +348,7 @@ static sx_status print_changes(sx_ctx *ctx, const sx_heads_print *p)
 		printf(": none\n");
 		return SX_OK;
 	}
-	printf(" (undecided ones in between passed over)\n");
+	printf(" (from one decided class to the next; undecided records are passed over)\n");
 	sx_table *t = sx_table_new(7, headings);
 	for (int64_t i = 0; i < p->n_change; i++) {
 		const sx_head_change *c = &p->change[i];
@@ -308,6 +372,7 @@ sx_status sx_heads_print_text(sx_ctx *ctx, const sx_heads_print *p)
 	SX_TRY(print_masses(ctx, p));
 	if (p->heads->n_record > 1) {
 		SX_TRY(print_changes(ctx, p));
+		print_undecided(p);
 		printf("\nEvery record: --over-run. ");
 	} else {
 		printf("\n");

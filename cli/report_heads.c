@@ -56,7 +56,7 @@ static void describe(sx_report_table *t, const sx_report_item *item, const sx_he
 	else
 		snprintf(label, sizeof label, "%s",
 			 s->label == SX_LABEL_NONE ? "" : sx_head_label_name(s->label));
-	const sx_interval *score[] = {&s->positional, &s->content, &s->key,
+	const sx_interval *score[] = {&s->positional, &s->content, &s->key,      &s->r2_offset,
 				      &s->prev,       &s->diag,    &s->induction};
 	sx_report_cell_text(t, item->label);
 	sx_report_cell_text(t, item->name);
@@ -77,7 +77,8 @@ static sx_report_table *class_table(sx_report_job *j)
 		"where there are any), 95 % bootstrap intervals over sequences. Shares of the "
 		"scores' squares about their row means: positional, one kernel of the offset for "
 		"all sequences; content, what row, key and offset leave; key, what the key "
-		"explains beyond them. The rule is in docs/definitions.md.");
+		"explains beyond row and offset; r2_offset, a kernel for each sequence. The rule "
+		"is in docs/definitions.md.");
 	sx_report_col_text(t, "model", "Model", "label of the run");
 	sx_report_col_text(t, "trace", "Trace", "name of the trace");
 	sx_report_col_int(t, "seed", "Seed", "1", "seed of the run");
@@ -88,15 +89,24 @@ static sx_report_table *class_table(sx_report_job *j)
 	sx_report_col_interval(t, "positional", "Positional", "1", "positional share", "%.2f");
 	sx_report_col_interval(t, "content", "Content", "1", "content share", "%.2f");
 	sx_report_col_interval(t, "key", "Key", "1", "key share", "%.2f");
+	sx_report_col_interval(t, "r2_offset", "r2 offset", "1",
+			       "share of one offset kernel for each sequence", "%.2f");
 	sx_report_col_interval(t, "prev", "Previous", "1", "mass on the previous token", "%.2f");
 	sx_report_col_interval(t, "diag", "Current", "1", "mass on the token itself", "%.2f");
 	sx_report_col_interval(t, "induction", "Induction", "1", "induction mass", "%.2f");
 	return t;
 }
 
+/* All seeds' traces of one label and name. */
+typedef struct {
+	const sx_report_item *item; /* the first of them */
+	int count[SX_HEAD_CLASSES], all;
+	bool binned, longer; /* some have offsets in bins; sequences beyond the context */
+} class_sums;
+
 /* Heads of each class in one record; counts are added. */
 static sx_status add_classes(sx_report_job *j, sx_report_table *t, const sx_report_item *item,
-			     int count[SX_HEAD_CLASSES])
+			     class_sums *sums)
 {
 	sx_status st = SX_OK;
 	sx_heads *h = NULL;
@@ -106,8 +116,11 @@ static sx_status add_classes(sx_report_job *j, sx_report_table *t, const sx_repo
 		const sx_head_scores *s =
 			sx_heads_at(h, h->n_record - 1, i / h->heads, i % h->heads);
 		describe(t, item, s);
-		count[s->cls]++;
+		sums->count[s->cls]++;
+		sums->all++;
 	}
+	sums->binned = sums->binned || (h->one_kernel && h->binned_from >= 0);
+	sums->longer = sums->longer || (h->context > 0 && h->T > h->context);
 out:
 	sx_heads_free(h);
 	return st;
@@ -119,37 +132,74 @@ static bool same_trace(const sx_report_item *a, const sx_report_item *b)
 }
 
 /* "RoPE (final): 8 positional, 12 semantic": all seeds together. */
-static void say_classes(sx_report_job *j, const sx_report_item *item, const int count[])
+static void say_classes(sx_report_job *j, const class_sums *sums)
 {
 	char list[256] = "";
 	size_t used = 0;
-	int all = 0;
 	for (int c = 0; c < SX_HEAD_CLASSES; c++) {
-		all += count[c];
-		if (!count[c]) continue;
+		if (!sums->count[c]) continue;
 		int w = snprintf(list + used, sizeof list - used, "%s%d %s", used ? ", " : "",
-				 count[c], sx_head_class_name((sx_head_class)c));
+				 sums->count[c], sx_head_class_name((sx_head_class)c));
 		used += w > 0 && used + (size_t)w < sizeof list ? (size_t)w : 0;
 	}
-	sx_report_say(j, "%s (%s): of %d heads %s.", item->label, item->name, all, list);
+	sx_report_say(j, "%s (%s): of %d heads %s.", sums->item->label, sums->item->name, sums->all,
+		      list);
+}
+
+static double positional_part(const class_sums *s)
+{
+	return s->all ? (double)s->count[SX_HEAD_POSITIONAL] / s->all : 0;
+}
+
+/* Where positional heads are most and fewest, and what to mind of the traces. */
+static void say_conclusion(sx_report_job *j, const class_sums *sums, int n)
+{
+	const class_sums *most = sums, *least = sums;
+	bool binned = false, longer = false;
+	for (int i = 0; i < n; i++) {
+		if (positional_part(&sums[i]) > positional_part(most)) most = &sums[i];
+		if (positional_part(&sums[i]) < positional_part(least)) least = &sums[i];
+		binned = binned || sums[i].binned;
+		longer = longer || sums[i].longer;
+	}
+	if (most != least)
+		sx_report_say(j,
+			      "Positional heads are most frequent in %s (%s), %d of %d, and rarest "
+			      "in %s (%s), %d of %d.",
+			      most->item->label, most->item->name, most->count[SX_HEAD_POSITIONAL],
+			      most->all, least->item->label, least->item->name,
+			      least->count[SX_HEAD_POSITIONAL], least->all);
+	else
+		sx_report_say(j, "Positional heads are equally frequent in all of these traces.");
+	if (binned)
+		sx_report_say(j, "Some traces have far offsets in bins, where a kernel that turns "
+				 "is hidden: trace again the models whose heads have a larger "
+				 "r2_offset than positional share.");
+	if (longer) sx_report_say(j, "Some traces are longer than their model's context.");
 }
 
 static sx_status classes(sx_report_job *j, const int *at, int n)
 {
 	sx_status st = SX_OK;
 	sx_report_table *t = class_table(j);
+	int found = 0;
+	class_sums *sums = sx_calloc((size_t)n, sizeof *sums);
+	if (!sums) SX_TRY(sx_fail(j->ctx, SX_ENOMEM, "no memory for the classes of heads"));
 	for (int i = 0; i < n; i++) {
-		int count[SX_HEAD_CLASSES] = {0};
 		bool first = true;
 		for (int k = 0; k < i; k++)
 			first = first && !same_trace(&j->item[at[k]], &j->item[at[i]]);
 		if (!first) continue;
+		sums[found].item = &j->item[at[i]];
 		for (int k = i; k < n; k++)
 			if (same_trace(&j->item[at[k]], &j->item[at[i]]))
-				SX_TRY(add_classes(j, t, &j->item[at[k]], count));
-		say_classes(j, &j->item[at[i]], count);
+				SX_TRY(add_classes(j, t, &j->item[at[k]], &sums[found]));
+		found++;
 	}
+	say_conclusion(j, sums, found);
+	for (int i = 0; i < found; i++) say_classes(j, &sums[i]);
 out:
+	free(sums);
 	return st;
 }
 
@@ -160,20 +210,25 @@ static sx_status say_shift(sx_report_job *j, const sx_report_item *item)
 	sx_heads *h = NULL;
 	char name[128];
 	double right_after = 0, end = 0;
-	int n = 0;
+	int n = 0, nearer = 0;
 	const sx_heads_opts o = {.kinds = TEXT, .seed = j->seed};
 	SX_TRY(sx_heads_read(&h, j->ctx, item->file, &o));
 	if (h->before_drop < 0 || h->before_drop + 1 >= h->n_record) goto out;
 	for (int64_t l = 0; l < h->layers; l++)
 		for (int64_t k = 0; k < h->heads; k++, n++) {
-			right_after += sx_heads_at(h, h->before_drop + 1, l, k)->profile_shift;
-			end += sx_heads_at(h, h->n_record - 1, l, k)->profile_shift;
+			double then = sx_heads_at(h, h->before_drop + 1, l, k)->profile_shift;
+			double now = sx_heads_at(h, h->n_record - 1, l, k)->profile_shift;
+			right_after += then, end += now;
+			nearer += now < then;
 		}
 	sx_report_name(j, item, name, sizeof name);
-	sx_report_say(j,
-		      "%s: of a head's attention over distances %.2f (mean over heads, total "
-		      "variation) is elsewhere right after the drop, %.2f at the end.",
-		      name, right_after / n, end / n);
+	sx_report_say(
+		j,
+		"%s: recalibration brings %d of %d heads back nearer to the distances that they "
+		"attended over before the drop: the share of a head's mass that lies at other "
+		"distances than then (mean over heads) is %.2f right after the drop and %.2f "
+		"at the end.",
+		name, nearer, n, right_after / n, end / n);
 out:
 	sx_heads_free(h);
 	return st;
@@ -211,7 +266,7 @@ out:
 
 /* ---- frequencies ---- */
 
-/* Positional heads against semantic and mixed ones; *n of each. */
+/* Positional heads against semantic, key and mixed ones; *n of each. */
 static sx_status group_heads(sx_rope_group **out, int n[2], sx_report_job *j,
 			     const sx_report_item *item, int64_t heads)
 {
@@ -224,9 +279,8 @@ static sx_status group_heads(sx_rope_group **out, int n[2], sx_report_job *j,
 	SX_TRY(sx_heads_read(&h, j->ctx, item->file, &o));
 	for (int64_t i = 0; i < heads; i++) {
 		sx_head_class c = sx_heads_at(h, h->n_record - 1, i / h->heads, i % h->heads)->cls;
-		g[i] = c == SX_HEAD_POSITIONAL                       ? SX_ROPE_A
-		       : c == SX_HEAD_SEMANTIC || c == SX_HEAD_MIXED ? SX_ROPE_B
-								     : SX_ROPE_NEITHER;
+		bool against = c == SX_HEAD_SEMANTIC || c == SX_HEAD_KEY || c == SX_HEAD_MIXED;
+		g[i] = c == SX_HEAD_POSITIONAL ? SX_ROPE_A : against ? SX_ROPE_B : SX_ROPE_NEITHER;
 		if (g[i] != SX_ROPE_NEITHER) n[g[i] == SX_ROPE_B]++;
 	}
 	*out = g;
@@ -251,6 +305,8 @@ static void frequency_row(sx_report_table *t, const sx_report_item *item, const 
 	sx_report_cell_real(t, c ? c->ac_centre.p : (double)NAN);
 }
 
+static const double level = 0.05; /* of p, for what is said in words */
+
 static sx_status contrast(sx_report_job *j, sx_report_table *t, const sx_report_item *item,
 			  bool say)
 {
@@ -273,14 +329,19 @@ static sx_status contrast(sx_report_job *j, sx_report_table *t, const sx_report_
 	if (n[0] && n[1])
 		sx_report_say(
 			j,
-			"%s: positional heads (%d) against semantic and mixed ones (%d), centres "
-			"of the frequencies they use: Cliff's delta %+.2f, p = %.2g, heads as "
-			"units (+1: every positional head's is higher).",
-			name, n[0], n[1], c.centre.cliff, c.centre.p);
+			"%s: positional heads %s semantic, key and "
+			"mixed ones: %d against %d, centres of their frequencies, Cliff's delta "
+			"%+.2f (+1: every positional head's is higher), p = %.2g for the heads "
+			"of this one model.",
+			name,
+			c.centre.p > level   ? "cannot be told by their frequencies from"
+			: c.centre.cliff > 0 ? "use higher frequencies than"
+					     : "use lower frequencies than",
+			n[0], n[1], c.centre.cliff, c.centre.p);
 	else
 		sx_report_say(j,
-			      "%s: positional heads %d, semantic and mixed ones %d, so no contrast "
-			      "between them can be tested.",
+			      "%s: positional heads %d, semantic, key and mixed ones %d, so no "
+			      "contrast between them can be tested.",
 			      name, n[0], n[1]);
 	sx_report_say(j,
 		      "Over all its heads |A_c| and the centre correlate with rho = %+.2f (p = "
@@ -322,14 +383,17 @@ sx_status sx_report_frequencies(sx_report_job *j)
 		j->report, "frequencies", "frequencies",
 		"Do positional heads use other frequencies? Centre: mean log frequency weighted by "
 		"a head's logit shares. Mann-Whitney test of the centres of positional heads "
-		"against semantic and mixed ones, and Spearman's correlation of the largest |A_c| "
-		"with the centre over all heads. Heads of one model are not independent draws: "
-		"read p as a description.");
+		"against semantic, key and mixed ones, and Spearman's correlation of the largest "
+		"|A_c| with the centre over all heads. p is conditional on the row's one model: "
+		"how often its heads, dealt at random, would give at least as much. It says "
+		"nothing of other models or seeds, since heads of one model are not independent "
+		"draws; seeds that agree do.");
 	sx_report_col_text(t, "model", "Model", "label of the run");
 	sx_report_col_text(t, "trace", "Trace", "name of the trace");
 	sx_report_col_int(t, "seed", "Seed", "1", "seed of the run");
 	sx_report_col_int(t, "positional", "Positional", "1", "positional heads");
-	sx_report_col_int(t, "semantic", "Semantic, mixed", "1", "semantic and mixed heads");
+	sx_report_col_int(t, "semantic", "Semantic, key, mixed", "1",
+			  "semantic, key and mixed heads");
 	sx_report_col_real(t, "cliff", "Cliff's delta", "1", "Cliff's delta of the centres",
 			   "%+.2f");
 	sx_report_col_real(t, "p", "p", "1", "p of the Mann-Whitney test, two-sided", "%.2g");

@@ -311,7 +311,9 @@ static void print_verdict(const sx_rope_print *p)
 	       (long long)p->use.freqs);
 	if (c->least_holm > 0.05)
 		printf("; groups so small cannot give less than %.2g", c->least_holm);
-	printf(".\nHeads of one model are not independent draws: a description, not a proof.\n");
+	printf(".\np is for these heads of this one model: how often its heads, dealt at random to "
+	       "groups of these\nsizes, would differ as much. It says nothing of other models or "
+	       "seeds: heads of a model are not\nindependent draws.\n");
 }
 
 static sx_status print_contrast(sx_ctx *ctx, const sx_rope_print *p)

@@ -22,7 +22,7 @@ typedef struct {
 	sx_rope_head *heads;        /* (layer,head) */
 	char (*name)[SX_ROPE_NAME]; /* (layer,head) */
 	sx_rope_group *group;       /* (layer,head) */
-	const char *against;        /* "semantic" or "other"    */
+	const char *against;        /* "semantic, key or mixed" or "other" */
 	sx_rope_contrast contrast;
 } sx_rope_print;
 

@@ -21,6 +21,24 @@ int64_t sx_offset_bin_edge(int bin)
 	return (int64_t)SX_OFFSET_EXACT << (bin - SX_OFFSET_EXACT);
 }
 
+int64_t sx_score_bin(int64_t offset)
+{
+	int64_t bin = offset < SX_SCORE_EXACT ? offset : SX_SCORE_EXACT;
+	while (sx_score_bin_edge(bin + 1) <= offset) bin++;
+	return bin;
+}
+
+int64_t sx_score_bin_edge(int64_t bin)
+{
+	if (bin < SX_SCORE_EXACT) return bin;
+	return (int64_t)SX_SCORE_EXACT << (bin - SX_SCORE_EXACT);
+}
+
+int64_t sx_score_bins(int64_t T)
+{
+	return sx_score_bin(T - 1) + 1;
+}
+
 /* *a = n NaN, unless *ok is false already. */
 static void make(double **a, bool want, int64_t n, double value, bool *ok)
 {
@@ -70,7 +88,7 @@ sx_status sx_measures_new(sx_measures **out, sx_ctx *ctx, const sx_measure_opts 
 	make(&m->offset_profile, o->stats, heads * SX_OFFSET_BINS, nan, &ok);
 	for (int g = 0; g < SX_GRAD_COUNT; g++) make(&m->grad[g], o->grad, heads, nan, &ok);
 	make(&m->key_flow, o->grad, heads * T, nan, &ok);
-	make(&m->score_offset, o->stats, heads * SX_OFFSET_BINS, nan, &ok);
+	make(&m->score_offset, o->stats, heads * sx_score_bins(T), nan, &ok);
 	make(&m->rope_q, o->rope, heads * n_freq, nan, &ok);
 	make(&m->rope_k, o->rope, heads * n_freq, nan, &ok);
 	make(&m->rope_share, o->rope, heads * n_freq, nan, &ok);

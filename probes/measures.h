@@ -35,6 +35,12 @@ typedef enum {
 enum { SX_OFFSET_EXACT = 64, SX_OFFSET_BINS = SX_OFFSET_EXACT + 14 };
 int sx_offset_bin(int64_t offset);   /* offset < 2^20, larger ones go to the last bin */
 int64_t sx_offset_bin_edge(int bin); /* first offset of a bin */
+/* Of the scores' sums: a kernel that turns with the offset would be averaged away within a bin, so that
+ * offsets 0..4095 are kept each, then octaves; as many bins as T tokens have. */
+enum { SX_SCORE_EXACT = 4096 };
+int64_t sx_score_bins(int64_t T);
+int64_t sx_score_bin(int64_t offset);
+int64_t sx_score_bin_edge(int64_t bin);
 
 /* Norms per (sequence, layer, head) of the gradient of the sequence's mean loss. */
 typedef enum {
@@ -130,7 +136,7 @@ typedef struct {
 	int n_wrt;                   /* gradients of A_c: wq, wk, q, k, h                        */
 	double *stat[SX_STAT_COUNT]; /* (S,L,H)                              */
 	double *offset_profile;      /* (S,L,H,SX_OFFSET_BINS)               */
-	double *score_offset; /* (S,L,H,SX_OFFSET_BINS) sums of scores less their row means */
+	double *score_offset; /* (S,L,H,sx_score_bins(T)) sums of scores less their row means */
 	double *rope_q, *rope_k, *rope_share, *rope_signed, *rope_var; /* (S,L,H,n_freq)      */
 	double *rope_rest;     /* (S,L,H)                              */
 	double *ac_value;      /* (S,L,H,n_c)                          */

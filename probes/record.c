@@ -75,6 +75,17 @@ out:
 	return st;
 }
 
+static sx_status score_axis(sx_run *run, int64_t T)
+{
+	int64_t n = sx_score_bins(T);
+	int32_t *offset = sx_calloc((size_t)n, sizeof *offset);
+	if (!offset) return SX_ENOMEM;
+	for (int64_t b = 0; b < n; b++) offset[b] = (int32_t)sx_score_bin_edge(b);
+	sx_status st = sx_run_axis(run, SX_RUN_STATS_OFFSET, n, (const int32_t *)offset);
+	free(offset);
+	return st;
+}
+
 static sx_status define_stats(sx_run *run, const sx_record_axes *a)
 {
 	sx_status st = SX_OK;
@@ -91,6 +102,7 @@ static sx_status define_stats(sx_run *run, const sx_record_axes *a)
 			     SX_RUN_STATS_LAYER, SX_RUN_STATS_HEAD));
 	SX_TRY(sx_run_axis(run, SX_RUN_STATS_OFFSET_BIN, SX_OFFSET_BINS, (const int32_t *)bins));
 	SX_TRY(sx_run_attr_ints(run, "/stats/offset_bin", "bin_edges", edges, SX_OFFSET_BINS + 1));
+	SX_TRY(score_axis(run, a->T));
 	SX_TRY(sx_run_define(run, SX_RUN_STATS_SEQUENCE_KIND));
 	SX_TRY(sx_run_put(run, SX_RUN_STATS_SEQUENCE_KIND, 0, (const uint8_t *)kind));
 	for (int s = 0; s < SX_STAT_COUNT; s++) SX_TRY(sx_run_define(run, stat_id[s]));

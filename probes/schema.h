@@ -87,6 +87,7 @@ X(STATS_SEQUENCE_KIND,  "/stats/sequence_kind",  FLAGS, "sequence", "1", "what t
 X(STATS_LAYER,          "/stats/layer",          I32,   "layer",    "1", "layer", NULL) \
 X(STATS_HEAD,           "/stats/head",           I32,   "head",     "1", "query head", NULL) \
 X(STATS_OFFSET_BIN,     "/stats/offset_bin",     I32,   "offset_bin", "token", "distance from query to key: lower edge of the bin", NULL) \
+X(STATS_OFFSET,         "/stats/offset",         I32,   "offset",     "token", "distance from query to key: every one below 4096, then lower edges of octaves", NULL) \
 X(STATS_ENTROPY,        "/stats/entropy",        F32, SX_SLH, "nat",   "entropy of an attention row", NULL) \
 X(STATS_MAX_PROB,       "/stats/max_prob",       F32, SX_SLH, "1",     "largest weight of an attention row", NULL) \
 X(STATS_MEAN_DISTANCE,  "/stats/mean_distance",  F32, SX_SLH, "token", "attention-weighted distance from query to key", NULL) \
@@ -105,7 +106,7 @@ X(STATS_SS_OFFSET,      "/stats/ss_offset",      F64, SX_SLH, "nat2",  "squares 
 X(STATS_SS_KEY,         "/stats/ss_key",         F64, SX_SLH, "nat2",  "squares that the key explains beyond row and offset", NULL) \
 X(STATS_SS_INTERACTION, "/stats/ss_interaction", F64, SX_SLH, "nat2",  "squares left by row, key and offset together", NULL) \
 X(STATS_R2_OFFSET,      "/stats/r2_offset",      F64, SX_SLH, "1",     "share of ss_within that the offset alone explains", NULL) \
-X(STATS_SCORE_OFFSET,   "/stats/score_offset",   F64, SX_SLH ",offset_bin", "nat",   "sum of the scores less their row means at this distance", NULL) \
+X(STATS_SCORE_OFFSET,   "/stats/score_offset",   F32, SX_SLH ",offset", "nat",   "sum of the scores less their row means at this distance", NULL) \
 X(STATS_OFFSET_PROFILE, "/stats/offset_profile", F32, SX_SLH ",offset_bin", "1", "weight at this distance per row that has it", NULL) \
 /* ---- /attn: chosen attention maps ---- */ \
 X(ATTN_SAMPLE,          "/attn/sample",          I32,   "sample", "1",     "number of the sample", NULL) \

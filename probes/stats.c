@@ -221,18 +221,17 @@ static sx_status on_head(void *self, const sx_head *h)
 	m->stat[SX_STAT_SS_INTERACTION][at] = split[2];
 	m->stat[SX_STAT_R2_OFFSET][at] = split[3];
 	double *bins = m->offset_profile + at * SX_OFFSET_BINS;
-	double *scores = m->score_offset + at * SX_OFFSET_BINS;
-	double rows[SX_OFFSET_BINS] = {0}, mass[SX_OFFSET_BINS] = {0}, score[SX_OFFSET_BINS] = {0};
+	double *scores = m->score_offset + at * sx_score_bins(T);
+	double rows[SX_OFFSET_BINS] = {0}, mass[SX_OFFSET_BINS] = {0};
 	for (int64_t d = 0; d < T && (window == 0 || d < window); d++) {
 		int b = sx_offset_bin(d);
 		rows[b] += (double)(T - d);
 		mass[b] += a->profile[T - 1 - d];
-		score[b] += a->by_offset[d];
+		int64_t s = sx_score_bin(d);
+		scores[s] = a->by_offset[d] + (d > sx_score_bin_edge(s) ? scores[s] : 0);
 	}
-	for (int b = 0; b < SX_OFFSET_BINS; b++) {
+	for (int b = 0; b < SX_OFFSET_BINS; b++)
 		bins[b] = rows[b] > 0 ? mass[b] / rows[b] : (double)NAN;
-		scores[b] = rows[b] > 0 ? score[b] : (double)NAN;
-	}
 	return SX_OK;
 }
 

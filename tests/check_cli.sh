@@ -270,6 +270,10 @@ import json
 d = json.load(open("out.txt"))
 assert len(d["records"]) > 3 and d["one_kernel"] and d["step_before_drop"] == 15
 assert all(0 <= h["positional"]["value"] <= 1 for r in d["records"] for h in r["heads"])
+assert all(h["r2_offset"]["value"] >= h["positional"]["value"] - 1e-5 for r in d["records"] for h in r["heads"])
+assert d["context"] == d["tokens"] == 32 and d["binned_from"] == -1
+last = d["records"][d["record"]]["heads"]
+assert [(h["layer"], h["head"]) for h in last if h["class"] == "undecided"] == [(u["layer"], u["head"]) for u in d["undecided"]]
 P
 want 0 '' "$sextant" heads whole --over-run
 want 66 'no such record' "$sextant" heads whole --step 14321

@@ -4,6 +4,8 @@
 #include "probes/observe.h"
 #include "tests/run_fixture.h"
 
+#include <hdf5.h>
+
 enum { V = 12, RANDOM = 8, NOISE = 16 }; /* tokens; channels of content and of noise */
 
 typedef enum {
@@ -17,11 +19,13 @@ typedef enum {
 	UNIFORM,
 	CONTENT,
 	MIXTURE,
-	PLANTED
+	KEYED, /* every token has a weight of its own, for all queries alike      */
+	PLANTED,
+	TURNING = PLANTED /* cos(i - j)                                                      */
 } planted;
 static const char *const planted_name[PLANTED] = {"previous",  "offset-k",  "current", "sink",
 						  "duplicate", "induction", "local",   "uniform",
-						  "content",   "mixture"};
+						  "content",   "mixture",   "keyed"};
 
 /* ---- making heads ---- */
 
@@ -98,7 +102,8 @@ typedef struct {
 	double size, noise;
 	double content; /* standard deviation of the content part        */
 	int64_t offset;
-	double wobble; /* of the sizes from sequence to sequence        */
+	double wobble;    /* of the sizes from sequence to sequence        */
+	double weight[V]; /* of a token as a key */
 } recipe;
 
 /* Standard deviation of content beside which a slope of `size` nats per token has this share of the
@@ -127,6 +132,11 @@ static recipe recipe_of(stage *g, planted kind)
 		r.size = 0.1, r.noise = 0;
 		r.content = content_beside(r.size, uniform_in(g, 0.4, 0.6), g->N);
 	}
+	if (kind == KEYED) {
+		double size = uniform_in(g, 1.5, 3);
+		for (int v = 0; v < V; v++) r.weight[v] = size * normal_of(g);
+	}
+	if (kind == TURNING) r.size = 2, r.noise = 0, r.content = 1 / sqrt(2); /* 4/2 to 1/2 */
 	return r;
 }
 
@@ -143,6 +153,8 @@ static double place(const recipe *r, int64_t i, int64_t j, double size)
 	case LOCAL:
 	case MIXTURE:
 		return -size * (double)(i - j);
+	case TURNING:
+		return size * cos((double)(i - j));
 	case DUPLICATE: /* not the token itself */
 		return i == j ? -size : 0;
 	default:
@@ -166,6 +178,7 @@ static void make_vectors(stage *g, const recipe *r, int64_t seq)
 		k[i] = 1;
 		q += N, k += N;
 		if (r->kind == DUPLICATE) q[x[i]] = (sx_real)r->size;
+		for (int v = 0; r->kind == KEYED && v < V; v++) q[v] = (sx_real)r->weight[v];
 		k[x[i]] = 1;
 		q += V, k += V;
 		if (r->kind == INDUCTION) q[x[i]] = (sx_real)r->size;
@@ -248,7 +261,10 @@ static const struct {
 	      {SX_RUN_STATS_R2_OFFSET, SX_STAT_R2_OFFSET}};
 enum { STORED = sizeof stored / sizeof stored[0] };
 
-static sx_run *begin(struct fixture *f, const stage *g, bool with_scores)
+/* Sums of scores: of every offset, in the profile's bins, none. */
+typedef enum { EXACT, BINNED, NO_SCORES } sums;
+
+static sx_run *begin(struct fixture *f, const stage *g, sums scores)
 {
 	sx_run *run = NULL;
 	int32_t bin[SX_OFFSET_BINS];
@@ -267,11 +283,14 @@ static sx_run *begin(struct fixture *f, const stage *g, bool with_scores)
 	ok(f, sx_run_axis_index(run, SX_RUN_STATS_HEAD, g->H));
 	ok(f, sx_run_axis(run, SX_RUN_STATS_OFFSET_BIN, SX_OFFSET_BINS, bin));
 	ok(f, sx_run_attr_ints(run, "/stats/offset_bin", "bin_edges", edge, SX_OFFSET_BINS + 1));
+	if (scores == EXACT)
+		ok(f, sx_run_axis_index(run, SX_RUN_STATS_OFFSET, sx_score_bins(g->N)));
+	if (scores == BINNED) ok(f, sx_run_axis(run, SX_RUN_STATS_OFFSET, SX_OFFSET_BINS, bin));
 	ok(f, sx_run_define(run, SX_RUN_STATS_SEQUENCE_KIND));
 	ok(f, sx_run_put(run, SX_RUN_STATS_SEQUENCE_KIND, 0, g->kind));
 	for (int k = 0; k < STORED; k++) ok(f, sx_run_define(run, stored[k].id));
 	ok(f, sx_run_define(run, SX_RUN_STATS_OFFSET_PROFILE));
-	if (with_scores) ok(f, sx_run_define(run, SX_RUN_STATS_SCORE_OFFSET));
+	if (scores != NO_SCORES) ok(f, sx_run_define(run, SX_RUN_STATS_SCORE_OFFSET));
 	ok(f, sx_run_attr_int(run, "/stats/prev_mass", "n_rows", g->N - 1));
 	ok(f, sx_run_meta(run, SX_RUN_META_MODEL_JSON, model));
 	ok(f, sx_run_start(run));
@@ -290,6 +309,20 @@ static void put(struct fixture *f, sx_run *run, const stage *g, int64_t step, ui
 	ok(f, sx_run_put(run, SX_RUN_STATS_STEP, rec, &step));
 }
 
+/* As put, with the sums of scores added up in bins. */
+static void put_binned(struct fixture *f, sx_run *run, const stage *g)
+{
+	int64_t heads = g->S * g->L * g->H;
+	double *exact = g->m->score_offset, *binned = zeros(heads * SX_OFFSET_BINS);
+	for (int64_t h = 0; h < heads; h++)
+		for (int64_t d = 0; d < g->N && (g->window == 0 || d < g->window); d++)
+			binned[h * SX_OFFSET_BINS + sx_offset_bin(d)] += exact[h * g->N + d];
+	g->m->score_offset = binned;
+	put(f, run, g, 7, 0);
+	g->m->score_offset = exact;
+	free(binned);
+}
+
 static sx_heads *read_heads(struct fixture *f)
 {
 	sx_run_file *in = open_run(f, f->path[0]);
@@ -303,9 +336,22 @@ static sx_heads *read_heads(struct fixture *f)
 /* All that is on the stage, as one record. */
 static sx_heads *heads_of(struct fixture *f, const stage *g)
 {
-	sx_run *run = begin(f, g, true);
+	sx_run *run = begin(f, g, EXACT);
 	put(f, run, g, 7, 0);
 	ok(f, sx_run_close(&run, SX_RUN_COMPLETE));
+	return read_heads(f);
+}
+
+/* As files were before /stats/offset: the sums lie on the profile's bins. */
+static sx_heads *heads_of_older(struct fixture *f, const stage *g)
+{
+	sx_run *run = begin(f, g, BINNED);
+	put_binned(f, run, g);
+	ok(f, sx_run_close(&run, SX_RUN_COMPLETE));
+	hid_t file = H5Fopen(f->path[0], H5F_ACC_RDWR, H5P_DEFAULT);
+	assert_true(file >= 0);
+	assert_true(H5Ldelete(file, "/stats/offset", H5P_DEFAULT) >= 0);
+	assert_true(H5Fclose(file) >= 0);
 	return read_heads(f);
 }
 
@@ -318,20 +364,21 @@ static double dot(const double *a, const double *b, int64_t n)
 	return s;
 }
 
-/* Share of one kernel on bins for all maps (S,N,N), by projection of the row-centred scores on
- * row-centred columns. */
-static double plain_share(const double *maps, int64_t S, int64_t N, int64_t window)
+/* Share of one kernel for all maps (S,N,N), on every offset or on octaves from 64 on, by projection of
+ * the row-centred scores on row-centred columns. */
+static double plain_share(const double *maps, int64_t S, int64_t N, int64_t window, bool octaves)
 {
-	int64_t n = S * N * N;
-	double *y = zeros(n), *column = zeros(66 * n), within, left;
-	for (int64_t e = -1; e < 66; e++) { /* -1: the scores */
+	int64_t n = S * N * N, bins = octaves ? 66 : N;
+	double *y = zeros(n), *column = zeros(bins * n), within, left;
+	for (int64_t e = -1; e < bins; e++) { /* -1: the scores */
 		double *v = e < 0 ? y : column + e * n;
 		for (int64_t q = 0; q < S; q++)
 			for (int64_t i = 0; i < N; i++) {
 				int64_t first = sx_first_key(i, window);
 				double *row = v + (q * N + i) * N, sum = 0;
 				for (int64_t j = first; j <= i; j++) {
-					int64_t b = i - j < 64 ? i - j : i - j < 128 ? 64 : 65;
+					int64_t b = i - j;
+					if (octaves && b >= 64) b = b < 128 ? 64 : 65;
 					row[j] = e < 0 ? maps[(q * N + i) * N + j] : b == e;
 					sum += row[j] / (double)(i - first + 1);
 				}
@@ -339,7 +386,7 @@ static double plain_share(const double *maps, int64_t S, int64_t N, int64_t wind
 			}
 	}
 	within = dot(y, y, n);
-	for (int64_t e = 0; e < 66; e++) {
+	for (int64_t e = 0; e < bins; e++) {
 		double *v = column + e * n;
 		for (int64_t b = 0; b < 2 * e; b++) { /* twice, for rounding */
 			const double *u = column + b % e * n;
@@ -357,6 +404,7 @@ static double plain_share(const double *maps, int64_t S, int64_t N, int64_t wind
 	return 1 - left / within;
 }
 
+/* To the rounding of the file's sums, 6e-8 of each. */
 static void test_share_is_least_squares(void **state)
 {
 	struct fixture *f = *state;
@@ -365,7 +413,7 @@ static void test_share_is_least_squares(void **state)
 	for (int c = 0; c < 4; c++) {
 		int64_t N = lengths[c];
 		stage g = stage_new(3, 0, 1, 3, N, windows[c], 5 + (uint64_t)c);
-		double *maps = zeros(3 * 3 * N * N), want[3];
+		double *maps = zeros(3 * 3 * N * N), want[3], want_binned[3];
 		for (int64_t h = 0; h < 3; h++) {
 			recipe r = recipe_of(&g, kinds[h]);
 			for (int64_t q = 0; q < 3; q++) {
@@ -374,15 +422,25 @@ static void test_share_is_least_squares(void **state)
 				for (int64_t e = 0; e < N * N; e++)
 					maps[(h * 3 + q) * N * N + e] = (double)g.s[e];
 			}
-			want[h] = plain_share(maps + h * 3 * N * N, 3, N, windows[c]);
+			const double *own = maps + h * 3 * N * N;
+			want[h] = plain_share(own, 3, N, windows[c], false);
+			want_binned[h] = plain_share(own, 3, N, windows[c], true);
 		}
 		sx_heads *heads = heads_of(f, &g);
 		assert_int_equal(heads->T, N);
 		assert_int_equal(heads->window, windows[c]);
 		assert_true(heads->one_kernel);
+		assert_int_equal(heads->binned_from, -1);
+		sx_heads *older = heads_of_older(f, &g);
+		assert_int_equal(older->binned_from, N > 65 ? 64 : -1);
+		for (int64_t h = 0; h < 3; h++)
+			check_close(sx_heads_at(older, 0, 0, h)->positional.value, want_binned[h],
+				    1e-6);
+		sx_heads_free(older);
 		for (int64_t h = 0; h < 3; h++) {
 			const sx_head_scores *s = sx_heads_at(heads, 0, 0, h);
-			check_close(s->positional.value, want[h], 1e-9);
+			check_close(s->positional.value, want[h], 1e-6);
+			assert_true(s->r2_offset.value > s->positional.value);
 			assert_in_range(1000 * s->positional.lo, 0, 1000);
 			assert_true(s->positional.lo <= s->positional.value);
 			assert_true(s->positional.hi >= s->positional.value);
@@ -402,6 +460,32 @@ static void test_share_is_least_squares(void **state)
 	}
 }
 
+/* A kernel that turns has the same share at every length: 4/2 of the squares to 1/2 of content. On
+ * octaves it is lost as they grow. */
+static void test_turning_kernel(void **state)
+{
+	struct fixture *f = *state;
+	const int64_t lengths[] = {64, 128, 256};
+	double exact[3], octaves[3];
+	for (int c = 0; c < 3; c++) {
+		stage g = stage_new(8, 0, 1, 1, lengths[c], 0, 71);
+		recipe r = recipe_of(&g, TURNING);
+		plant(&g, &r, 0, 0);
+		sx_heads *now = heads_of(f, &g), *older = heads_of_older(f, &g);
+		exact[c] = sx_heads_at(now, 0, 0, 0)->positional.value;
+		octaves[c] = sx_heads_at(older, 0, 0, 0)->positional.value;
+		assert_int_equal(sx_heads_at(now, 0, 0, 0)->cls, SX_HEAD_POSITIONAL);
+		print_message("cos(i - j), %3d tokens: share %.3f, on octaves from 64 on %.3f\n",
+			      (int)lengths[c], exact[c], octaves[c]);
+		assert_true(fabs(exact[c] - 0.8) < 0.03);
+		sx_heads_free(now);
+		sx_heads_free(older);
+		stage_free(&g);
+	}
+	check_close(octaves[0], exact[0], 1e-6);
+	assert_true(octaves[2] < 0.5 * exact[2]);
+}
+
 /* ---- planted heads ---- */
 
 static const struct {
@@ -418,6 +502,7 @@ static const struct {
 	[UNIFORM] = {SX_HEAD_INACTIVE, SX_LABEL_UNIFORM},
 	[CONTENT] = {SX_HEAD_SEMANTIC, SX_LABEL_NONE},
 	[MIXTURE] = {SX_HEAD_MIXED, SX_LABEL_NONE},
+	[KEYED] = {SX_HEAD_KEY, SX_LABEL_NONE},
 };
 
 static void print_confusion(int classes[PLANTED][SX_HEAD_CLASSES],
@@ -589,7 +674,7 @@ static void test_over_a_run(void **state)
 	struct fixture *f = *state;
 	const planted then[] = {PREVIOUS, CONTENT, PREVIOUS};
 	stage g = stage_new(4, 1, 1, 2, 32, 0, 41);
-	sx_run *run = begin(f, &g, true);
+	sx_run *run = begin(f, &g, EXACT);
 	const int64_t steps[] = {10, 10, 20};
 	double before[SX_OFFSET_BINS], now[SX_OFFSET_BINS], want[3] = {0, 0, 0};
 	for (int r = 0; r < 3; r++) {
@@ -623,6 +708,11 @@ static void test_over_a_run(void **state)
 	assert_int_equal(change[1].before, 1);
 	assert_int_equal(change[1].to, SX_HEAD_POSITIONAL);
 	free(change);
+	h->score[2 * 2].cls = SX_HEAD_UNDECIDED;
+	assert_int_equal(sx_heads_decided(h, 2, 0, 0), 1);
+	assert_int_equal(sx_heads_decided(h, 1, 0, 0), 1);
+	h->score[0].cls = h->score[2].cls = SX_HEAD_UNDECIDED;
+	assert_int_equal(sx_heads_decided(h, 2, 0, 0), -1);
 	sx_heads_free(h);
 	stage_free(&g);
 }
@@ -635,7 +725,7 @@ static void test_without_score_sums(void **state)
 	recipe r[2] = {recipe_of(&g, LOCAL), recipe_of(&g, CONTENT)};
 	for (int h = 0; h < 2; h++) plant(&g, &r[h], 0, h);
 	sx_heads *with = heads_of(f, &g);
-	sx_run *run = begin(f, &g, false);
+	sx_run *run = begin(f, &g, NO_SCORES);
 	put(f, run, &g, 0, 0);
 	ok(f, sx_run_close(&run, SX_RUN_COMPLETE));
 	sx_heads *without = read_heads(f);
@@ -658,6 +748,8 @@ static sx_head_scores plain_head(void)
 {
 	const sx_interval none = {0.1, 0.05, 0.15};
 	return (sx_head_scores){.positional = {0.5, 0.45, 0.55},
+				.content = {0.3, 0.28, 0.32},
+				.key = {0.2, 0.18, 0.22},
 				.first = none,
 				.sink = none,
 				.duplicate = none,
@@ -695,8 +787,25 @@ static void test_rule(void **state)
 	assert_int_equal(sx_heads_label(&s), SX_LABEL_UNIFORM);
 	s = plain_head(); /* no interval: by the value */
 	s.positional = (sx_interval){0.2, (double)NAN, (double)NAN};
+	assert_int_equal(sx_heads_classify(&s), SX_HEAD_MIXED); /* neither above 1/3 */
+	s.content = (sx_interval){0.45, 0.4, 0.5};
 	assert_int_equal(sx_heads_classify(&s), SX_HEAD_SEMANTIC);
-	s.positional.value = (double)NAN;
+	s.content.lo = 0.3; /* straddles 1/3 */
+	assert_int_equal(sx_heads_classify(&s), SX_HEAD_UNDECIDED);
+	s.content.lo = 0.4, s.key.hi = 0.41; /* either may be the larger */
+	assert_int_equal(sx_heads_classify(&s), SX_HEAD_UNDECIDED);
+	s.key = (sx_interval){0.6, 0.55, 0.65};
+	assert_int_equal(sx_heads_classify(&s), SX_HEAD_KEY);
+	s.positional = (sx_interval){0.4, 0.35, 0.45};
+	assert_int_equal(sx_heads_classify(&s), SX_HEAD_MIXED);
+	s.positional = (sx_interval){0.2, 0.15, 0.25};
+	s.duplicate = (sx_interval){0.6, 0.5, 0.7};
+	assert_int_equal(sx_heads_classify(&s), SX_HEAD_SEMANTIC);
+	s.duplicate = plain_head().duplicate;
+	s.key.value = s.key.lo = s.key.hi = (double)NAN;
+	assert_int_equal(sx_heads_classify(&s), SX_HEAD_UNDECIDED);
+	s = plain_head();
+	s.positional.value = s.positional.lo = s.positional.hi = (double)NAN;
 	assert_int_equal(sx_heads_classify(&s), SX_HEAD_UNDECIDED);
 	s.positional = (sx_interval){0.8, 0.75, 0.85};
 	s.near = (sx_interval){0.9, 0.8, 0.95};
@@ -722,7 +831,7 @@ static void test_refusals(void **state)
 	sx_run_file *in = open_run(f, f->path[0]);
 	refused(f, sx_heads_read(&h, &f->ctx, in, &o), SX_ENOINPUT, "kind");
 	sx_run_file_close(in);
-	run = begin(f, &g, true);
+	run = begin(f, &g, EXACT);
 	ok(f, sx_run_close(&run, SX_RUN_COMPLETE));
 	in = open_run(f, f->path[0]);
 	o.kinds = 0;
@@ -743,6 +852,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_share_is_least_squares, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_turning_kernel, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_planted_heads, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_coverage, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_scan, setup, teardown),

@@ -28,7 +28,7 @@ static double *flatten(const observed *o, int64_t *n)
 		const double *x;
 		int64_t n;
 	} parts[] = {{m->offset_profile, heads * SX_OFFSET_BINS},
-		     {m->score_offset, heads * SX_OFFSET_BINS},
+		     {m->score_offset, heads * sx_score_bins(m->T)},
 		     {m->rope_q, heads * m->n_freq},
 		     {m->rope_k, heads * m->n_freq},
 		     {m->rope_share, heads * m->n_freq},

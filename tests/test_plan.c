@@ -406,6 +406,7 @@ static void files_hold_what_was_said(void **state)
 				     .layer = s.L,
 				     .head = s.H,
 				     .offset_bin = SX_OFFSET_BINS,
+				     .offset = 50,
 				     .c = 2,
 				     .wrt = 5,
 				     .freq = s.D / 2,

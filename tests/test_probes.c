@@ -209,7 +209,8 @@ static void check_profile(const passed *x, const head_record *h, int64_t at)
 {
 	const recorder *r = &x->r;
 	double mass[SX_OFFSET_BINS] = {0}, rows[SX_OFFSET_BINS] = {0}, sum = 0;
-	double score[SX_OFFSET_BINS] = {0}, size = 0;
+	double *score = sx_calloc((size_t)r->T, sizeof *score), size = 0;
+	assert_non_null(score);
 	for (int64_t i = 0; i < r->T; i++) {
 		int64_t first = sx_first_key(i, r->window);
 		double mean_s = 0;
@@ -218,7 +219,7 @@ static void check_profile(const passed *x, const head_record *h, int64_t at)
 		for (int64_t j = first; j <= i; j++) {
 			int b = i - j < 64 ? (int)(i - j) : i - j < 128 ? 64 : 65;
 			mass[b] += h->p[i * r->T + j];
-			score[b] += h->s[i * r->T + j] - mean_s;
+			score[i - j] += h->s[i * r->T + j] - mean_s;
 			size += fabs(h->s[i * r->T + j] - mean_s);
 			rows[b] += 1;
 		}
@@ -227,10 +228,13 @@ static void check_profile(const passed *x, const head_record *h, int64_t at)
 		double got = x->o.measures->offset_profile[at * SX_OFFSET_BINS + b];
 		check_value(got, rows[b] > 0 ? mass[b] / rows[b] : (double)NAN, exact, 1,
 			    "profile");
-		check_value(x->o.measures->score_offset[at * SX_OFFSET_BINS + b],
-			    rows[b] > 0 ? score[b] : (double)NAN, exact, size, "score_offset");
 		if (rows[b] > 0) sum += got * rows[b];
 	}
+	for (int64_t d = 0; d < r->T; d++)
+		check_value(x->o.measures->score_offset[at * r->T + d],
+			    r->window == 0 || d < r->window ? score[d] : (double)NAN, exact, size,
+			    "score_offset");
+	free(score);
 	check_value(sum, (double)r->T, rounded(), 1, "mass of the profile");
 }
 
@@ -482,6 +486,22 @@ static void test_without_h(void **state)
 		}
 	free(all);
 	passed_free(&x);
+}
+
+/* Every offset below 4096 has a bin of its own, then octaves. */
+static void test_score_bins(void **state)
+{
+	(void)state;
+	const struct {
+		int64_t offset, bin, edge;
+	} want[] = {{0, 0, 0},          {1, 1, 1},          {4095, 4095, 4095},  {4096, 4096, 4096},
+		    {8191, 4096, 4096}, {8192, 4097, 8192}, {65535, 4099, 32768}};
+	for (size_t k = 0; k < sizeof want / sizeof want[0]; k++) {
+		int64_t bin = sx_score_bin(want[k].offset);
+		assert_int_equal(bin, want[k].bin);
+		assert_int_equal(sx_score_bin_edge(bin), want[k].edge);
+		assert_int_equal(sx_score_bins(want[k].offset + 1), bin + 1);
+	}
 }
 
 /* No repeated token: nothing is a duplicate or an induction, in any row. */
@@ -760,8 +780,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_against_plain_sums), cmocka_unit_test(test_without_h),
-		cmocka_unit_test(test_nothing_qualifies),  cmocka_unit_test(test_split_invariants),
-		cmocka_unit_test(test_constant_nope),      cmocka_unit_test(test_constant_rope),
+		cmocka_unit_test(test_score_bins),         cmocka_unit_test(test_nothing_qualifies),
+		cmocka_unit_test(test_split_invariants),   cmocka_unit_test(test_constant_nope),
+		cmocka_unit_test(test_constant_rope),
 	};
 	sx_blas_start(NULL, 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);

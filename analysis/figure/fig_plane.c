@@ -10,13 +10,14 @@
 static const double far_enough = 0.15, alone_enough = 0.1;
 /* A panel of so few heads names all of them; of so many it draws the way of the named ones alone
  * strongly, and the others' pale. */
-enum { FEW_HEADS = 12, MANY_HEADS = 40, MOST_LABELS = 12, MOST_KEY_LAYERS = 6, N_CLASSES = 6 };
+enum { FEW_HEADS = 12, MANY_HEADS = 40, MOST_LABELS = 12, MOST_KEY_LAYERS = 6, N_CLASSES = 7 };
 
 /* The marker of each class; what is not in the list shares the last one. */
-static const char *const classes[N_CLASSES] = {"positional", "semantic", "mixed",
+static const char *const classes[N_CLASSES] = {"positional", "semantic", "key",      "mixed",
 					       "sink",       "inactive", "undecided"};
-static const sx_fig_marker markers[N_CLASSES] = {SX_FIG_CIRCLE,  SX_FIG_SQUARE, SX_FIG_TRIANGLE,
-						 SX_FIG_DIAMOND, SX_FIG_CROSS,  SX_FIG_DOWN};
+static const sx_fig_marker markers[N_CLASSES] = {SX_FIG_CIRCLE,   SX_FIG_SQUARE,  SX_FIG_STAR,
+						 SX_FIG_TRIANGLE, SX_FIG_DIAMOND, SX_FIG_CROSS,
+						 SX_FIG_DOWN};
 
 typedef struct {
 	const sx_fig_plane_data *d;

@@ -40,7 +40,8 @@ typedef enum {
 	SX_FIG_TRIANGLE,
 	SX_FIG_DIAMOND,
 	SX_FIG_CROSS,
-	SX_FIG_DOWN /* a triangle on its tip */
+	SX_FIG_DOWN, /* a triangle on its tip */
+	SX_FIG_STAR
 } sx_fig_marker;
 
 typedef struct {

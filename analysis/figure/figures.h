@@ -107,8 +107,8 @@ typedef struct {
 typedef struct {
 	sx_fig_probe at;                  /* n_seq and use do not count              */
 	sx_fig_range positional, content; /* shares of the logits' variation, 0..1   */
-	const char *const *class_name;    /* (step, layer, head) "positional", "semantic", "mixed",
-					      "sink", "inactive", "undecided"; or NULL */
+	const char *const *class_name;    /* (step, layer, head) "positional", "semantic", "key",
+					      "mixed", "sink", "inactive", "undecided"; or NULL */
 } sx_fig_plane_data;
 
 /* The positional-semantic plane, a panel per input: a dot per head at the last record, its layer by

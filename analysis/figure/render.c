@@ -156,6 +156,11 @@ static void trace_marker(cairo_t *cr, sx_fig_marker marker, double x, double y, 
 			cairo_line_to(cr, x + r, y + i * r);
 		}
 		return;
+	} else if (marker == SX_FIG_STAR) {
+		for (int i = 0; i < 10; i++) {
+			double a = 6.28318530717958647692 * i / 10, out = (i % 2 ? 0.7 : 1.6) * r;
+			cairo_line_to(cr, x + out * sin(a), y - out * cos(a));
+		}
 	} else {
 		int sides = marker == SX_FIG_DIAMOND ? 4 : 3;
 		double out = (marker == SX_FIG_DOWN ? -1 : 1) * (sides == 3 ? 1.4 : 1.25) * r;
