@@ -374,10 +374,10 @@ sx_file_axes sx_cost_trace_axes(const sx_spec *s, int64_t S, int64_t T, int64_t 
 sx_file_axes sx_cost_reduce_axes(const sx_reduce *r)
 {
 	return (sx_file_axes){.sequence = r->S,
-			      .layer = r->n_layer,
-			      .head = r->n_head,
+			      .layer = r->choice.n_layer,
+			      .head = r->choice.n_head,
 			      .offset_bin = r->offsets ? r->n_bin : 0,
-			      .query = r->rows || r->top ? r->n_query : 0,
+			      .query = r->rows || r->top ? r->choice.n_query : 0,
 			      .key = r->keys ? r->T : 0,
 			      .width = r->masses ? r->n_width : 0,
 			      .rank = r->top,
