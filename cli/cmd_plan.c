@@ -180,6 +180,10 @@ static void add_measured(plan *p, const sx_file_axes *axes, const sx_measure_opt
 		sx_file_axes reduced = sx_cost_reduce_axes(o->reduce);
 		add_file(p, "/reduce", &reduced, records);
 	}
+	if (o->sites) {
+		sx_file_axes kept = sx_cost_sites_axes(o->sites);
+		add_file(p, "/sites", &kept, records);
+	}
 }
 
 /* Beyond this no window can be made (language.h), and byte counts would not fit their type. */
@@ -320,13 +324,14 @@ static sx_status plan_trace(plan *p, sx_ctx *ctx, const arguments *a)
 	sx_source src = {0};
 	sx_map_choice *map = NULL;
 	sx_reduce *reduce = NULL;
+	sx_sites *sites = NULL;
 	sx_measure_opts o;
 	const sx_spec *s = &p->spec;
 	SX_TRY(sx_source_open(&src, ctx, a->model, NULL, a->n, a->overrides, NULL));
 	p->spec = src.spec;
 	int64_t S = a->sequences ? a->sequences : 1, T = a->length ? a->length : s->T;
 	SX_TRY(check_tokens(ctx, "--sequences, --length", S, T));
-	SX_TRY(sx_observe_choose(&o, &map, &reduce, ctx, &a->observe, s, S, T));
+	SX_TRY(sx_observe_choose(&o, &map, &reduce, &sites, ctx, &a->observe, s, S, T));
 	sx_flops forward = sx_cost_forward(s, T, true);
 	p->per_token = per_token(forward, T);
 	add_work(p, "forward", "sequence", S, sum_of(forward));
@@ -351,6 +356,7 @@ static sx_status plan_trace(plan *p, sx_ctx *ctx, const arguments *a)
 out:
 	free(map);
 	sx_reduce_free(reduce);
+	sx_sites_free(sites);
 	sx_source_free(&src);
 	return st;
 }

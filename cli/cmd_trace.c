@@ -55,7 +55,9 @@ static const char doc[] =
 	"  sextant trace stories260K.bin --tokenizer tok512.bin --prompt 'Once upon a time' \\\n"
 	"          --maps 'L*/H*' -o nope.h5 pos.method=nope\n"
 	"  sextant trace runs/rope --text long.txt --length 65536 --observe none --reduce \\\n"
-	"          --thumbnails 256 -o long.h5\n";
+	"          --thumbnails 256 -o long.h5\n"
+	"  sextant trace runs/rope --sites x,q_rot,k_rot,z --heads 'L2-4/H*' --rows 0-15,100- \\\n"
+	"          -o sites.h5\n";
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -97,6 +99,7 @@ typedef struct {
 	int64_t n_c;
 	sx_map_choice *map;
 	sx_reduce *reduce;
+	sx_sites *sites;
 	sx_measure_opts measure;
 	sx_record_axes axes;
 	sx_measures *found;
@@ -115,6 +118,7 @@ static void finish(job *j)
 	sx_measures_free(j->found);
 	free(j->map);
 	sx_reduce_free(j->reduce);
+	sx_sites_free(j->sites);
 	free(j->nll);
 	free(j->logits);
 }
@@ -148,8 +152,8 @@ static sx_status read_input(job *j)
 			      NULL));
 	const sx_spec *s = &j->src.spec;
 	SX_TRY(sx_sequences_read(&j->in, j->ctx, &a->in, &otherwise, &j->src));
-	SX_TRY(sx_observe_choose(&j->measure, &j->map, &j->reduce, j->ctx, &a->observe, s, j->in.S,
-				 j->in.T));
+	SX_TRY(sx_observe_choose(&j->measure, &j->map, &j->reduce, &j->sites, j->ctx, &a->observe,
+				 s, j->in.S, j->in.T));
 	j->measure.ac_batch = a->batch;
 	j->measure.query_row = j->in.query_row;
 	SX_TRY(check_memory(j));

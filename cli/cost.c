@@ -4,6 +4,7 @@
 #include "engine/language.h"
 #include "engine/model.h"
 #include "probes/map_sink.h"
+#include "probes/record.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -221,6 +222,7 @@ int sx_cost_trace_memory(sx_memory_line line[SX_TRACE_MEMORY], const sx_spec *s,
 		{"activations", wide * (int64_t)sx_work_bytes(s, 1, t->T, mode, t->threads)},
 		{"observers", wide * sx_cost_probe_bytes(s, o, t->S, t->T, t->n_c, t->threads)},
 		{"maps", sx_cost_maps_bytes(s, o, 1, t->T, t->maps_f32, t->threads)},
+		{"sites", o->sites ? sx_site_rows_bytes(o->sites) : 0},
 		{"tokens and losses", tokens * (int64_t)(2 * sizeof(int32_t) + sizeof(double))},
 		{"logits", t->logits ? tokens * s->V * (int64_t)sizeof(float) : 0}};
 	int n = 0;
@@ -269,6 +271,10 @@ static const struct {
 	{"rank", offsetof(sx_file_axes, rank)},
 	{"query_block", offsetof(sx_file_axes, block)},
 	{"key_block", offsetof(sx_file_axes, block)},
+	{"kv_head", offsetof(sx_file_axes, kv_head)},
+	{"channel", offsetof(sx_file_axes, channel)},
+	{"head_channel", offsetof(sx_file_axes, head_channel)},
+	{"hidden", offsetof(sx_file_axes, hidden)},
 	{"vocab", offsetof(sx_file_axes, vocab)},
 	{"context_length", offsetof(sx_file_axes, context_length)},
 	{"kind", offsetof(sx_file_axes, kind)},
@@ -331,7 +337,8 @@ static int64_t dataset_bytes(sx_run_id id, const sx_file_axes *a)
 	}
 }
 
-/* What `bounds`, `eval` or `trace --batch-grad` alone stores, and the losses where there are none. */
+/* What `bounds`, `eval` or `trace --batch-grad` alone stores, the losses where there are none, and sites
+ * that are not kept. */
 static bool is_absent(sx_run_id id, const sx_file_axes *a)
 {
 	static const sx_run_id later[] = {
@@ -341,6 +348,8 @@ static bool is_absent(sx_run_id id, const sx_file_axes *a)
 		SX_RUN_EVAL_TEXT_NLL,       SX_RUN_EVAL_QUERY_HITS,    SX_RUN_EVAL_QUERY_TRIALS};
 	for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
 		if (later[i] == id) return true;
+	for (int i = 0; i < SX_SITE_COUNT; i++)
+		if (sx_site_dataset((sx_site)i) == id) return !a->sites || !a->sites->want[i];
 	return !a->losses && (id == SX_RUN_EVAL_NLL || id == SX_RUN_EVAL_NLL_LAST);
 }
 
@@ -376,14 +385,31 @@ sx_file_axes sx_cost_trace_axes(const sx_spec *s, int64_t S, int64_t T, int64_t 
 sx_file_axes sx_cost_reduce_axes(const sx_reduce *r)
 {
 	return (sx_file_axes){.sequence = r->S,
-			      .layer = r->n_layer,
-			      .head = r->n_head,
+			      .layer = r->choice.n_layer,
+			      .head = r->choice.n_head,
 			      .offset_bin = r->offsets ? r->n_bin : 0,
-			      .query = r->rows || r->top ? r->n_query : 0,
+			      .query = r->rows || r->top ? r->choice.n_query : 0,
 			      .key = r->keys ? r->T : 0,
 			      .width = r->masses ? r->n_width : 0,
 			      .rank = r->top,
 			      .block = r->n_block};
+}
+
+sx_file_axes sx_cost_sites_axes(const sx_sites *k)
+{
+	const sx_choice *c = &k->choice;
+	const bool *any = k->any;
+	bool head = any[SX_SITE_OF_HEAD], kv_head = any[SX_SITE_OF_KV_HEAD];
+	return (sx_file_axes){.sequence = k->S,
+			      .layer = c->n_layer,
+			      .head = head ? c->n_head : 0,
+			      .kv_head = kv_head ? k->n_kv_head : 0,
+			      .query = c->n_query,
+			      .channel =
+				      any[SX_SITE_OF_STREAM] ? k->form[SX_SITE_OF_STREAM].width : 0,
+			      .head_channel = head || kv_head ? k->form[SX_SITE_OF_HEAD].width : 0,
+			      .hidden = any[SX_SITE_OF_MLP] ? k->form[SX_SITE_OF_MLP].width : 0,
+			      .sites = k};
 }
 
 static int64_t distance_bins(const sx_config *cfg)

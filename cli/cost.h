@@ -20,6 +20,7 @@
 #include "engine/spec.h"
 #include "probes/measures.h"
 #include "probes/runfile.h"
+#include "probes/sites.h"
 
 /* ---- FLOPs ---- */
 
@@ -90,7 +91,7 @@ typedef struct {
 	bool logits, f64, maps_f32;
 	int threads;
 } sx_trace_cost;
-enum { SX_TRACE_MEMORY = 7 };
+enum { SX_TRACE_MEMORY = 8 };
 int sx_cost_trace_memory(sx_memory_line line[SX_TRACE_MEMORY], const sx_spec *s,
 			 const sx_trace_cost *t);
 /* The largest batch of an evaluation. */
@@ -103,15 +104,18 @@ int64_t sx_cost_checkpoint_bytes(const sx_spec *s);
 /* Lengths of the axes; a dataset with an axis of length 0 is absent. */
 typedef struct {
 	int64_t sequence, layer, head, offset_bin, offset, c, wrt, freq, map, query, key, vocab,
-		context_length, kind, distance, width, rank, block;
+		context_length, kind, distance, width, rank, block, kv_head, channel, head_channel,
+		hidden;
 	int64_t window;        /* of the attention, 0 = none: chunks of maps */
 	bool maps_f32, losses; /* losses: /eval has nll */
+	const sx_sites *sites; /* of /sites: those that are kept. Borrowed. */
 } sx_file_axes;
 /* Of a trace of S sequences of T tokens with n_c families of A_c and n_map maps; of a run. */
 sx_file_axes sx_cost_trace_axes(const sx_spec *s, int64_t S, int64_t T, int64_t n_c, int64_t n_map);
 sx_file_axes sx_cost_run_axes(const sx_config *cfg, const sx_spec *s, int64_t n_map);
 /* Of /reduce without spans; with top alone the rows' own datasets are counted too. */
 sx_file_axes sx_cost_reduce_axes(const sx_reduce *r);
+sx_file_axes sx_cost_sites_axes(const sx_sites *k);
 /* What a run or a trace stores in a group ("/stats"): *record for each record of its growing axis,
  * *fixed once. Texts count as if they had their greatest length. */
 void sx_cost_group(const char *group, const sx_file_axes *a, int64_t *record, int64_t *fixed);

@@ -9,7 +9,7 @@ static int top(const char *arg, struct argp_state *state)
 	return (int)n;
 }
 
-/* The options of /reduce. */
+/* The options of /reduce and /sites. */
 static error_t parse_reduce(sx_observe_words *w, int key, char *arg, struct argp_state *state)
 {
 	switch (key) {
@@ -31,10 +31,14 @@ static error_t parse_reduce(sx_observe_words *w, int key, char *arg, struct argp
 	case SX_KEY_ROWS:
 		w->reduce.rows = arg;
 		return 0;
+	case SX_KEY_SITES:
+		w->sites = arg;
+		w->given = true;
+		return 0;
 	case ARGP_KEY_END:
-		if ((w->reduce.heads || w->reduce.rows) && !w->reducing)
+		if ((w->reduce.heads || w->reduce.rows) && !w->reducing && !w->sites)
 			argp_error(state, "--heads and --rows belong to --reduce, --spans, --top, "
-					  "--thumbnails");
+					  "--thumbnails, --sites");
 		return ARGP_ERR_UNKNOWN;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -89,18 +93,22 @@ static sx_status choose_observers(sx_measure_opts *o, sx_ctx *ctx, const char *l
 }
 
 sx_status sx_observe_choose(sx_measure_opts *o, sx_map_choice **map, sx_reduce **reduce,
-			    sx_ctx *ctx, const sx_observe_words *w, const sx_spec *s, int64_t S,
-			    int64_t T)
+			    sx_sites **sites, sx_ctx *ctx, const sx_observe_words *w,
+			    const sx_spec *s, int64_t S, int64_t T)
 {
 	sx_status st = SX_OK;
+	const sx_sites_words kept = {w->sites, w->reduce.heads, w->reduce.rows};
 	*map = NULL;
 	*reduce = NULL;
+	*sites = NULL;
 	*o = (sx_measure_opts){.grad = w->grad};
 	SX_TRY(choose_observers(o, ctx, w->observe));
 	if (w->maps) SX_TRY(sx_select_heads(map, &o->n_map, ctx, w->maps, s->L, s->H));
 	if (w->reducing) SX_TRY(sx_reduce_new(reduce, ctx, &w->reduce, s->L, s->H, S, T));
+	if (w->sites) SX_TRY(sx_sites_new(sites, ctx, &kept, s, S, T));
 	o->map = *map;
 	o->reduce = *reduce;
+	o->sites = *sites;
 out:
 	return st;
 }

@@ -6,6 +6,7 @@
 #include "cli/out.h"
 #include "engine/spec.h"
 #include "probes/measures.h"
+#include "probes/sites.h"
 
 typedef struct {
 	const char *observe; /* NULL: stats, rope, ac                     */
@@ -13,7 +14,8 @@ typedef struct {
 	bool maps_f32, logits, grad;
 	sx_reduce_words reduce;
 	bool reducing;
-	bool given; /* any of them */
+	const char *sites; /* NULL: none; heads and rows are those of reduce */
+	bool given;        /* any of them */
 } sx_observe_words;
 
 enum {
@@ -27,7 +29,8 @@ enum {
 	SX_KEY_ROWS,
 	SX_KEY_SPANS,
 	SX_KEY_TOP,
-	SX_KEY_THUMBNAILS
+	SX_KEY_THUMBNAILS,
+	SX_KEY_SITES
 };
 /* Rows of an argp table; SX_ARGS_REDUCE_SPANS for a verb that knows the text, too. */
 /* clang-format off */
@@ -41,8 +44,9 @@ enum {
 	{"reduce", SX_KEY_REDUCE, "LIST", OPTION_ARG_OPTIONAL, "sums over all of a head's attention (/reduce): offsets, keys, rows, masses, distance (default: all)", 4}, \
 	{"top", SX_KEY_TOP, "K", 0, "reduce to the K largest weights of every row (K <= 16)", 4}, \
 	{"thumbnails", SX_KEY_THUMBNAILS, "N", 0, "reduce the maps to N x N blocks: mean and largest weight", 4}, \
-	{"heads", SX_KEY_HEADS, "HEADS", 0, "reduce these heads only, e.g. L2-4/H*", 4}, \
-	{"rows", SX_KEY_ROWS, "ROWS", 0, "reduce these queries only, e.g. 0-1023,4096-", 4}
+	{"sites", SX_KEY_SITES, "LIST", 0, "keep rows of what passes through a layer (/sites), float32 in either precision: x, h, q, k, q_rot, k_rot, v, z, mlp, or all", 4}, \
+	{"heads", SX_KEY_HEADS, "HEADS", 0, "reduce, or keep sites of, these heads and their layers only, e.g. L2-4/H*", 4}, \
+	{"rows", SX_KEY_ROWS, "ROWS", 0, "reduce, or keep sites of, these rows only, e.g. 0-1023,4096-", 4}
 #define SX_ARGS_REDUCE_SPANS \
 	{"spans", SX_KEY_SPANS, "FILE", 0, "reduce to the mass on spans: lines NAME FIRST LAST [SEQUENCE], positions from 0", 4}
 /* clang-format on */
@@ -51,10 +55,10 @@ enum {
 error_t sx_observe_parse(sx_observe_words *w, int key, char *arg, struct argp_state *state);
 
 /* What they come to in a model's S sequences of T tokens. The structs that o points to are the
- * caller's: *map free(), *reduce sx_reduce_free(); both NULL where nothing is chosen. SX_EUSAGE,
- * SX_ENOMEM, and what sx_reduce_new fails with. */
+ * caller's: *map free(), *reduce sx_reduce_free(), *sites sx_sites_free(); NULL where nothing is chosen.
+ * SX_EUSAGE, SX_ENOMEM, and what sx_reduce_new fails with. */
 sx_status sx_observe_choose(sx_measure_opts *o, sx_map_choice **map, sx_reduce **reduce,
-			    sx_ctx *ctx, const sx_observe_words *w, const sx_spec *s, int64_t S,
-			    int64_t T) SX_NODISCARD;
+			    sx_sites **sites, sx_ctx *ctx, const sx_observe_words *w,
+			    const sx_spec *s, int64_t S, int64_t T) SX_NODISCARD;
 
 #endif

@@ -69,6 +69,7 @@
 #define sx_observe_ac         sx_observe_ac_f64
 #define sx_observe_maps       sx_observe_maps_f64
 #define sx_observe_reduce     sx_observe_reduce_f64
+#define sx_observe_sites      sx_observe_sites_f64
 #define sx_observe_spread     sx_observe_spread_f64
 #define sx_observe_grad       sx_observe_grad_f64
 #define sx_observe_bounds     sx_observe_bounds_f64

@@ -1,6 +1,7 @@
 #include "probes/measures.h"
 
 #include "engine/vector.h"
+#include "probes/sites.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -109,6 +110,7 @@ sx_status sx_measures_new(sx_measures **out, sx_ctx *ctx, const sx_measure_opts 
 			       (long long)S, (long long)T);
 	}
 	sx_status st = o->reduce ? sx_reduced_new(&m->reduced, ctx, o->reduce) : SX_OK;
+	if (st == SX_OK && o->sites) st = sx_site_rows_new(&m->site_rows, ctx, o->sites);
 	if (st != SX_OK) {
 		sx_measures_free(m);
 		return st;
@@ -135,6 +137,7 @@ void sx_measures_free(sx_measures *m)
 	free(m->bound_reason);
 	free(m->bound_verdict);
 	sx_reduced_free(m->reduced);
+	sx_site_rows_free(m->site_rows);
 	free(m);
 }
 

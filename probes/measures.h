@@ -158,6 +158,7 @@ typedef struct {
 	double *grad[SX_GRAD_COUNT];                                   /* (S,L,H)               */
 	double *key_flow; /* (S,L,H,T) sum over queries of alpha dL/dalpha               */
 	sx_reduced *reduced;
+	struct sx_site_rows *site_rows; /* sites.h */
 } sx_measures;
 
 /* What to measure. */
@@ -173,7 +174,8 @@ typedef struct {
 	const sx_map_choice *map;
 	/* (S,T) 1: a value that stood in the window is asked for here; NULL: not known. Borrowed. */
 	const uint8_t *query_row;
-	const sx_reduce *reduce; /* NULL: nothing. Borrowed. */
+	const sx_reduce *reduce;      /* NULL: nothing. Borrowed. */
+	const struct sx_sites *sites; /* NULL: none. Borrowed (sites.h). */
 } sx_measure_opts;
 
 /* Arrays for what is asked, filled with NaN. SX_ENOMEM. */

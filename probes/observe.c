@@ -4,8 +4,9 @@
 
 /* Those of the forward pass, then those of the backward pass. */
 static const sx_observer_kind *const kinds[] = {
-	&sx_observe_stats,  &sx_observe_rope,   &sx_observe_ac,     &sx_observe_maps,
-	&sx_observe_reduce, &sx_observe_spread, &sx_observe_bounds, &sx_observe_grad};
+	&sx_observe_stats,  &sx_observe_rope,   &sx_observe_ac,
+	&sx_observe_maps,   &sx_observe_reduce, &sx_observe_sites,
+	&sx_observe_spread, &sx_observe_bounds, &sx_observe_grad};
 enum { N_KINDS = sizeof kinds / sizeof kinds[0], N_FORWARD = N_KINDS - 1 };
 
 struct sx_observers {
@@ -24,6 +25,7 @@ sx_status sx_observers_new(sx_observers **out, sx_ctx *ctx, const sx_spec *spec,
 				 .family = family,
 				 .query_row = opts->query_row,
 				 .reduce = opts->reduce,
+				 .sites = opts->sites,
 				 .gradients = opts->ac_gradients,
 				 .without_h = opts->ac_without_h,
 				 .threads = threads};

@@ -33,6 +33,7 @@ typedef struct {
 	sx_map_sink *sink;
 	const uint8_t *query_row;
 	const sx_reduce *reduce;
+	const struct sx_sites *sites;
 	bool gradients, without_h;
 	int threads;
 	int64_t seq0;
@@ -46,7 +47,7 @@ typedef struct {
 	void (*free)(void *self);
 } sx_observer_kind;
 extern const sx_observer_kind sx_observe_stats, sx_observe_rope, sx_observe_ac, sx_observe_maps,
-	sx_observe_reduce, sx_observe_spread, sx_observe_bounds, sx_observe_grad;
+	sx_observe_reduce, sx_observe_sites, sx_observe_spread, sx_observe_bounds, sx_observe_grad;
 
 /* Place of (sequence, layer, head) in an array of (S,L,H). */
 static inline int64_t sx_measure_at(const sx_observer_base *b, const sx_head *h)

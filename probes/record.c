@@ -288,6 +288,7 @@ sx_status sx_record_define(sx_run *run, const sx_record_axes *a)
 	if (a->measure->bounds) SX_TRY(define_bounds(run, a));
 	if (a->measure->grad) SX_TRY(define_grad(run, a));
 	if (a->measure->reduce) SX_TRY(sx_reduce_define(run, a));
+	if (a->measure->sites) SX_TRY(sx_sites_define(run, a));
 	if (a->measure->n_map) SX_TRY(define_maps(run, a));
 out:
 	return st;
@@ -469,6 +470,7 @@ sx_status sx_record_put(sx_run *run, sx_ctx *ctx, const sx_record_axes *a, const
 	if (m->bound_lhs) SX_TRY(put_bounds(run, m, step, phase));
 	if (m->key_flow) SX_TRY(put_grad(run, m, step, phase));
 	if (m->reduced) SX_TRY(sx_reduce_put(run, a, m->reduced, step, phase));
+	if (m->site_rows) SX_TRY(sx_sites_put(run, m->site_rows, step, phase));
 	if (with_maps && a->measure->n_map) SX_TRY(put_samples(run, a, m, step, phase));
 out:
 	return st;

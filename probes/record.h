@@ -1,5 +1,5 @@
 /* Measurements into run files: the axes and datasets of /stats, /rope, /ac, /bounds, /attn,
- * /reduce and /ac_train, and one record of each. */
+ * /reduce, /sites and /ac_train, and one record of each. */
 #ifndef SX_PROBES_RECORD_H
 #define SX_PROBES_RECORD_H
 
@@ -8,6 +8,7 @@
 #include "probes/map_sink.h"
 #include "probes/measures.h"
 #include "probes/runfile.h"
+#include "probes/sites.h"
 
 /* What the axes are made of. */
 typedef struct {
@@ -37,6 +38,10 @@ sx_status sx_record_sink(sx_map_sink **out, sx_ctx *ctx, sx_run *run, const sx_r
 sx_status sx_reduce_define(sx_run *run, const sx_record_axes *a) SX_NODISCARD;
 sx_status sx_reduce_put(sx_run *run, const sx_record_axes *a, const sx_reduced *d, int64_t step,
 			int phase) SX_NODISCARD;
+/* Of /sites (sites_record.c), and a site's dataset. */
+sx_status sx_sites_define(sx_run *run, const sx_record_axes *a) SX_NODISCARD;
+sx_status sx_sites_put(sx_run *run, const sx_site_rows *r, int64_t step, int phase) SX_NODISCARD;
+sx_run_id sx_site_dataset(sx_site site);
 
 /* One record of what m holds, flushed; with_maps: a sink has put the maps of this pass. spec: of the
  * model that was measured (its gamma). */

@@ -43,8 +43,9 @@ typedef struct {
 static int64_t place_of_head(const reducer *o, const sx_head *h)
 {
 	const sx_reduce *r = o->r;
-	int32_t slot = r->slot[h->layer * r->H + h->head];
-	return slot < 0 ? -1 : (o->base.seq0 + h->seq) * r->n_layer * r->n_head + slot;
+	int32_t slot = r->choice.slot[h->layer * r->H + h->head];
+	return slot < 0 ? -1
+			: (o->base.seq0 + h->seq) * r->choice.n_layer * r->choice.n_head + slot;
 }
 
 static void zero(double *x, int64_t n)
@@ -149,7 +150,7 @@ static double one_row(const reducer *o, accumulator *a, const segment *g, int64_
 	sx_reduced *d = o->base.into->reduced;
 	int64_t first = sx_first_key(i, t->head->plan->window), n = i - first + 1;
 	int64_t from = (i - t->row0) * t->ld + (first - t->key0);
-	int64_t row = g->at * r->n_query + r->place[i];
+	int64_t row = g->at * r->choice.n_query + r->choice.place[i];
 	const sx_real *p = t->p + from, *s = t->s + from;
 	double sum[3];
 	sums_and_peaks(p, s, n, sum, a->peak);
@@ -353,7 +354,7 @@ static int64_t segment_end(const reducer *o, int64_t seq, int64_t i, int64_t end
 		if (last >= i) end = earlier(end, last + 1);
 	}
 	int64_t i1 = i + 1;
-	while (i1 < end && r->place[i1] >= 0) i1++;
+	while (i1 < end && r->choice.place[i1] >= 0) i1++;
 	return i1;
 }
 
@@ -367,7 +368,7 @@ static sx_status on_tile(void *self, const sx_tile *t)
 	if (t->row0 == 0) clear(o, a, g.at);
 	for (int64_t i = t->row0; i < t->row0 + t->nrow; i = g.i1) {
 		g.i0 = i, g.i1 = i + 1;
-		if (o->r->place[i] < 0) continue;
+		if (o->r->choice.place[i] < 0) continue;
 		g.i1 = segment_end(o, o->base.seq0 + h->seq, i, t->row0 + t->nrow);
 		one_segment(o, a, &g);
 	}
@@ -379,8 +380,8 @@ static sx_status on_tile(void *self, const sx_tile *t)
 /* Chosen rows from i on. */
 static int64_t rows_from(const sx_reduce *r, int64_t i)
 {
-	while (i < r->T && r->place[i] < 0) i++;
-	return i < r->T ? r->n_query - r->place[i] : 0;
+	while (i < r->T && r->choice.place[i] < 0) i++;
+	return i < r->T ? r->choice.n_query - r->choice.place[i] : 0;
 }
 
 static double mean_of(double sum, int64_t n)
@@ -403,8 +404,8 @@ static void finish_offsets(const reducer *o, const accumulator *a, int64_t at)
 		distance += (double)k * a->offset[SX_REDUCE_PROB][k];
 		distance2 += (double)k * (double)k * a->offset[SX_REDUCE_PROB][k];
 	}
-	d->distance[at] = mean_of(distance, r->n_query);
-	d->distance2[at] = mean_of(distance2, r->n_query);
+	d->distance[at] = mean_of(distance, r->choice.n_query);
+	d->distance2[at] = mean_of(distance2, r->choice.n_query);
 }
 
 /* Visible pairs of a block of rows and one of keys. */
@@ -414,7 +415,7 @@ static int64_t pairs_of_block(const sx_reduce *r, int64_t rows, int64_t keys, in
 	for (int64_t i = rows * r->block; i < end; i++) {
 		int64_t from = sx_first_key(i, window), to = earlier(i + 1, (keys + 1) * r->block);
 		if (from < keys * r->block) from = keys * r->block;
-		if (r->place[i] >= 0 && to > from) n += to - from;
+		if (r->choice.place[i] >= 0 && to > from) n += to - from;
 	}
 	return n;
 }

@@ -4,7 +4,7 @@
 #ifndef SX_PROBES_REDUCE_H
 #define SX_PROBES_REDUCE_H
 
-#include "engine/base.h"
+#include "probes/choice.h"
 
 enum {
 	SX_REDUCE_TOP = 16,     /* most entries kept of a row                           */
@@ -31,12 +31,7 @@ typedef struct {
 	bool offsets, keys, rows, masses, distance;
 	int top;
 	int64_t S, L, H, T;
-	int64_t n_layer, n_head; /* layers and heads that have a chosen one                 */
-	int32_t *layer, *head;   /* (n_layer), (n_head)                                    */
-	int32_t *slot;           /* (L,H) layer * n_head + head on these axes; -1 = not chosen */
-	int64_t n_query;
-	int32_t *query; /* (n_query) the chosen rows                                      */
-	int32_t *place; /* (T) a row's place among them, -1 = not chosen                  */
+	sx_choice choice; /* of heads and rows                                             */
 	int64_t n_bin;
 	int64_t n_width; /* widths 1, 2, 4, .. below T; one at least                       */
 	int64_t n_span;

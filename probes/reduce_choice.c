@@ -2,7 +2,6 @@
 #include "probes/measures.h"
 #include "probes/reduce.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,93 +49,6 @@ static sx_status read_what(sx_reduce *r, sx_ctx *ctx, const char *what)
 	return SX_OK;
 }
 
-/* A number from *s on; false where there is none. */
-static bool read_number(const char **s, int64_t *n)
-{
-	char *end;
-	if (!isdigit((unsigned char)**s)) return false;
-	*n = strtoll(*s, &end, 10);
-	*s = end;
-	return true;
-}
-
-/* "0-1023,4096-" into flags (T); every row where text is empty. */
-static sx_status read_rows(bool *row, sx_ctx *ctx, const char *text, int64_t T)
-{
-	const char *s = text ? text : "";
-	for (int64_t i = 0; *s == '\0' && i < T; i++) row[i] = true;
-	while (*s) {
-		int64_t a, b;
-		bool ok = read_number(&s, &a);
-		b = ok ? a : 0;
-		if (ok && *s == '-') {
-			s++;
-			if (!read_number(&s, &b)) b = T - 1;
-		}
-		ok = ok && a <= b && b < T && (*s == '\0' || (*s == ',' && s[1] != '\0'));
-		if (!ok)
-			return sx_fail(ctx, SX_EUSAGE,
-				       "rows %s: want positions below %lld such as 0-1023,4096-",
-				       text, (long long)T);
-		for (int64_t i = a; i <= b; i++) row[i] = true;
-		s += *s == ',';
-	}
-	return SX_OK;
-}
-
-static sx_status choose_rows(sx_reduce *r, sx_ctx *ctx, const char *text)
-{
-	sx_status st = SX_OK;
-	bool *row = sx_calloc((size_t)r->T, sizeof *row);
-	r->place = sx_calloc((size_t)r->T, sizeof *r->place);
-	r->query = sx_calloc((size_t)r->T, sizeof *r->query);
-	if (!row || !r->place || !r->query) {
-		st = sx_fail(ctx, SX_ENOMEM, "no memory for a choice of rows");
-		goto out;
-	}
-	SX_TRY(read_rows(row, ctx, text, r->T));
-	for (int64_t i = 0; i < r->T; i++) {
-		r->place[i] = row[i] ? (int32_t)r->n_query : -1;
-		if (row[i]) r->query[r->n_query++] = (int32_t)i;
-	}
-out:
-	free(row);
-	return st;
-}
-
-/* Layers and heads that occur become the axes; slot says which pairs are meant. */
-static sx_status choose_heads(sx_reduce *r, sx_ctx *ctx, const char *text)
-{
-	sx_status st = SX_OK;
-	sx_map_choice *chosen = NULL;
-	int64_t n = 0, L = r->L, H = r->H;
-	r->layer = sx_calloc((size_t)L, sizeof *r->layer);
-	r->head = sx_calloc((size_t)H, sizeof *r->head);
-	r->slot = sx_calloc((size_t)(L * H), sizeof *r->slot);
-	int32_t *at_layer = sx_calloc((size_t)L, sizeof *at_layer);
-	int32_t *at_head = sx_calloc((size_t)H, sizeof *at_head);
-	if (!r->layer || !r->head || !r->slot || !at_layer || !at_head) {
-		st = sx_fail(ctx, SX_ENOMEM, "no memory for a choice of heads");
-		goto out;
-	}
-	SX_TRY(sx_select_heads(&chosen, &n, ctx, text && *text ? text : "L*/H*", (int)L, (int)H));
-	for (int64_t k = 0; k < n; k++) at_layer[chosen[k].layer] = at_head[chosen[k].head] = 1;
-	for (int64_t l = 0; l < L; l++)
-		if (at_layer[l])
-			at_layer[l] = (int32_t)r->n_layer, r->layer[r->n_layer++] = (int32_t)l;
-	for (int64_t h = 0; h < H; h++)
-		if (at_head[h]) at_head[h] = (int32_t)r->n_head, r->head[r->n_head++] = (int32_t)h;
-	for (int64_t k = 0; k < L * H; k++) r->slot[k] = -1;
-	for (int64_t k = 0; k < n; k++)
-		r->slot[chosen[k].layer * H + chosen[k].head] =
-			at_layer[chosen[k].layer] * (int32_t)r->n_head + at_head[chosen[k].head];
-out:
-	free(chosen);
-	free(at_layer);
-	free(at_head);
-	return st;
-}
-
 /* ---- spans ---- */
 
 typedef struct {
@@ -152,12 +64,12 @@ static sx_status read_span(span_line *x, sx_ctx *ctx, const char *path, int64_t 
 	bool ok = n < SX_SPAN_NAME;
 	if (ok) memcpy(x->name, text, n), x->name[n] = '\0';
 	s += strspn(s, " \t\r");
-	ok = ok && read_number(&s, &x->first) && strspn(s, " \t\r") > 0;
+	ok = ok && sx_read_number(&s, &x->first) && strspn(s, " \t\r") > 0;
 	s += strspn(s, " \t\r");
-	ok = ok && read_number(&s, &x->last);
+	ok = ok && sx_read_number(&s, &x->last);
 	s += strspn(s, " \t\r");
 	x->sequence = -1;
-	if (ok && *s) ok = read_number(&s, &x->sequence) && x->sequence < r->S;
+	if (ok && *s) ok = sx_read_number(&s, &x->sequence) && x->sequence < r->S;
 	s += strspn(s, " \t\r");
 	if (ok && *s == '\0' && x->first <= x->last && x->last < r->T) return SX_OK;
 	return sx_fail(
@@ -263,8 +175,7 @@ sx_status sx_reduce_new(sx_reduce **out, sx_ctx *ctx, const sx_reduce_words *w, 
 	r->L = L, r->H = H, r->S = S, r->T = T;
 	SX_TRY(read_what(r, ctx, w->what));
 	SX_TRY(set_sizes(r, ctx, w));
-	SX_TRY(choose_heads(r, ctx, w->heads));
-	SX_TRY(choose_rows(r, ctx, w->rows));
+	SX_TRY(sx_choice_make(&r->choice, ctx, w->heads, w->rows, L, H, T));
 	if (w->spans && *w->spans) SX_TRY(read_spans(r, ctx, w->spans));
 	*out = r;
 	r = NULL;
@@ -276,11 +187,7 @@ out:
 void sx_reduce_free(sx_reduce *r)
 {
 	if (!r) return;
-	free(r->layer);
-	free(r->head);
-	free(r->slot);
-	free(r->query);
-	free(r->place);
+	sx_choice_free(&r->choice);
 	free(r->span);
 	free(r->span_first);
 	free(r->span_last);
@@ -299,17 +206,17 @@ static head_size size_of_head(const sx_reduce *r)
 	head_size n = {0};
 	if (r->offsets) n.f64 += SX_REDUCE_OFFSETS * r->n_bin;
 	if (r->keys) n.f64 += r->T;
-	if (r->rows) n.f64 += 2 * r->n_query, n.i32 += r->n_query;
+	if (r->rows) n.f64 += 2 * r->choice.n_query, n.i32 += r->choice.n_query;
 	if (r->masses) n.f64 += 2 * r->n_width;
 	if (r->distance) n.f64 += 2;
 	n.f64 += r->n_span + 2 * r->n_block * r->n_block;
-	n.f32 = r->top * r->n_query, n.i32 += r->top * r->n_query;
+	n.f32 = r->top * r->choice.n_query, n.i32 += r->top * r->choice.n_query;
 	return n;
 }
 
 static int64_t heads_of(const sx_reduce *r)
 {
-	return r->S * r->n_layer * r->n_head;
+	return r->S * r->choice.n_layer * r->choice.n_head;
 }
 
 int64_t sx_reduced_bytes(const sx_reduce *r)
@@ -338,14 +245,14 @@ sx_status sx_reduced_new(sx_reduced **out, sx_ctx *ctx, const sx_reduce *r)
 {
 	sx_reduced *d = sx_calloc(1, sizeof *d);
 	if (!d) return sx_fail(ctx, SX_ENOMEM, "no memory for the reducers");
-	int64_t n = heads_of(r), top = n * r->n_query * r->top;
+	int64_t n = heads_of(r), top = n * r->choice.n_query * r->top;
 	bool ok = true;
 	for (int q = 0; q < SX_REDUCE_OFFSETS; q++)
 		make(&d->offset[q], r->offsets, n * r->n_bin, &ok);
 	make(&d->key_mass, r->keys, n * r->T, &ok);
-	make(&d->row_entropy, r->rows, n * r->n_query, &ok);
-	make(&d->row_max, r->rows, n * r->n_query, &ok);
-	make_places(&d->row_max_offset, r->rows, n * r->n_query, &ok);
+	make(&d->row_entropy, r->rows, n * r->choice.n_query, &ok);
+	make(&d->row_max, r->rows, n * r->choice.n_query, &ok);
+	make_places(&d->row_max_offset, r->rows, n * r->choice.n_query, &ok);
 	make(&d->sink_mass, r->masses, n * r->n_width, &ok);
 	make(&d->window_mass, r->masses, n * r->n_width, &ok);
 	make(&d->distance, r->distance, n, &ok);

@@ -97,13 +97,15 @@ static sx_status make_axes(sx_run *run, const sx_record_axes *a)
 	SX_TRY(sx_run_grow(run, SX_RUN_REDUCE_STEP, a->records));
 	SX_TRY(sx_run_define(run, SX_RUN_REDUCE_PHASE));
 	SX_TRY(sx_run_axis_index(run, SX_RUN_REDUCE_SEQUENCE, r->S));
-	SX_TRY(sx_run_axis(run, SX_RUN_REDUCE_LAYER, r->n_layer, (const int32_t *)r->layer));
-	SX_TRY(sx_run_axis(run, SX_RUN_REDUCE_HEAD, r->n_head, (const int32_t *)r->head));
+	SX_TRY(sx_run_axis(run, SX_RUN_REDUCE_LAYER, r->choice.n_layer,
+			   (const int32_t *)r->choice.layer));
+	SX_TRY(sx_run_axis(run, SX_RUN_REDUCE_HEAD, r->choice.n_head,
+			   (const int32_t *)r->choice.head));
 	if (r->offsets) SX_TRY(axis_of_bins(run, r));
 	if (r->keys) SX_TRY(sx_run_axis_index(run, SX_RUN_REDUCE_KEY, r->T));
 	if (r->rows || r->top)
-		SX_TRY(sx_run_axis(run, SX_RUN_REDUCE_QUERY, r->n_query,
-				   (const int32_t *)r->query));
+		SX_TRY(sx_run_axis(run, SX_RUN_REDUCE_QUERY, r->choice.n_query,
+				   (const int32_t *)r->choice.query));
 	if (r->masses) SX_TRY(axis_of_widths(run, r));
 	if (r->n_span) SX_TRY(axis_of_spans(run, r));
 	if (r->top) SX_TRY(sx_run_axis_index(run, SX_RUN_REDUCE_RANK, r->top));
@@ -155,7 +157,7 @@ static sx_status define_counts(sx_run *run, const sx_reduce *r, int64_t window)
 	int64_t *n = sx_calloc((size_t)r->T, sizeof *n);
 	sx_status st = below && n ? SX_OK : SX_ENOMEM;
 	for (int64_t i = 0; st == SX_OK && i < r->T; i++)
-		below[i + 1] = below[i] + (r->place[i] >= 0);
+		below[i + 1] = below[i] + (r->choice.place[i] >= 0);
 	if (st == SX_OK) st = counts(run, r, window, below, n);
 	free(below);
 	free(n);

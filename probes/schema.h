@@ -16,9 +16,9 @@
  * Every group with a step has a phase, since two records share the step of the drop. Quantities and
  * their formulas: the definitions in docs/runfile.md. Attributes a writer adds: `n_rows` (one number
  * per sequence, or one) on statistics over fewer than T rows, `bin_edges` on offset_bin and distance,
- * `pairing` on /rope; `fingerprint` (a hash of the windows at each length) on /eval/window_nll;
- * trained_length, phase, seed, windows, facts, trials, choose on /extension; left_out on / (what
- * `recover` could not read). */
+ * `pairing` on /rope and /sites; `fingerprint` (a hash of the windows at each length) on
+ * /eval/window_nll; trained_length, phase, seed, windows, facts, trials, choose on /extension; left_out
+ * on / (what `recover` could not read). */
 #ifndef SX_PROBES_SCHEMA_H
 #define SX_PROBES_SCHEMA_H
 
@@ -29,6 +29,9 @@
 #define SX_SEQ_NAME   "sequence of the probe batch"
 #define SX_SLH        "step,sequence,layer,head"
 #define SX_EXT        "variant,context_length"
+#define SX_SITE_LAYER   "step,sequence,layer,query,"
+#define SX_SITE_HEAD    "step,sequence,layer,head,query,head_channel"
+#define SX_SITE_KV_HEAD "step,sequence,layer,kv_head,query,head_channel"
 
 #define SX_RUN_SCHEMA(X) \
 /* ---- /train: record k is update k ---- */ \
@@ -156,6 +159,26 @@ X(REDUCE_TOP_PROB,    "/reduce/top_prob",    F32, SX_SLH ",query,rank", "1", "la
 X(REDUCE_TOP_KEY,     "/reduce/top_key",     I32, SX_SLH ",query,rank", "token", "their keys; of equal weights the first", NULL) \
 X(REDUCE_BLOCK_MEAN,  "/reduce/block_mean",  F32, SX_SLH ",query_block,key_block", "1", "mean weight over the visible pairs of the block", NULL) \
 X(REDUCE_BLOCK_MAX,   "/reduce/block_max",   F32, SX_SLH ",query_block,key_block", "1", "largest weight of the block", NULL) \
+/* ---- /sites: rows of what passes through a layer ---- */ \
+X(SITES_STEP,         "/sites/step",         I64,   "step",         "1",     SX_STEP_NAME, NULL) \
+X(SITES_PHASE,        "/sites/phase",        FLAGS, "step",         "1",     SX_PHASE_NAME, SX_PHASES) \
+X(SITES_SEQUENCE,     "/sites/sequence",     I32,   "sequence",     "1",     SX_SEQ_NAME, NULL) \
+X(SITES_LAYER,        "/sites/layer",        I32,   "layer",        "1",     "layer", NULL) \
+X(SITES_HEAD,         "/sites/head",         I32,   "head",         "1",     "query head", NULL) \
+X(SITES_KV_HEAD,      "/sites/kv_head",      I32,   "kv_head",      "1",     "key/value head", NULL) \
+X(SITES_QUERY,        "/sites/query",        I32,   "query",        "token", "position of the row; the rows that are kept", NULL) \
+X(SITES_CHANNEL,      "/sites/channel",      I32,   "channel",      "1",     "channel of the residual stream", NULL) \
+X(SITES_HEAD_CHANNEL, "/sites/head_channel", I32,   "head_channel", "1",     "channel of a head", NULL) \
+X(SITES_HIDDEN,       "/sites/hidden",       I32,   "hidden",       "1",     "unit of the feed-forward block", NULL) \
+X(SITES_X,     "/sites/x",     F32, SX_SITE_LAYER "channel",   "1", "residual stream entering the layer", NULL) \
+X(SITES_H,     "/sites/h",     F32, SX_SITE_LAYER "channel",   "1", "input of the attention block: after the norm", NULL) \
+X(SITES_Q,     "/sites/q",     F32, SX_SITE_HEAD,              "1", "queries after bias and QK-norm, before rotation", NULL) \
+X(SITES_K,     "/sites/k",     F32, SX_SITE_KV_HEAD,           "1", "keys after bias and QK-norm, before rotation", NULL) \
+X(SITES_Q_ROT, "/sites/q_rot", F32, SX_SITE_HEAD,              "1", "queries as they enter the product", NULL) \
+X(SITES_K_ROT, "/sites/k_rot", F32, SX_SITE_KV_HEAD,           "1", "keys as they enter the product", NULL) \
+X(SITES_V,     "/sites/v",     F32, SX_SITE_KV_HEAD,           "1", "values", NULL) \
+X(SITES_Z,     "/sites/z",     F32, SX_SITE_HEAD,              "1", "per head: probabilities times values, before the output matrix", NULL) \
+X(SITES_MLP,   "/sites/mlp",   F32, SX_SITE_LAYER "hidden",    "1", "hidden of the feed-forward block: silu(gate) times up", NULL) \
 /* ---- /out: what the model says ---- */ \
 X(OUT_SEQUENCE, "/out/sequence", I32, "sequence", "1",     SX_SEQ_NAME, NULL) \
 X(OUT_QUERY,    "/out/query",    I32, "query",    "token", "position of the token that predicts", NULL) \

@@ -201,6 +201,24 @@ if grep -q '^/reduce/top_prob ' out.txt && ! grep -q '^/stats/' out.txt; then ok
 want 0 '' "$sextant" plan whole --length 48 --sequences 2 --observe none --reduce --top 2 --heads 'L1/H*'
 if grep -q '^/reduce ' out.txt && ! grep -q '^/stats' out.txt; then ok; else no "plan --reduce: $(cat out.txt)"; fi
 want 64 'belong to --reduce' "$sextant" plan whole --rows 0-3
+# rows of sites: of both precisions in float32; what is not there is refused by its name
+for precision in f32 f64; do
+	want 0 '' "$sextant" trace whole --text text.txt --length 48 --sequences 2 --observe none --sites x,q_rot,k_rot,mlp --heads 'L1/H0' --rows 0-3,40- --precision $precision -o sites.h5
+	want 0 '' "$sextant" ls sites.h5
+	for d in '/sites/x  *f32  *.step 1, sequence 2, layer 1, query 12, channel 16.' '/sites/q_rot  *f32  *.step 1, sequence 2, layer 1, head 1, query 12, head_channel 8.' \
+		'/sites/k_rot  *f32  *.step 1, sequence 2, layer 1, kv_head 1, query 12, head_channel 8.' '/sites/mlp  *f32  *.step 1, sequence 2, layer 1, query 12, hidden 32.'; do
+		if grep -q "^$d" out.txt; then ok; else no "ls of sites, $precision: no $d in $(cat out.txt)"; fi
+	done
+	if grep -qE '^/(sites/(h|q|k|v|z)|stats/entropy) ' out.txt; then no "more than was asked for: $(cat out.txt)"; else ok; fi
+done
+want 0 '' "$sextant" check sites.h5
+want 0 '' "$sextant" plan whole --length 48 --sequences 2 --observe none --sites x,q_rot,k_rot,mlp --heads 'L1/H0' --rows 0-3,40- --json
+# 2 sequences of 12 rows, 16 + 8 + 8 + 32 numbers of 4 bytes; in the file a step and a phase, too
+if tr -d ' \n' <out.txt | grep -q '"sites":6144,' && tr -d ' \n' <out.txt | grep -q '"record_bytes":6153,'; then ok; else no "plan --sites: $(cat out.txt)"; fi
+want 64 'no site is called "y"' "$sextant" trace whole --prompt hello --sites x,y -o bad.h5 -q
+want 64 'rows 0-3,5: want positions below 5' "$sextant" trace whole --prompt hello --no-bos --sites x --rows 0-3,5 -o bad.h5 -q
+want 64 'heads L2/H0' "$sextant" plan whole --sites z --heads L2/H0
+gone bad.h5
 want 64 'want stats, rope, ac' "$sextant" trace whole --observe everything -o no.h5
 want 0 '' "$sextant" top --once whole
 if grep -q '^ended' out.txt && ! grep -q "$(printf '\033')" out.txt; then ok; else no "top of a run that ended: $(cat out.txt)"; fi

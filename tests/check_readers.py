@@ -3,7 +3,7 @@
 poll RUN PID     while process PID writes RUN/live/seg-0000.h5, reads it by SWMR as fast as it can and
                  keeps every row it saw in RUN/seen.pickle
 compare RUN      all that was seen, and the closed live file, against the sealed one
-open FILE..      every group by xarray, through h5netcdf and through netCDF4
+open FILE..      every group by h5py, and by xarray through h5netcdf and through netCDF4
 top SEXTANT RUN PID   `sextant top` beside process PID, by JSON and on a terminal
 """
 
@@ -108,6 +108,18 @@ def compare(run):
         check(a <= 1.3 * b, "the live file is bloated")
 
 
+def open_by_h5py(path):
+    """Every axis has a name, and the dimension scale of that name in its group."""
+    with h5py.File(path) as f:
+        for group in f.values():
+            for d in group.values():
+                if h5py.h5ds.is_scale(d.id):
+                    continue
+                for axis, n in zip(d.dims, d.shape):
+                    good = axis.label and len(axis) == 1 and axis[0] == group[axis.label]
+                    check(good and axis[0].shape == (n,), "h5py", path, d.name, axis.label)
+
+
 def open_by(engine, path):
     import xarray
 
@@ -129,6 +141,8 @@ def open_by(engine, path):
 
 
 def open_files(paths):
+    for path in paths:
+        open_by_h5py(path)
     for engine, module in (("h5netcdf", "h5netcdf"), ("netcdf4", "netCDF4")):
         try:
             __import__("xarray")

@@ -7,6 +7,7 @@
 
 #include "engine/model.h"
 #include "probes/observe.h"
+#include "probes/sites.h"
 
 #include <omp.h>
 
@@ -60,6 +61,7 @@ static inline sx_work *small_work(const sx_model *m, int64_t B, int64_t T, sx_wo
 typedef struct {
 	sx_family family[SX_FAMILY_MOST];
 	sx_measure_opts opts;
+	sx_sites *sites;
 	sx_measures *measures;
 	sx_observers *observers;
 	/* maps of every head (S,L*H,T,T), by a probe of the test's own behind the observers */
@@ -80,7 +82,8 @@ static inline sx_status keep_map(void *self, const sx_tile *t)
 	return SX_OK;
 }
 
-/* Everything there is: statistics, frequencies, A_c of `names` with gradients, spread; and all maps. */
+/* Everything there is: statistics, frequencies, A_c of `names` with gradients, spread, sites; and all
+ * maps. */
 static inline observed observe_all(const sx_spec *s, int64_t S, int64_t T, const char *const *names,
 				   int64_t n_c)
 {
@@ -92,6 +95,9 @@ static inline observed observe_all(const sx_spec *s, int64_t S, int64_t T, const
 		      .spec = *s};
 	o.map = sx_calloc((size_t)(S * s->L * s->H * T * T), sizeof *o.map);
 	assert_non_null(o.map);
+	const sx_sites_words all = {.what = "all"};
+	assert_int_equal(sx_sites_new(&o.sites, NULL, &all, s, S, T), SX_OK);
+	o.opts.sites = o.sites;
 	for (int64_t c = 0; c < n_c; c++)
 		assert_int_equal(sx_family_parse(&o.family[c], NULL, names[c]), SX_OK);
 	assert_int_equal(
@@ -118,6 +124,7 @@ static inline void observed_free(observed *o)
 {
 	sx_observers_free(o->observers);
 	sx_measures_free(o->measures);
+	sx_sites_free(o->sites);
 	free(o->map);
 }
 

@@ -44,12 +44,17 @@ static double *flatten(const observed *o, int64_t *n)
 	enum { PARTS = sizeof parts / sizeof parts[0] };
 	*n = SX_STAT_COUNT * heads;
 	for (int i = 0; i < PARTS; i++) *n += parts[i].n;
+	for (int i = 0; i < SX_SITE_COUNT; i++) *n += sx_site_rows_count(o->sites, (sx_site)i);
 	double *all = sx_calloc((size_t)*n, sizeof *all), *at = all;
 	assert_non_null(all);
 	for (int s = 0; s < SX_STAT_COUNT; s++, at += heads)
 		memcpy(at, m->stat[s], (size_t)heads * sizeof *at);
 	for (int i = 0; i < PARTS; at += parts[i].n, i++)
 		memcpy(at, parts[i].x, (size_t)parts[i].n * sizeof *at);
+	for (int i = 0; i < SX_SITE_COUNT; i++)
+		for (int64_t e = 0; e < sx_site_rows_count(o->sites, (sx_site)i); e++)
+			*at++ = (double)m->site_rows->at[i][e];
+	assert_ptr_equal(at, all + *n);
 	for (int64_t e = 0; e < *n; e++)
 		if (isnan(all[e])) all[e] = (double)NAN;
 	return all;

@@ -336,7 +336,26 @@ static sx_file_axes reduced_axes(const sx_spec *s)
 	return axes;
 }
 
-/* A file with one record of everything a run measures. */
+/* Two of the nine, of some heads and rows. */
+static sx_sites *some_sites(const sx_spec *s, int64_t S, int64_t T)
+{
+	sx_sites *k = NULL;
+	const sx_sites_words w = {.what = "h,k_rot", .heads = "L1/H0-2,L2/H5", .rows = "0,7-19"};
+	assert_int_equal(sx_sites_new(&k, NULL, &w, s, S, T), SX_OK);
+	return k;
+}
+
+/* A step, a phase, and in memory what is in the file: 2 layers of 14 rows of h, of 2 key heads. */
+static void check_sites(sx_run_file *f, const sx_spec *s)
+{
+	sx_sites *k = some_sites(s, 4, 50);
+	sx_file_axes axes = sx_cost_sites_axes(k);
+	check_group(f, "/sites", &axes);
+	assert_int_equal(sx_site_rows_bytes(k), 4 * 4 * 2 * 14 * (40 + 2 * 12));
+	sx_sites_free(k);
+}
+
+/* A file with one record of everything a run or a trace measures. */
 static void write_run(const char *path, const sx_spec *s, int64_t S, int64_t T, bool f32,
 		      const sx_eval_opts *eval)
 {
@@ -346,6 +365,7 @@ static void write_run(const char *path, const sx_spec *s, int64_t S, int64_t T, 
 	sx_family family[2];
 	const sx_map_choice map[3] = {{0, 0}, {1, 1}, {2, 5}};
 	sx_reduce *reduce = all_reducers(s, S, T);
+	sx_sites *sites = some_sites(s, S, T);
 	const sx_measure_opts o = {.stats = true,
 				   .rope = true,
 				   .ac = true,
@@ -353,7 +373,8 @@ static void write_run(const char *path, const sx_spec *s, int64_t S, int64_t T, 
 				   .spread = true,
 				   .n_map = 3,
 				   .map = map,
-				   .reduce = reduce};
+				   .reduce = reduce,
+				   .sites = sites};
 	int32_t *tokens = sx_calloc((size_t)(S * T), sizeof *tokens);
 	sx_eval_row *rows = sx_calloc((size_t)eval->n_lengths, sizeof *rows);
 	sx_ctx_init(&ctx);
@@ -383,6 +404,7 @@ static void write_run(const char *path, const sx_spec *s, int64_t S, int64_t T, 
 	assert_int_equal(sx_run_close(&run, SX_RUN_COMPLETE), SX_OK);
 	sx_measures_free(m);
 	sx_reduce_free(reduce);
+	sx_sites_free(sites);
 	free(tokens);
 	free(rows);
 }
@@ -429,6 +451,7 @@ static void files_hold_what_was_said(void **state)
 		check_group(f, "/eval", &axes);
 		sx_file_axes reduced = reduced_axes(&s);
 		check_group(f, "/reduce", &reduced);
+		check_sites(f, &s);
 		sx_run_file_close(f);
 		unlink(path);
 	}

@@ -158,7 +158,7 @@ static int64_t first_of(const view *v, int64_t i)
 
 static bool counts(const view *v, int64_t i)
 {
-	return v->x->r->place[i] >= 0;
+	return v->x->r->choice.place[i] >= 0;
 }
 
 static void check_offsets(const view *v)
@@ -191,7 +191,7 @@ static void check_offsets(const view *v)
 		check(d->offset[b / r->n_bin][v->at * r->n_bin + b % r->n_bin], sum[b], false,
 		      exact, "sum by offset", &v->x->c);
 	}
-	distance.n = distance2.n = r->n_query;
+	distance.n = distance2.n = r->choice.n_query;
 	check(d->distance[v->at], distance, true, exact, "distance", &v->x->c);
 	check(d->distance2[v->at], distance2, true, exact, "distance2", &v->x->c);
 	free(sum);
@@ -212,8 +212,9 @@ static void check_rows(const view *v)
 {
 	const sx_reduce *r = v->x->r;
 	const sx_reduced *d = v->x->m->reduced;
-	for (int64_t k = 0; k < r->n_query; k++) {
-		int64_t i = r->query[k], best = first_of(v, i), at = v->at * r->n_query + k;
+	for (int64_t k = 0; k < r->choice.n_query; k++) {
+		int64_t i = r->choice.query[k], best = first_of(v, i),
+			at = v->at * r->choice.n_query + k;
 		const double *p = v->p + i * v->T;
 		plain entropy = {0};
 		double score = 0;
@@ -284,10 +285,10 @@ static void check_top(const view *v)
 {
 	const sx_reduce *r = v->x->r;
 	const sx_reduced *d = v->x->m->reduced;
-	for (int64_t k = 0; k < r->n_query; k++) {
-		int64_t i = r->query[k], n = i - first_of(v, i) + 1;
+	for (int64_t k = 0; k < r->choice.n_query; k++) {
+		int64_t i = r->choice.query[k], n = i - first_of(v, i) + 1;
 		for (int64_t rank = 0; rank < r->top; rank++) {
-			int64_t at = (v->at * r->n_query + k) * r->top + rank;
+			int64_t at = (v->at * r->choice.n_query + k) * r->top + rank;
 			if (rank >= n) {
 				assert_int_equal(d->top_key[at], -1);
 				assert_true(isnan(d->top_prob[at]));
@@ -331,8 +332,8 @@ static int check_all(const passed *x)
 		for (int h = 0; h < x->c.H; h++) {
 			const head_record *rec = record_of(&x->rec, b, 0, h);
 			view v = {.x = x, .p = rec->p, .s = rec->s, .T = x->c.T, .seq = b};
-			if (r->slot[h] < 0) continue;
-			v.at = b * r->n_layer * r->n_head + r->slot[h];
+			if (r->choice.slot[h] < 0) continue;
+			v.at = b * r->choice.n_layer * r->choice.n_head + r->choice.slot[h];
 			if (r->offsets) check_offsets(&v);
 			if (r->keys) check_keys(&v);
 			if (r->rows) check_rows(&v);
@@ -436,8 +437,8 @@ static void test_choice(void **state)
 				       .thumbnails = k ? 0 : 257}};
 		passed x = prepare(c);
 		const sx_reduced *d = x.m->reduced;
-		assert_int_equal(x.r->n_query, 11 + 60 + 1 + 57);
-		assert_int_equal(x.r->n_head, 2);
+		assert_int_equal(x.r->choice.n_query, 11 + 60 + 1 + 57);
+		assert_int_equal(x.r->choice.n_head, 2);
 		attend(&x, true);
 		if (k == 4) {
 			assert_null(d->key_mass);
@@ -453,11 +454,11 @@ static void test_choice(void **state)
 	sx_reduce *r = NULL;
 	const sx_reduce_words w = {.what = "distance", .heads = "L0/H0,L2/H3"};
 	assert_int_equal(sx_reduce_new(&r, NULL, &w, 3, 4, 1, 9), SX_OK);
-	assert_int_equal(r->n_layer, 2);
-	assert_int_equal(r->n_head, 2);
-	assert_int_equal(r->slot[0], 0);
-	assert_int_equal(r->slot[2 * 4 + 3], 3);
-	assert_int_equal(r->slot[3], -1);
+	assert_int_equal(r->choice.n_layer, 2);
+	assert_int_equal(r->choice.n_head, 2);
+	assert_int_equal(r->choice.slot[0], 0);
+	assert_int_equal(r->choice.slot[2 * 4 + 3], 3);
+	assert_int_equal(r->choice.slot[3], -1);
 	sx_reduce_free(r);
 }
 
@@ -508,7 +509,8 @@ static unsigned char *flatten(const passed *x, size_t *size)
 {
 	const sx_reduce *r = x->r;
 	const sx_reduced *d = x->m->reduced;
-	size_t heads = (size_t)(r->S * r->n_layer * r->n_head), q = (size_t)r->n_query;
+	size_t heads = (size_t)(r->S * r->choice.n_layer * r->choice.n_head),
+	       q = (size_t)r->choice.n_query;
 	size_t blocks = (size_t)(r->n_block * r->n_block), w = (size_t)r->n_width;
 	const struct {
 		const void *data;
@@ -588,7 +590,7 @@ static void check_counts(sx_run_file *f, const passed *x)
 	const sx_reduce *r = x->r;
 	double *pairs = zeros(r->n_bin), *keys = zeros(r->T), *widths = zeros(r->n_width);
 	for (int64_t i = 0; i < r->T; i++) {
-		if (r->place[i] < 0) continue;
+		if (r->choice.place[i] < 0) continue;
 		for (int64_t j = sx_first_key(i, x->c.window); j <= i; j++)
 			keys[j]++, pairs[sx_reduce_bin(i - j)]++;
 		for (int64_t m = 0; m < r->n_width; m++) widths[m] += i >= (int64_t)1 << m;
@@ -619,7 +621,7 @@ static void test_file(void **state)
 	passed x = prepare(c);
 	const sx_reduce *r = x.r;
 	const sx_reduced *d = x.m->reduced;
-	int64_t heads = c.B * r->n_head, blocks = r->n_block * r->n_block;
+	int64_t heads = c.B * r->choice.n_head, blocks = r->n_block * r->n_block;
 	attend(&x, false);
 	const sx_measure_opts o = {.reduce = r};
 	const sx_record_axes a = {
@@ -650,19 +652,20 @@ static void test_file(void **state)
 	check_stored(f, SX_RUN_REDUCE_DISTANCE, d->distance, heads, 0);
 	check_stored(f, SX_RUN_REDUCE_DISTANCE2, d->distance2, heads, 0);
 	check_stored(f, SX_RUN_REDUCE_SPAN_MASS, d->span_mass, heads * r->n_span, 0);
-	check_stored(f, SX_RUN_REDUCE_ROW_ENTROPY, d->row_entropy, heads * r->n_query, 0x1p-23);
-	check_stored(f, SX_RUN_REDUCE_ROW_MAX, d->row_max, heads * r->n_query, 0x1p-23);
+	check_stored(f, SX_RUN_REDUCE_ROW_ENTROPY, d->row_entropy, heads * r->choice.n_query,
+		     0x1p-23);
+	check_stored(f, SX_RUN_REDUCE_ROW_MAX, d->row_max, heads * r->choice.n_query, 0x1p-23);
 	check_stored(f, SX_RUN_REDUCE_BLOCK_MEAN, d->block_mean, heads * blocks, 0x1p-23);
 	check_stored(f, SX_RUN_REDUCE_BLOCK_MAX, d->block_max, heads * blocks, 0x1p-23);
 	int64_t dims[SX_RUN_MAX_DIMS];
 	int ndim;
 	assert_int_equal(sx_run_shape(f, SX_RUN_REDUCE_TOP_KEY, dims, &ndim), SX_OK);
 	assert_int_equal(ndim, 6);
-	assert_int_equal(dims[4] * dims[5], r->n_query * 4);
-	int32_t *key = sx_calloc((size_t)(heads * r->n_query * 4), sizeof *key);
+	assert_int_equal(dims[4] * dims[5], r->choice.n_query * 4);
+	int32_t *key = sx_calloc((size_t)(heads * r->choice.n_query * 4), sizeof *key);
 	assert_non_null(key);
 	assert_int_equal(sx_run_read(f, SX_RUN_REDUCE_TOP_KEY, NULL, NULL, key), SX_OK);
-	assert_memory_equal(key, d->top_key, (size_t)(heads * r->n_query * 4) * sizeof *key);
+	assert_memory_equal(key, d->top_key, (size_t)(heads * r->choice.n_query * 4) * sizeof *key);
 	free(key);
 	sx_run_whole whole;
 	assert_int_equal(sx_run_verify(f, &whole, NULL, NULL), SX_OK);
