@@ -62,7 +62,8 @@ static void say_label(sx_report_job *j, const sx_extension *e, int first)
 		const sx_extension_row *r = &e->row[i];
 		if (strcmp(r->label, label) != 0 || !counts(r)) continue;
 		const sx_interval *v = &r->rate[r->n_length - 1];
-		snprintf(c, sizeof c, isnan(r->c) ? "" : " (c = %g)", r->c);
+		c[0] = '\0';
+		if (!isnan(r->c)) snprintf(c, sizeof c, " (c = %g)", r->c);
 		int w = snprintf(list + used, sizeof list - used, "%s%s%s %.2f [%.2f, %.2f]",
 				 used ? "; " : "", r->method, c, v->value, v->lo, v->hi);
 		used += w > 0 && used + (size_t)w < sizeof list ? (size_t)w : 0;
@@ -156,8 +157,7 @@ static void conclude(sx_report_job *j, const sx_extension *e, const comparison *
 	static const char *const needles[] = {"retrieves fewer needles than", "cannot be told from",
 					      "retrieves more needles than"};
 	static const char *const texts[] = {"models the text better than",
-					    "models it no better or worse, as far as can be told, "
-					    "than",
+					    "models it about as well, as far as can be told, as",
 					    "models the text worse than"};
 	const sx_extension_row *r = c->a;
 	char a[128], b[128], text_b[128];
