@@ -50,6 +50,23 @@ out:
 	return st;
 }
 
+/* One layer of both files. */
+typedef struct {
+	const double *x, *y;
+	int64_t stride;
+} layer;
+
+static double ratio_of_means(void *self, const double *count, int64_t n)
+{
+	const layer *l = self;
+	double x = 0, y = 0;
+	for (int64_t s = 0; s < n; s++) {
+		x += count[s] * l->x[s * l->stride];
+		y += count[s] * l->y[s * l->stride];
+	}
+	return x / y;
+}
+
 sx_status sx_ac_grad_compare(sx_ac_grad *out, sx_ctx *ctx, sx_run_file *a, sx_run_file *b,
 			     const char *family, const char *wrt, uint64_t seed)
 {
@@ -74,9 +91,8 @@ sx_status sx_ac_grad_compare(sx_ac_grad *out, sx_ctx *ctx, sx_run_file *a, sx_ru
 	for (int64_t l = 0; l < g.layers; l++) {
 		g.a[l] = sx_boot_mean(boot, x + l, g.layers);
 		g.b[l] = sx_boot_mean(boot, y + l, g.layers);
-		for (int64_t s = 0; s < g.sequences; s++)
-			x[s * g.layers + l] /= y[s * g.layers + l];
-		g.ratio[l] = sx_boot_mean(boot, x + l, g.layers);
+		layer both = {x + l, y + l, g.layers};
+		g.ratio[l] = sx_boot_statistic(boot, ratio_of_means, &both);
 	}
 	*out = g;
 	g = (sx_ac_grad){0};

@@ -10,7 +10,9 @@ typedef struct {
 	char family[32], wrt[8];
 	int64_t sequences, layers, heads;
 	/* (layers) each: mean over heads of the norm, then over sequences; a and b of the two files.
-	 * ratio: mean over sequences of a's over b's. 95 % bootstrap intervals over sequences. */
+	 * ratio: a's mean over b's. (The mean of the sequences' own ratios is not defined: the theory
+	 * has b's norm at 0 on one token repeated, and near it on a text that is nearly that.) 95 %
+	 * bootstrap intervals over sequences. */
 	sx_interval *a, *b, *ratio;
 } sx_ac_grad;
 

@@ -175,7 +175,11 @@ sx_status sx_drop_stat(sx_drop_trace *out, sx_ctx *ctx, sx_run_file *f, sx_run_i
 	if (!sx_run_has(f, id))
 		return sx_fail(ctx, SX_EDATA, "%s: has no %s", sx_run_file_path(f),
 			       sx_run_rows[id].path);
-	return make(out, ctx, f, id, &of_stats, kind, 0, sx_run_rows[id].long_name, seed);
+	/* The dataset's own name in words, "retrieval mass": long_name describes it. */
+	char name[48];
+	snprintf(name, sizeof name, "%s", strrchr(sx_run_rows[id].path, '/') + 1);
+	for (char *s = name; (s = strchr(s, '_'));) *s = ' ';
+	return make(out, ctx, f, id, &of_stats, kind, 0, name, seed);
 }
 
 void sx_drop_free(sx_drop_trace *t)

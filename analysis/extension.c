@@ -36,13 +36,20 @@ typedef struct {
 	int64_t n_kind;
 	int64_t *hits, *trials, *choice_hits, *choice_trials; /* choices: all kinds */
 	double *blind, *window, *loss[SX_LOSSES];
+	double *choice_text; /* (variant, length) NULL = none */
+	int64_t n_problem, n_window;
+	uint8_t *hit;        /* (variant, length, problem) of the kind, NULL = none */
+	double *window_text; /* (variant, length, window) NULL = none               */
+	int64_t *problem_print, *window_print; /* (length)                           */
 } table;
 
 static void table_free(table *t)
 {
 	if (!t) return;
-	void *all[] = {t->length,      t->method,        t->c,     t->kind,  t->hits, t->trials,
-		       t->choice_hits, t->choice_trials, t->blind, t->window};
+	void *all[] = {t->length,      t->method,        t->c,           t->kind,
+		       t->hits,        t->trials,        t->choice_hits, t->choice_trials,
+		       t->blind,       t->window,        t->choice_text, t->hit,
+		       t->window_text, t->problem_print, t->window_print};
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
 	for (int k = 0; k < SX_LOSSES; k++) free(t->loss[k]);
 	*t = (table){0};
@@ -170,18 +177,78 @@ static sx_status read_chance(table *t, sx_ctx *ctx, double *to, sx_run_id id, in
 	return st;
 }
 
+/* What the attribute tells of the problems (kinds of them, of which `kind`) or windows per length. */
+static sx_status read_prints(int64_t **out, sx_ctx *ctx, const table *t, sx_run_id id,
+			     int64_t kinds, int64_t kind)
+{
+	sx_status st = SX_OK;
+	int64_t *all = NULL, n = 0;
+	SX_TRY(sx_run_get_ints(t->f, sx_run_rows[id].path, "fingerprint", &all, &n));
+	if (n != t->n_length * kinds)
+		SX_TRY(sx_fail(ctx, SX_EDATA, "%s: %s has %lld fingerprints for %lld lengths",
+			       sx_run_file_path(t->f), sx_run_rows[id].path, (long long)n,
+			       (long long)t->n_length));
+	*out = sx_calloc((size_t)t->n_length + 1, sizeof **out);
+	if (!*out) SX_TRY(no_memory(ctx, t->f));
+	for (int64_t i = 0; i < t->n_length; i++) (*out)[i] = all[i * kinds + kind];
+out:
+	free(all);
+	return st;
+}
+
+/* Hits of single problems of the kind. */
+static sx_status read_hits(table *t, sx_ctx *ctx, int64_t kind)
+{
+	const int64_t shape[] = {t->n_variant, t->n_length, t->n_kind, -1};
+	sx_status st = SX_OK;
+	int64_t dims[SX_RUN_MAX_DIMS], n = t->n_variant * t->n_length;
+	int ndim;
+	SX_TRY(check_shape(ctx, t, SX_RUN_EXTENSION_NIAH_HIT, shape, 4));
+	SX_TRY(sx_run_shape(t->f, SX_RUN_EXTENSION_NIAH_HIT, dims, &ndim));
+	t->n_problem = dims[3];
+	t->hit = sx_calloc((size_t)(n * t->n_problem) + 1, 1);
+	if (!t->hit) SX_TRY(no_memory(ctx, t->f));
+	SX_TRY(sx_run_read(t->f, SX_RUN_EXTENSION_NIAH_HIT, ((const int64_t[]){0, 0, kind, 0}),
+			   ((const int64_t[]){t->n_variant, t->n_length, 1, t->n_problem}),
+			   t->hit));
+	SX_TRY(read_prints(&t->problem_print, ctx, t, SX_RUN_EXTENSION_NIAH_HIT, t->n_kind, kind));
+out:
+	return st;
+}
+
+/* Losses of single windows, and of those set apart. */
+static sx_status read_texts(table *t, sx_ctx *ctx)
+{
+	const int64_t shape[] = {t->n_variant, t->n_length, -1};
+	sx_status st = SX_OK;
+	int64_t n;
+	if (sx_run_has(t->f, SX_RUN_EXTENSION_CHOICE_TEXT)) {
+		SX_TRY(check_shape(ctx, t, SX_RUN_EXTENSION_CHOICE_TEXT, shape, 2));
+		SX_TRY(sx_run_read_all(t->f, SX_RUN_EXTENSION_CHOICE_TEXT, &t->choice_text, &n));
+	}
+	if (!sx_run_has(t->f, SX_RUN_EXTENSION_WINDOW_TEXT)) goto out;
+	SX_TRY(check_shape(ctx, t, SX_RUN_EXTENSION_WINDOW_TEXT, shape, 3));
+	SX_TRY(sx_run_read_all(t->f, SX_RUN_EXTENSION_WINDOW_TEXT, &t->window_text, &n));
+	t->n_window = n / (t->n_variant * t->n_length);
+	SX_TRY(read_prints(&t->window_print, ctx, t, SX_RUN_EXTENSION_WINDOW_TEXT, 1, 0));
+out:
+	return st;
+}
+
 static sx_status read_grid(table *t, sx_ctx *ctx, const char *kind)
 {
 	sx_status st = SX_OK;
 	int64_t k;
 	SX_TRY(make_cells(t, ctx));
 	SX_TRY(read_losses(t, ctx));
+	SX_TRY(read_texts(t, ctx));
 	k = kind_of(t, kind);
 	if (k < t->n_kind) {
 		SX_TRY(add_counts(t, ctx, t->hits, SX_RUN_EXTENSION_NIAH_HITS, k));
 		SX_TRY(add_counts(t, ctx, t->trials, SX_RUN_EXTENSION_NIAH_TRIALS, k));
 		SX_TRY(read_chance(t, ctx, t->blind, SX_RUN_EXTENSION_CHANCE_BLIND, k));
 		SX_TRY(read_chance(t, ctx, t->window, SX_RUN_EXTENSION_CHANCE_WINDOW, k));
+		if (sx_run_has(t->f, SX_RUN_EXTENSION_NIAH_HIT)) SX_TRY(read_hits(t, ctx, k));
 	}
 	if (!sx_run_has(t->f, SX_RUN_EXTENSION_CHOICE_HITS)) goto out;
 	SX_TRY(add_counts(t, ctx, t->choice_hits, SX_RUN_EXTENSION_CHOICE_HITS, -1));
@@ -311,7 +378,9 @@ static sx_status row_new(sx_extension_row *r, sx_ctx *ctx, const table *t, const
 				.n_seed = seeds,
 				.trained_length = t->trained,
 				.n_length = (int)t->n_length,
-				.chance_blind = undefined};
+				.chance_blind = undefined,
+				.n_problem = t->n_problem,
+				.n_window = t->n_window};
 	strncpy(r->method, t->method[variant], sizeof r->method - 1);
 	r->length = sx_calloc(n, sizeof *r->length);
 	r->hits = sx_calloc(n, sizeof *r->hits);
@@ -324,6 +393,17 @@ static sx_status row_new(sx_extension_row *r, sx_ctx *ctx, const table *t, const
 		r->seed_loss[k] = missing(seeds * t->n_length);
 		there = there && r->loss[k] && r->seed_loss[k];
 	}
+	size_t cells = (size_t)seeds * n;
+	if (t->hit) {
+		r->hit = sx_calloc(cells * (size_t)t->n_problem, 1);
+		r->problem_print = sx_calloc(cells, sizeof *r->problem_print);
+		there = there && r->hit && r->problem_print;
+	}
+	if (t->window_text) {
+		r->window_text = sx_calloc(cells * (size_t)t->n_window, sizeof *r->window_text);
+		r->window_print = sx_calloc(cells, sizeof *r->window_print);
+		there = there && r->window_text && r->window_print;
+	}
 	if (!there) return no_memory(ctx, t->f);
 	r->nll_last = r->loss[SX_LOSS_LAST];
 	r->text_nll_last = r->loss[SX_LOSS_TEXT_LAST];
@@ -331,8 +411,34 @@ static sx_status row_new(sx_extension_row *r, sx_ctx *ctx, const table *t, const
 	return SX_OK;
 }
 
+/* Single problems and windows of a file; none of a row where some file lacks them. */
+static void add_single(sx_extension_row *r, const table *t, int64_t variant, int seed)
+{
+	int64_t n = r->n_length;
+	if (r->hit && t->hit && t->n_problem == r->n_problem) {
+		memcpy(r->hit + seed * n * r->n_problem, t->hit + variant * n * r->n_problem,
+		       (size_t)(n * r->n_problem));
+		memcpy(r->problem_print + seed * n, t->problem_print,
+		       (size_t)n * sizeof *r->problem_print);
+	} else {
+		free(r->hit);
+		r->hit = NULL;
+	}
+	if (r->window_text && t->window_text && t->n_window == r->n_window) {
+		memcpy(r->window_text + seed * n * r->n_window,
+		       t->window_text + variant * n * r->n_window,
+		       (size_t)(n * r->n_window) * sizeof *r->window_text);
+		memcpy(r->window_print + seed * n, t->window_print,
+		       (size_t)n * sizeof *r->window_print);
+	} else {
+		free(r->window_text);
+		r->window_text = NULL;
+	}
+}
+
 /* Adds a file to a row; chances are first summed, weighted by trials. */
-static void add_seed(sx_extension_row *r, const table *t, int64_t variant, int seed, double *blind)
+static void add_seed(sx_extension_row *r, const table *t, int64_t variant, int seed, bool apart,
+		     double *blind)
 {
 	for (int i = 0; i < r->n_length; i++) {
 		int64_t at = variant * t->n_length + i;
@@ -349,14 +455,18 @@ static void add_seed(sx_extension_row *r, const table *t, int64_t variant, int s
 		if (t->length[i] <= t->trained) continue;
 		r->choice_hits += t->choice_hits[at];
 		r->choice_trials += t->choice_trials[at];
+		r->choice_text +=
+			apart ? t->choice_text[at] : t->loss[SX_LOSS_TEXT_LAST][at]; /* a sum */
 	}
+	add_single(r, t, variant, seed);
 }
 
 /* From sums to rates and means over the seeds that have a value. */
 static void finish_row(sx_extension_row *r, double blind)
 {
-	int64_t trials = 0;
+	int64_t trials = 0, beyond = 0;
 	for (int i = 0; i < r->n_length; i++) {
+		beyond += r->length[i] > r->trained_length;
 		r->rate[i] = sx_wilson(r->hits[i], r->trials[i]);
 		r->chance_window[i] /= (double)r->trials[i];
 		trials += r->trials[i];
@@ -371,6 +481,22 @@ static void finish_row(sx_extension_row *r, double blind)
 		}
 	}
 	if (trials > 0) r->chance_blind = blind / (double)trials;
+	r->choice_text /= (double)(beyond * r->n_seed);
+}
+
+/* Rows of one label and method: that with the least loss on text is marked; ties go to the smaller c. */
+static void choose_text(sx_extension *e, int from)
+{
+	for (int i = from; i < e->n_row; i++) {
+		sx_extension_row *best = &e->row[i];
+		for (int k = from; k < e->n_row; k++) {
+			sx_extension_row *o = &e->row[k];
+			if (strcmp(o->method, best->method) != 0) continue;
+			double more = best->choice_text - o->choice_text;
+			if (more > 0 || (more == 0 && o->c < best->c)) best = o;
+		}
+		best->chosen_text = best->choice_trials > 0 && !isnan(best->choice_text);
+	}
 }
 
 /* Rows of one label and method: the chosen one is marked. */
@@ -423,10 +549,11 @@ static sx_status add_label(sx_extension *e, sx_ctx *ctx, const table *t, const c
 		SX_TRY(row_new(r, ctx, &t[first], labels[first], v, seeds));
 		for (int i = first, seed = 0; i < n; i++)
 			if (strcmp(labels[i], labels[first]) == 0)
-				add_seed(r, &t[i], v, seed++, &blind);
+				add_seed(r, &t[i], v, seed++, e->text_apart, &blind);
 		finish_row(r, blind);
 	}
 	SX_TRY(choose(e, ctx, from));
+	choose_text(e, from);
 out:
 	return st;
 }
@@ -476,7 +603,11 @@ sx_status sx_extension_read_step(sx_extension **out, sx_ctx *ctx, sx_run_file *c
 	table *t = sx_calloc((size_t)n + 1, sizeof *t);
 	if (!e || !t) SX_TRY(sx_fail(ctx, SX_ENOMEM, "no memory for %d evaluations", n));
 	SX_TRY(read_tables(e, t, ctx, files, n, kind, step));
-	for (int i = 0; i < n; i++) rows += t[i].n_variant;
+	e->text_apart = true;
+	for (int i = 0; i < n; i++) {
+		rows += t[i].n_variant;
+		e->text_apart = e->text_apart && t[i].choice_text;
+	}
 	e->row = sx_calloc((size_t)rows + 1, sizeof *e->row);
 	if (!e->row) SX_TRY(sx_fail(ctx, SX_ENOMEM, "no memory for %d evaluations", n));
 	for (int i = 0; i < n; i++) {
@@ -511,6 +642,10 @@ void sx_extension_free(sx_extension *e)
 		free(r->trials);
 		free(r->rate);
 		free(r->chance_window);
+		free(r->hit);
+		free(r->window_text);
+		free(r->problem_print);
+		free(r->window_print);
 		for (int k = 0; k < SX_LOSSES; k++) {
 			free(r->loss[k]);
 			free(r->seed_loss[k]);
@@ -518,6 +653,26 @@ void sx_extension_free(sx_extension *e)
 	}
 	free(e->row);
 	free(e);
+}
+
+static bool before(const sx_extension_row *a, const sx_extension_row *b, bool text)
+{
+	if (text) return a->choice_text < b->choice_text;
+	return (double)a->choice_hits * (double)b->choice_trials >
+	       (double)b->choice_hits * (double)a->choice_trials;
+}
+
+const sx_extension_row *sx_extension_best(const sx_extension *e, const char *label, const char *but,
+					  bool text)
+{
+	const sx_extension_row *found = NULL;
+	for (int i = 0; i < e->n_row; i++) {
+		const sx_extension_row *r = &e->row[i];
+		bool of_it = label ? strcmp(r->label, label) == 0 : strcmp(r->label, but) != 0;
+		if (!of_it || !(text ? r->chosen_text : r->chosen)) continue;
+		if (!found || before(r, found, text)) found = r;
+	}
+	return found;
 }
 
 /* ---- two models on the same windows ---- */

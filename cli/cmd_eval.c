@@ -73,7 +73,9 @@ static const char doc[] =
 	"With --choose N every cell gets N further problems, from another seed. The temperature of "
 	"a "
 	"method is the one with most hits on these, over all lengths beyond the trained one (ties: "
-	"the smaller), and its rates are reported on the other problems.\n"
+	"the smaller), and its rates are reported on the other problems. The file gets the loss on "
+	"as many further windows, too: `report` and `figure context` choose another temperature "
+	"for the text by these.\n"
 	"\n"
 	"-o writes all variants to /extension of a run file, for `sextant figure context`; of a "
 	"model as it stands also /eval, with the loss of every window.\n"
@@ -410,20 +412,37 @@ static int64_t fingerprint(const sx_windows *w)
 	return (int64_t)XXH3_64bits_withSeed(w->target, n * sizeof *w->target, h);
 }
 
-/* The losses of single windows are kept where /eval will have them. */
-static sx_status keep_windows(sx_eval_job *j, sx_eval_result *r, const sx_windows *w)
+/* For the file: the losses of single windows, and the hit of each problem. */
+static sx_status keep_single(sx_eval_job *j, sx_eval_result *r, const sx_windows *w)
 {
+	size_t problems = (size_t)(j->opts.n_kinds * j->opts.trials);
 	r->windows = w->W;
-	if (!j->a->output || j->n_method) return SX_OK;
+	if (!j->a->output) return SX_OK;
 	r->fingerprint = fingerprint(w);
-	r->row.window_nll = sx_calloc((size_t)w->W, sizeof *r->row.window_nll);
-	return r->row.window_nll ? SX_OK : sx_fail(j->ctx, SX_ENOMEM, "no memory to evaluate");
+	r->row.each.nll = sx_calloc((size_t)w->W, sizeof(double));
+	r->row.each.text_last = sx_calloc((size_t)w->W, sizeof(double));
+	r->row.hit = problems ? sx_calloc(problems, 1) : NULL;
+	if (r->row.each.nll && r->row.each.text_last && (r->row.hit || !problems)) return SX_OK;
+	return sx_fail(j->ctx, SX_ENOMEM, "no memory to evaluate");
+}
+
+/* The windows of length T that are reported, and those set apart. */
+static sx_status make_windows(sx_windows *w, sx_windows *choice, sx_eval_job *j, int64_t T)
+{
+	const sx_eval_opts *o = &j->opts;
+	sx_windows_free(w);
+	sx_windows_free(choice);
+	if (!j->has_data) return sx_windows_pieces(w, j->ctx, &j->in, T);
+	sx_status st = sx_windows_heldout(w, j->ctx, &j->data.lang, o->windows, T, o->seed);
+	if (st != SX_OK || o->choice == 0) return st;
+	return sx_windows_heldout(choice, j->ctx, &j->data.lang, o->windows, T,
+				  sx_eval_choice_seed(o->seed));
 }
 
 static sx_status evaluate(sx_eval_job *j)
 {
 	sx_status st = SX_OK;
-	sx_windows w = {0};
+	sx_windows w = {0}, choice = {0};
 	sx_progress progress;
 	int own = 0, done = 0;
 	const sx_language *l = j->has_data ? &j->data.lang : NULL;
@@ -431,23 +450,21 @@ static sx_status evaluate(sx_eval_job *j)
 	sx_progress_begin(&progress, j->ctx, "eval", 0, own);
 	for (int i = 0; i < j->n_result; i++) {
 		sx_eval_result *r = &j->results[i];
-		if (i % j->n_variant == 0) {
-			sx_windows_free(&w);
-			SX_TRY(l ? sx_windows_heldout(&w, j->ctx, l, j->opts.windows, r->T,
-						      j->opts.seed)
-				 : sx_windows_pieces(&w, j->ctx, &j->in, r->T));
-		}
+		if (i % j->n_variant == 0) SX_TRY(make_windows(&w, &choice, j, r->T));
 		if (!sx_eval_is_own(j, i)) continue;
 		j->model->spec.pos = r->variant.pos;
-		SX_TRY(keep_windows(j, r, &w));
-		SX_TRY(sx_eval_length(&r->row, j->ctx, j->model, &w, l, &j->opts, r->T));
+		SX_TRY(keep_single(j, r, &w));
+		SX_TRY(sx_eval_length(&r->row, j->ctx, j->model, &w, choice.W ? &choice : NULL, l,
+				      &j->opts, r->T));
 		sx_progress_step(&progress, ++done, r->row.ppl.nll,
-				 w.W * w.T + j->opts.n_kinds * (j->opts.trials + j->opts.choice) *
-						     r->T);
+				 (w.W + choice.W) * w.T +
+					 j->opts.n_kinds * (j->opts.trials + j->opts.choice) *
+						 r->T);
 	}
 	sx_progress_end(&progress);
 out:
 	sx_windows_free(&w);
+	sx_windows_free(&choice);
 	return st;
 }
 
@@ -460,7 +477,11 @@ static void job_free(sx_eval_job *j)
 	if (j->has_data) sx_data_free(&j->data);
 	sx_pieces_free(&j->in);
 	free(j->words);
-	for (int i = 0; i < j->n_result; i++) free(j->results[i].row.window_nll);
+	for (int i = 0; i < j->n_result; i++) {
+		free(j->results[i].row.each.nll);
+		free(j->results[i].row.each.text_last);
+		free(j->results[i].row.hit);
+	}
 	free(j->results);
 }
 

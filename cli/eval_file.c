@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static sx_status no_memory(sx_ctx *ctx)
 {
@@ -92,7 +93,7 @@ static sx_status put_eval(sx_run *run, const sx_eval_job *j)
 		hits[i] = r->row.ppl.query_hits;
 		trials[i] = r->row.ppl.query_trials;
 		for (int64_t w = 0; w < W; w++)
-			window[i * W + w] = w < r->windows ? r->row.window_nll[w] : (double)NAN;
+			window[i * W + w] = w < r->windows ? r->row.each.nll[w] : (double)NAN;
 	}
 	SX_TRY(sx_run_put(run, SX_RUN_EVAL_NLL_SE, 0, se));
 	SX_TRY(sx_run_put(run, SX_RUN_EVAL_TEXT_NLL, 0, text));
@@ -117,6 +118,7 @@ typedef struct {
 	const sx_variant *own;
 	const sx_ppl *ppl;
 	const sx_niah *niah, *choice;
+	double choice_text_last;
 } cell;
 
 /* clang-format off */
@@ -128,6 +130,7 @@ static double nll_last(const cell *c) { return c->ppl->nll_last; }
 static double nll_se(const cell *c) { return c->ppl->se; }
 static double text_nll(const cell *c) { return c->ppl->text_nll; }
 static double text_nll_last(const cell *c) { return c->ppl->text_nll_last; }
+static double choice_text(const cell *c) { return c->choice_text_last; }
 static double query_hits(const cell *c) { return (double)c->ppl->query_hits; }
 static double query_trials(const cell *c) { return (double)c->ppl->query_trials; }
 static double same_as(const cell *c) { return c->own->same_as; }
@@ -152,6 +155,7 @@ static const struct {
 	{SX_RUN_EXTENSION_NLL_SE,           false, false, false, nll_se},
 	{SX_RUN_EXTENSION_TEXT_NLL,         false, false, false, text_nll},
 	{SX_RUN_EXTENSION_TEXT_NLL_LAST,    false, false, false, text_nll_last},
+	{SX_RUN_EXTENSION_CHOICE_TEXT,      false, false, true,  choice_text},
 	{SX_RUN_EXTENSION_QUERY_HITS,       true,  false, false, query_hits},
 	{SX_RUN_EXTENSION_QUERY_TRIALS,     true,  false, false, query_trials},
 	{SX_RUN_EXTENSION_NIAH_HITS,        true,  true,  false, niah_hits},
@@ -170,6 +174,31 @@ static bool has_column(const sx_eval_job *j, int i)
 	       (!columns[i].choice || j->opts.choice > 0);
 }
 
+/* Of single windows and problems, with what tells which these were. */
+static sx_status define_single(sx_run *run, const sx_eval_job *j)
+{
+	sx_status st = SX_OK;
+	int lengths = j->opts.n_lengths, kinds = j->opts.n_kinds;
+	int64_t *print = sx_calloc((size_t)(lengths * (kinds + 1)), sizeof *print);
+	if (!print) return no_memory(j->ctx);
+	for (int t = 0; t < lengths; t++) print[t] = j->results[t * j->n_variant].fingerprint;
+	SX_TRY(sx_run_axis_index(run, SX_RUN_EXTENSION_WINDOW, most_windows(j)));
+	SX_TRY(sx_run_define(run, SX_RUN_EXTENSION_WINDOW_TEXT));
+	SX_TRY(sx_run_attr_ints(run, sx_run_rows[SX_RUN_EXTENSION_WINDOW_TEXT].path, "fingerprint",
+				print, lengths));
+	if (!kinds) goto out;
+	for (int t = 0; t < lengths; t++)
+		for (int k = 0; k < kinds; k++)
+			print[t * kinds + k] = j->results[t * j->n_variant].row.niah[k].fingerprint;
+	SX_TRY(sx_run_axis_index(run, SX_RUN_EXTENSION_PROBLEM, j->opts.trials));
+	SX_TRY(sx_run_define(run, SX_RUN_EXTENSION_NIAH_HIT));
+	SX_TRY(sx_run_attr_ints(run, sx_run_rows[SX_RUN_EXTENSION_NIAH_HIT].path, "fingerprint",
+				print, lengths * kinds));
+out:
+	free(print);
+	return st;
+}
+
 static sx_status define_extension(sx_run *run, const sx_eval_job *j)
 {
 	sx_status st = SX_OK;
@@ -183,6 +212,7 @@ static sx_status define_extension(sx_run *run, const sx_eval_job *j)
 	SX_TRY(sx_run_define(run, SX_RUN_EXTENSION_C));
 	for (int i = 0; i < COLUMNS; i++)
 		if (has_column(j, i)) SX_TRY(sx_run_define(run, columns[i].id));
+	SX_TRY(define_single(run, j));
 	SX_TRY(sx_run_attr_int(run, "/extension", "trained_length",
 			       sx_trained_length(&j->source.spec)));
 	SX_TRY(sx_run_attr_int(run, "/extension", "phase", j->source.phase));
@@ -215,7 +245,8 @@ static sx_status put_column(sx_run *run, const sx_eval_job *j, int column)
 				int i = t * j->n_variant + v, to = (v * lengths + t) * kinds + k;
 				const sx_eval_result *r = sx_eval_result_of(j, i);
 				const cell c = {&j->results[i].variant, &r->row.ppl,
-						&r->row.niah[k], &r->row.choice[k]};
+						&r->row.niah[k], &r->row.choice[k],
+						r->row.choice_text_last};
 				value[to] = columns[column].get(&c);
 				if (columns[column].whole) count[to] = (int64_t)value[to];
 			}
@@ -226,6 +257,29 @@ static sx_status put_column(sx_run *run, const sx_eval_job *j, int column)
 out:
 	free(value);
 	free(count);
+	return st;
+}
+
+static sx_status put_single(sx_run *run, const sx_eval_job *j)
+{
+	sx_status st = SX_OK;
+	int lengths = j->opts.n_lengths;
+	int64_t W = most_windows(j), P = j->opts.n_kinds * j->opts.trials;
+	double *text = sx_calloc((size_t)(j->n_result * W), sizeof *text);
+	uint8_t *hit = sx_calloc((size_t)(j->n_result * P) + 1, 1);
+	if (!text || !hit) SX_TRY(no_memory(j->ctx));
+	for (int i = 0; i < j->n_result; i++) {
+		const sx_eval_result *r = sx_eval_result_of(j, i);
+		int64_t to = (int64_t)(i % j->n_variant) * lengths + i / j->n_variant;
+		for (int64_t w = 0; w < W; w++)
+			text[to * W + w] = w < r->windows ? r->row.each.text_last[w] : (double)NAN;
+		if (P) memcpy(hit + to * P, r->row.hit, (size_t)P);
+	}
+	SX_TRY(sx_run_put(run, SX_RUN_EXTENSION_WINDOW_TEXT, 0, text));
+	if (P) SX_TRY(sx_run_put(run, SX_RUN_EXTENSION_NIAH_HIT, 0, hit));
+out:
+	free(text);
+	free(hit);
 	return st;
 }
 
@@ -243,6 +297,7 @@ static sx_status put_extension(sx_run *run, const sx_eval_job *j)
 	SX_TRY(sx_run_put(run, SX_RUN_EXTENSION_C, 0, c));
 	for (int i = 0; i < COLUMNS; i++)
 		if (has_column(j, i)) SX_TRY(put_column(run, j, i));
+	SX_TRY(put_single(run, j));
 out:
 	free(c);
 	free(method);

@@ -23,7 +23,7 @@ typedef struct {
 typedef struct {
 	int64_t T;
 	sx_variant variant;
-	sx_eval_row row;     /* window_nll is its own */
+	sx_eval_row row;     /* each and hit are its own */
 	int64_t windows;     /* 0 = not evaluated     */
 	int64_t fingerprint; /* of the windows' tokens and targets */
 } sx_eval_result;

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 enum { BATCH_TOKENS = 4096, FACTS = 4 };
 
@@ -203,15 +204,17 @@ static double value_of(mean m)
 
 typedef struct {
 	mean all, last, text, text_last;
-	mean *window; /* (W): sum and number of targets of each */
+	mean *window;      /* (W): sum and number of targets of each */
+	double *each_text; /* (W) or NULL: of the filler in the last half of each */
 	int64_t hits, trials;
 } tally;
 
 /* One window whose nll, targets and classes are given. */
-static mean tally_window(tally *y, const double *nll, const int32_t *target, const uint8_t *cls,
-			 int64_t T)
+static mean tally_window(tally *y, mean *text_last, const double *nll, const int32_t *target,
+			 const uint8_t *cls, int64_t T)
 {
 	mean own = {0};
+	*text_last = (mean){0};
 	int64_t n = 0, seen = 0;
 	for (int64_t t = 0; t < T; t++) n += target[t] >= 0;
 	for (int64_t t = 0; t < T; t++) {
@@ -221,7 +224,9 @@ static mean tally_window(tally *y, const double *nll, const int32_t *target, con
 		add(&y->all, nll[t]);
 		if (last) add(&y->last, nll[t]);
 		if (text) add(&y->text, nll[t]);
-		if (text && last) add(&y->text_last, nll[t]);
+		if (!text || !last) continue;
+		add(&y->text_last, nll[t]);
+		add(text_last, nll[t]);
 	}
 	return own;
 }
@@ -246,7 +251,10 @@ static void tally_batch(tally *y, const sx_model *m, const sx_work *work, const 
 	for (int64_t b = 0; b < n; b++) {
 		const int32_t *target = w->target + (first + b) * w->T;
 		const uint8_t *cls = w->cls + (first + b) * w->T;
-		y->window[first + b] = tally_window(y, work->nll + b * w->T, target, cls, w->T);
+		mean text;
+		y->window[first + b] =
+			tally_window(y, &text, work->nll + b * w->T, target, cls, w->T);
+		if (y->each_text) y->each_text[first + b] = value_of(text);
 		for (int64_t t = 0; t < w->T; t++) {
 			if (target[t] < 0 || cls[t] != SX_CLASS_QUERY) continue;
 			y->hits += is_arg_max(m, work, b * w->T + t, target[t], logits);
@@ -255,12 +263,13 @@ static void tally_batch(tally *y, const sx_model *m, const sx_work *work, const 
 	}
 }
 
-sx_status sx_eval_ppl(sx_ppl *out, double *window_nll, sx_ctx *ctx, const sx_model *m,
+sx_status sx_eval_ppl(sx_ppl *out, const sx_window_losses *each, sx_ctx *ctx, const sx_model *m,
 		      const sx_windows *w)
 {
 	sx_status st = SX_OK;
 	sx_work *work = NULL;
-	tally y = {.window = sx_calloc((size_t)w->W, sizeof *y.window)};
+	tally y = {.window = sx_calloc((size_t)w->W, sizeof *y.window),
+		   .each_text = each ? each->text_last : NULL};
 	sx_real *logits = sx_calloc((size_t)m->spec.V, sizeof *logits);
 	int64_t B = batch_of(w->T, w->W);
 	if (!y.window || !logits) {
@@ -274,7 +283,8 @@ sx_status sx_eval_ppl(sx_ppl *out, double *window_nll, sx_ctx *ctx, const sx_mod
 				  n, NULL, 0, NULL));
 		tally_batch(&y, m, work, w, first, n, logits);
 	}
-	for (int64_t i = 0; window_nll && i < w->W; i++) window_nll[i] = value_of(y.window[i]);
+	for (int64_t i = 0; each && each->nll && i < w->W; i++)
+		each->nll[i] = value_of(y.window[i]);
 	*out = (sx_ppl){.nll = value_of(y.all),
 			.nll_last = value_of(y.last),
 			.text_nll = value_of(y.text),
@@ -299,8 +309,8 @@ static int bin_of(int64_t distance)
 	return b;
 }
 
-/* Problem b of the last pass. */
-static void tally_needle(sx_niah *r, const sx_model *m, const sx_work *work, int64_t b,
+/* Problem b of the last pass; returns whether it was a hit. */
+static bool tally_needle(sx_niah *r, const sx_model *m, const sx_work *work, int64_t b,
 			 const sx_needle *p, sx_real *logits)
 {
 	bool hit = true;
@@ -311,15 +321,18 @@ static void tally_needle(sx_niah *r, const sx_model *m, const sx_work *work, int
 	r->trials++;
 	r->bin_hits[bin] += hit;
 	r->bin_trials[bin]++;
+	return hit;
 }
 
-sx_status sx_eval_niah(sx_niah *out, sx_ctx *ctx, const sx_model *m, const sx_language *l,
-		       sx_needle_kind kind, int facts, int64_t T, int64_t trials, uint64_t seed)
+sx_status sx_eval_niah(sx_niah *out, uint8_t *hit, sx_ctx *ctx, const sx_model *m,
+		       const sx_language *l, sx_needle_kind kind, int facts, int64_t T,
+		       int64_t trials, uint64_t seed)
 {
 	sx_status st = SX_OK;
 	sx_work *work = NULL;
 	sx_niah r = {.kind = kind, .T = T};
 	mean blind = {0}, window = {0};
+	uint64_t print = 0;
 	int64_t B = T > 0 && trials > 0 ? batch_of(T, trials) : 1;
 	int32_t *tokens = sx_calloc((size_t)B * (size_t)(T > 0 ? T : 1), sizeof *tokens);
 	sx_needle *problem = sx_calloc((size_t)B, sizeof *problem);
@@ -337,11 +350,17 @@ sx_status sx_eval_niah(sx_niah *out, sx_ctx *ctx, const sx_model *m, const sx_la
 			sx_needle_chance(l, &problem[b], &by_guess, &by_window);
 			add(&blind, by_guess);
 			add(&window, by_window);
+			print = XXH3_64bits_withSeed(tokens + b * T, (size_t)T * sizeof *tokens,
+						     print);
 		}
 		if (!work) SX_TRY(sx_work_new(&work, ctx, m, B, T, SX_WORK_FORWARD));
 		SX_TRY(sx_forward(ctx, m, work, tokens, NULL, n, NULL, 0, NULL));
-		for (int64_t b = 0; b < n; b++) tally_needle(&r, m, work, b, &problem[b], logits);
+		for (int64_t b = 0; b < n; b++) {
+			bool one = tally_needle(&r, m, work, b, &problem[b], logits);
+			if (hit) hit[first + b] = one;
+		}
 	}
+	r.fingerprint = (int64_t)print;
 	r.chance_blind = value_of(blind);
 	r.chance_window = value_of(window);
 	*out = r;
@@ -476,19 +495,27 @@ uint64_t sx_eval_choice_seed(uint64_t seed)
 }
 
 sx_status sx_eval_length(sx_eval_row *out, sx_ctx *ctx, const sx_model *m,
-			 const sx_windows *windows, const sx_language *l, const sx_eval_opts *o,
-			 int64_t T)
+			 const sx_windows *windows, const sx_windows *choice, const sx_language *l,
+			 const sx_eval_opts *o, int64_t T)
 {
 	sx_status st = SX_OK;
 	const double none = (double)NAN;
-	sx_eval_row r = {.T = T, .ppl = {none, none, none, none, none, 0, 0, 0}};
-	r.window_nll = out->window_nll;
-	if (windows) SX_TRY(sx_eval_ppl(&r.ppl, r.window_nll, ctx, m, windows));
+	sx_eval_row r = {.T = T,
+			 .ppl = {none, none, none, none, none, 0, 0, 0},
+			 .choice_text_last = none,
+			 .each = out->each,
+			 .hit = out->hit};
+	sx_ppl further;
+	if (windows) SX_TRY(sx_eval_ppl(&r.ppl, &r.each, ctx, m, windows));
+	if (choice) {
+		SX_TRY(sx_eval_ppl(&further, NULL, ctx, m, choice));
+		r.choice_text_last = further.text_nll_last;
+	}
 	for (int k = 0; k < o->n_kinds; k++) {
-		SX_TRY(sx_eval_niah(&r.niah[k], ctx, m, l, o->kind[k], o->facts, T, o->trials,
-				    o->seed));
+		SX_TRY(sx_eval_niah(&r.niah[k], r.hit ? r.hit + k * o->trials : NULL, ctx, m, l,
+				    o->kind[k], o->facts, T, o->trials, o->seed));
 		if (o->choice > 0)
-			SX_TRY(sx_eval_niah(&r.choice[k], ctx, m, l, o->kind[k], o->facts, T,
+			SX_TRY(sx_eval_niah(&r.choice[k], NULL, ctx, m, l, o->kind[k], o->facts, T,
 					    o->choice, sx_eval_choice_seed(o->seed)));
 	}
 	*out = r;
@@ -505,7 +532,8 @@ sx_status sx_eval_all(sx_eval_row *rows, sx_ctx *ctx, const sx_model *m, const s
 		int64_t T = o->lengths[i];
 		if (o->windows > 0) st = sx_windows_heldout(&w, ctx, l, o->windows, T, o->seed);
 		if (st == SX_OK)
-			st = sx_eval_length(&rows[i], ctx, m, o->windows > 0 ? &w : NULL, l, o, T);
+			st = sx_eval_length(&rows[i], ctx, m, o->windows > 0 ? &w : NULL, NULL, l,
+					    o, T);
 		sx_windows_free(&w);
 	}
 	return st;

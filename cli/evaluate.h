@@ -57,8 +57,13 @@ typedef struct {
 	int64_t query_hits, query_trials; /* targets of class query: is the arg max right   */
 	int64_t tokens;                   /* targets                                        */
 } sx_ppl;
-/* window_nll (W): the mean over each window's targets, NaN where it has none; may be NULL. */
-sx_status sx_eval_ppl(sx_ppl *out, double *window_nll, sx_ctx *ctx, const sx_model *m,
+/* The caller's room (W) for the means over each window's targets, NaN where it has none; either may
+ * be NULL. */
+typedef struct {
+	double *nll, *text_last;
+} sx_window_losses;
+/* each may be NULL. */
+sx_status sx_eval_ppl(sx_ppl *out, const sx_window_losses *each, sx_ctx *ctx, const sx_model *m,
 		      const sx_windows *w) SX_NODISCARD;
 
 /* ---- needles ---- */
@@ -70,12 +75,14 @@ typedef struct {
 	int64_t T, hits, trials;
 	int64_t bin_hits[SX_NIAH_BINS], bin_trials[SX_NIAH_BINS]; /* by distance          */
 	double chance_blind, chance_window; /* means of sx_needle_chance over the problems  */
+	int64_t fingerprint; /* of the problems' tokens: the same for every model           */
 } sx_niah;
 /* Problems 0..trials-1 of seed. A hit: every answer is the arg max over the vocabulary (the
- * smallest id among equals), given the true tokens before it. Errors are sx_language_needle's. */
-sx_status sx_eval_niah(sx_niah *out, sx_ctx *ctx, const sx_model *m, const sx_language *l,
-		       sx_needle_kind kind, int facts, int64_t T, int64_t trials,
-		       uint64_t seed) SX_NODISCARD;
+ * smallest id among equals), given the true tokens before it. hit (trials) receives 1 or 0 for each;
+ * may be NULL. Errors are sx_language_needle's. */
+sx_status sx_eval_niah(sx_niah *out, uint8_t *hit, sx_ctx *ctx, const sx_model *m,
+		       const sx_language *l, sx_needle_kind kind, int facts, int64_t T,
+		       int64_t trials, uint64_t seed) SX_NODISCARD;
 
 /* ---- variants ----
  * model->spec.pos may be changed between two evaluations: positions belong to the memory of a
@@ -115,7 +122,7 @@ typedef struct {
 	uint64_t seed;
 	int64_t choice; /* further problems of each kind, to choose a temperature on; 0 = none */
 } sx_eval_opts;
-/* Seed of those further problems: they are drawn independently of the others. */
+/* Seed of those further problems, and of as many further windows: drawn independently of the others. */
 uint64_t sx_eval_choice_seed(uint64_t seed);
 
 typedef struct {
@@ -123,13 +130,15 @@ typedef struct {
 	sx_ppl ppl;                      /* NaN and 0 without windows        */
 	sx_niah niah[SX_NEEDLE_KINDS];   /* (n_kinds)                        */
 	sx_niah choice[SX_NEEDLE_KINDS]; /* (n_kinds), on the further problems */
-	double *window_nll; /* (W) the caller's room, see sx_eval_ppl; NULL: not wanted */
+	double choice_text_last;         /* of the further windows; NaN without */
+	sx_window_losses each;           /* the caller's room, see sx_eval_ppl */
+	uint8_t *hit;                    /* (n_kinds, trials) the caller's room; NULL: not wanted */
 } sx_eval_row;
-/* The model as it stands, at one length; out->window_nll is set before. windows (of that length)
- * may be NULL: no loss; l may be NULL where o has no kinds. */
+/* The model as it stands, at one length; out->each and out->hit are set before. windows and choice
+ * (further windows), of that length, may be NULL: no loss; l may be NULL where o has no kinds. */
 sx_status sx_eval_length(sx_eval_row *out, sx_ctx *ctx, const sx_model *m,
-			 const sx_windows *windows, const sx_language *l, const sx_eval_opts *o,
-			 int64_t T) SX_NODISCARD;
+			 const sx_windows *windows, const sx_windows *choice, const sx_language *l,
+			 const sx_eval_opts *o, int64_t T) SX_NODISCARD;
 /* At every length of o, on held-out windows; rows (n_lengths). */
 sx_status sx_eval_all(sx_eval_row *rows, sx_ctx *ctx, const sx_model *m, const sx_language *l,
 		      const sx_eval_opts *o) SX_NODISCARD;

@@ -84,6 +84,28 @@ static bool is_shown(const sx_extension *e, const sx_extension_row *r)
 	return best == r;
 }
 
+/* The row of the same label and method whose temperature was chosen for the text, or the row itself. */
+static int row_of_text(const sx_extension *e, int row)
+{
+	const sx_extension_row *r = &e->row[row];
+	for (int i = 0; r->chosen && i < e->n_row; i++)
+		if (e->row[i].chosen_text && strcmp(e->row[i].label, r->label) == 0 &&
+		    strcmp(e->row[i].method, r->method) == 0)
+			return i;
+	return row;
+}
+
+/* Beside other models a control is shown with the one method that did best on the problems set apart:
+ * all methods of two models cannot be told apart. */
+static bool is_left_out(const sx_extension *e, const sx_extension_row *r, const sx_input *in)
+{
+	bool others = false;
+	for (int i = 0; i < e->n_row; i++)
+		others = others || strcmp(e->row[i].label, r->label) != 0;
+	return in->kind == SX_FIG_CONTROL && others && r->chosen &&
+	       sx_extension_best(e, r->label, NULL, false) != r;
+}
+
 /* Was the model evaluated as it stands, or with the method it has? */
 static bool is_own(const sx_input *in, const sx_extension_row *r)
 {
@@ -91,9 +113,10 @@ static bool is_own(const sx_input *in, const sx_extension_row *r)
 	       strcmp(in->method, r->method) == 0;
 }
 
-static sx_status add_curve(work *w, sx_ctx *ctx, const sx_input *in, int row, sx_loss_kind loss)
+static sx_status add_curve(work *w, sx_ctx *ctx, const sx_input *in, int row, int text,
+			   sx_loss_kind loss)
 {
-	const sx_extension_row *r = &w->of[0]->row[row];
+	const sx_extension_row *r = &w->of[0]->row[row], *of_text = &w->of[0]->row[text];
 	size_t n = (size_t)(r->n_length * w->n_kind);
 	double *at = sx_calloc(4 * n + (size_t)w->n_kind + 1, sizeof *at);
 	if (!at) return sx_fail(ctx, SX_ENOMEM, "no memory for the numbers of %s", in->path);
@@ -114,11 +137,12 @@ static sx_status add_curve(work *w, sx_ctx *ctx, const sx_input *in, int row, sx
 							.kind = in->kind,
 							.method = is_own(in, r) ? "" : r->method,
 							.c = r->c,
+							.c_text = of_text->c,
 							.n_length = r->n_length,
 							.n_seed = r->n_seed,
 							.length = r->length,
-							.nll = r->loss[loss],
-							.seed_nll = r->seed_loss[loss],
+							.nll = of_text->loss[loss],
+							.seed_nll = of_text->seed_loss[loss],
 							.rate = rate,
 							.low = low,
 							.high = high,
@@ -140,8 +164,10 @@ static sx_status add_curves(work *w, sx_ctx *ctx, const sx_figure_args *a, const
 		int input = 0;
 		if (!all && !is_shown(e, &e->row[i])) continue;
 		while (strcmp(in[input].label, e->row[i].label) != 0) input++;
-		SX_TRY(add_curve(w, ctx, &in[input], i, loss));
-		if (!all && !e->row[i].chosen) w->curve[w->n_curve - 1].c = (double)NAN;
+		if (!all && is_left_out(e, &e->row[i], &in[input])) continue;
+		SX_TRY(add_curve(w, ctx, &in[input], i, all ? i : row_of_text(e, i), loss));
+		sx_fig_context_curve *c = &w->curve[w->n_curve - 1];
+		if (!all && !e->row[i].chosen) c->c = c->c_text = (double)NAN;
 	}
 out:
 	return st;

@@ -7,13 +7,14 @@
 
 enum { QUANTITIES = 3, RETRIEVAL = 2, SEED = 1 };
 
+/* Up to QUANTITIES of every input. */
 typedef struct {
 	int n;
-	sx_fig_drop_data data[QUANTITIES];
-	double *numbers[QUANTITIES]; /* value, low, high of all heads at the three times */
+	sx_fig_drop_data *data;
+	double **numbers; /* value, low, high of all heads at the three times */
 } work;
 
-static sx_status add(work *w, sx_ctx *ctx, const char *label, const char *quantity,
+static sx_status add(work *w, sx_ctx *ctx, const sx_input *in, const char *quantity,
 		     const sx_drop_trace *t)
 {
 	int64_t heads = t->layers * t->heads, n = SX_DROP_TIMES * heads;
@@ -26,7 +27,8 @@ static sx_status add(work *w, sx_ctx *ctx, const char *label, const char *quanti
 			v[2 * n + k * heads + h] = t->head[h].at[k].hi;
 		}
 	w->numbers[w->n] = v;
-	w->data[w->n++] = (sx_fig_drop_data){.label = label,
+	w->data[w->n++] = (sx_fig_drop_data){.label = in->label,
+					     .seed = in->seed,
 					     .quantity = quantity,
 					     .n_layer = t->layers,
 					     .n_head = t->heads,
@@ -47,7 +49,7 @@ static sx_status try_add(work *w, sx_ctx *ctx, const sx_input *in, const char *f
 			      : sx_drop_stat(&t, &quiet, in->file, SX_RUN_STATS_RETRIEVAL_MASS,
 					     RETRIEVAL, SEED);
 	if (st == SX_ENOINPUT || st == SX_EDATA) return SX_OK;
-	if (st == SX_OK) st = add(w, ctx, in->label, quantity, &t);
+	if (st == SX_OK) st = add(w, ctx, in, quantity, &t);
 	sx_drop_free(&t);
 	return st;
 }
@@ -55,10 +57,15 @@ static sx_status try_add(work *w, sx_ctx *ctx, const sx_input *in, const char *f
 sx_status sx_make_drop(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a, const sx_input *in)
 {
 	sx_status st = SX_OK;
-	work w = {0};
-	SX_TRY(try_add(&w, ctx, in, "previous", "$A_c$, previous"));
-	SX_TRY(try_add(&w, ctx, in, "diagonal", "$A_c$, diagonal"));
-	SX_TRY(try_add(&w, ctx, in, NULL, "Retrieval mass"));
+	size_t most = (size_t)(QUANTITIES * a->n_input);
+	work w = {.data = sx_calloc(most, sizeof *w.data),
+		  .numbers = sx_calloc(most, sizeof *w.numbers)};
+	if (!w.data || !w.numbers) SX_TRY(sx_fail(ctx, SX_ENOMEM, "no memory for the inputs"));
+	for (int i = 0; i < a->n_input; i++) {
+		SX_TRY(try_add(&w, ctx, &in[i], "previous", "$A_c$, previous"));
+		SX_TRY(try_add(&w, ctx, &in[i], "diagonal", "$A_c$, diagonal"));
+		SX_TRY(try_add(&w, ctx, &in[i], NULL, "Retrieval mass"));
+	}
 	st = w.n ? sx_fig_drop(out, ctx, a->style, w.data, w.n)
 		 : sx_fail(ctx, SX_EDATA,
 			   "%s has no A_c of previous or diagonal, and no retrieval mass, on both "
@@ -66,5 +73,7 @@ sx_status sx_make_drop(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a, const
 			   in->path);
 out:
 	for (int i = 0; i < w.n; i++) free(w.numbers[i]);
+	free(w.numbers);
+	free(w.data);
 	return st;
 }

@@ -475,6 +475,7 @@ out:
 sx_fig_probe sx_input_probe(const sx_input *in)
 {
 	return (sx_fig_probe){.label = in->label,
+			      .seed = in->seed,
 			      .kind = in->kind,
 			      .n_step = in->n_step,
 			      .n_seq = in->n_seq,

@@ -245,6 +245,29 @@ static sx_status read_bounds(sx_input *in, sx_ctx *ctx, const sx_figure_args *a)
 
 enum { MOST_INEQUALITIES = 4 };
 
+/* Checkpoints of one run under one label are not one setting: their updates tell them apart. */
+static sx_status tell_steps(sx_input *in, int n, sx_ctx *ctx)
+{
+	char **old = sx_calloc((size_t)n, sizeof *old);
+	sx_status st = SX_OK;
+	if (!old) return sx_fail(ctx, SX_ENOMEM, "no memory for the inputs");
+	for (int i = 0; i < n; i++) old[i] = in[i].label;
+	for (int i = 0; i < n && st == SX_OK; i++) {
+		bool several = false;
+		for (int k = 0; k < n; k++)
+			several = several ||
+				  (strcmp(old[k], old[i]) == 0 && in[k].step[0] != in[i].step[0]);
+		char *label = several ? sx_format("%s, step %lld", old[i], (long long)in[i].step[0])
+				      : sx_strdup(old[i]);
+		if (!label) st = sx_fail(ctx, SX_ENOMEM, "no memory for the inputs");
+		if (label) in[i].label = label;
+	}
+	for (int i = 0; i < n; i++)
+		if (old[i] != in[i].label) free(old[i]);
+	free(old);
+	return st;
+}
+
 static sx_status make_bounds(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a)
 {
 	sx_input *in = NULL;
@@ -255,6 +278,7 @@ static sx_status make_bounds(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a)
 	if (st != SX_OK) return st;
 	data = sx_calloc((size_t)a->n_input, sizeof *data);
 	if (!data) SX_TRY(sx_fail(ctx, SX_ENOMEM, "no memory for the inputs"));
+	SX_TRY(tell_steps(in, a->n_input, ctx));
 	for (int i = 0; i < a->n_input; i++)
 		data[i] = (sx_fig_bound_data){.at = sx_input_probe(&in[i]),
 					      .n = in[i].bounds.b.n,
@@ -308,7 +332,7 @@ const sx_figure_row sx_figure_rows[] = {
 	{"offsets", "attention weight at each distance, a panel per head; before and after the drop of a run (--heads)",
 	 make_offsets, 1, 1, ONE_FILE, false},
 	{"drop", "every head before the drop, right after it and at the end: A_c, and retrieval mass where it was measured",
-	 make_drop, 1, 1, "one run folder with a drop", false},
+	 make_drop, 1, 0, "run folders with a drop", false},
 	{"plane", "each head by its positional and its content share, by class; of a run with a drop its path through it",
 	 make_plane, 1, 0, A_FILE, false},
 	{"frequencies", "what each head does with each rotary frequency (--of logit_var|logit_share|q_norm|k_norm)",
@@ -321,7 +345,7 @@ const sx_figure_row sx_figure_rows[] = {
 	 sx_make_mix, 1, 0, "files of sextant bounds --mix -o", false},
 	{"figure4", "the paper's figure 4 beside its printed curves, by the protocol that is nearest (--of nearest|shape)",
 	 sx_make_figure4, 2, 0, "traces of the paper's model with and without rotation", false},
-	{"context", "perplexity and retrieval by context length, of each method at its chosen temperature (--of all: at every one)",
+	{"context", "perplexity and retrieval by context length, each method at the temperature chosen for it, a control with its best (--of all: all)",
 	 make_context, 1, 0, "files of sextant eval -o, or runs", false},
 	{"lines", "a CSV of your own: x (the first column or --x), series, bands NAME_lo and NAME_hi (--log x|y)",
 	 sx_make_lines, 1, 1, "one CSV file", true},

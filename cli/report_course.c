@@ -4,6 +4,7 @@
 #include "cli/report_job.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +34,7 @@ bool sx_report_in_course(const sx_report_job *j, const sx_report_item *item)
 typedef struct {
 	double step[MOST], value[MOST], value_bound[MOST], grad[MOST], grad_bound[MOST],
 		spread[MOST];
+	double tightest; /* largest ratio of a head to its bound, of A_c and its gradient */
 	int64_t n;
 } course;
 
@@ -59,6 +61,7 @@ static sx_status add_point(sx_report_job *j, sx_report_table *t, course *c,
 	c->value_bound[c->n] = m.value_bound;
 	c->grad[c->n] = m.grad;
 	c->grad_bound[c->n] = m.grad_bound;
+	c->tightest = fmax(c->tightest, fmax(m.value_ratio, m.grad_ratio));
 	c->n++;
 	return SX_OK;
 }
@@ -92,21 +95,27 @@ static sx_fig_kind kind_of(const sx_report_item *i)
 }
 
 /* The course that begins with item `first`: its rows and a sentence. */
-static sx_status add_course(sx_report_job *j, sx_report_table *t, course *c, int first)
+static sx_status add_course(sx_report_job *j, sx_report_table *t, course *c, int first, bool begins)
 {
 	const sx_report_item *item = &j->item[first];
 	c->n = 0;
+	c->tightest = (double)NAN;
 	for (int k = first; k < j->n && c->n < MOST; k++) {
 		if (!belong_together(item, &j->item[k])) continue;
 		sx_status st = add_point(j, t, c, &j->item[k]);
 		if (st != SX_OK) return st;
 	}
-	sx_report_say(j,
-		      "%s, seed %lld: |A_c| from %.2g to %.2g, its bound from %.2g to %.2g, prefix "
-		      "spread from %.3g to %.3g.",
-		      item->label, (long long)item->seed, c->value[0], c->value[c->n - 1],
-		      c->value_bound[0], c->value_bound[c->n - 1], c->spread[0],
-		      c->spread[c->n - 1]);
+	sx_report_say(
+		j,
+		"%s%s, seed %lld: A_c and its gradient %s (the largest ratio of a head is %.2g); "
+		"means over heads: |A_c| from %.2g to %.2g, its bound from %.2g to %.2g, prefix "
+		"spread from %.3g to %.3g.",
+		begins ? "*Bounds through training* (diagonal). " : "", item->label,
+		(long long)item->seed,
+		c->tightest <= 1 ? "stay within their bounds at every checkpoint"
+				 : "leave their bounds at some checkpoint",
+		c->tightest, c->value[0], c->value[c->n - 1], c->value_bound[0],
+		c->value_bound[c->n - 1], c->spread[0], c->spread[c->n - 1]);
 	return SX_OK;
 }
 
@@ -124,6 +133,7 @@ sx_status sx_report_course(sx_report_job *j)
 	sx_status st = SX_OK;
 	sx_fig *f = NULL;
 	sx_fig_course_data data[RUNS];
+	char caption[400];
 	int at[MOST], n = 0, drawn = 0;
 	for (int i = 0; i < j->n && n < MOST; i++)
 		if (begins_course(j, i)) at[n++] = i;
@@ -132,10 +142,9 @@ sx_status sx_report_course(sx_report_job *j)
 	if (!c) return sx_fail(j->ctx, SX_ENOMEM, "no memory for the runs");
 	sx_report_section(j->report, "Bounds through training");
 	sx_report_table *t = add_table(j->report);
-	sx_report_say(j, "*Through training* (diagonal, means over heads).");
 	for (int i = 0; i < n; i++) {
 		const sx_report_item *item = &j->item[at[i]];
-		SX_TRY(add_course(j, t, &c[drawn], at[i]));
+		SX_TRY(add_course(j, t, &c[drawn], at[i], i == 0));
 		if (item->seed != j->item[at[0]].seed || drawn == RUNS) continue;
 		data[drawn] = (sx_fig_course_data){.label = item->label,
 						   .kind = kind_of(item),
@@ -149,9 +158,15 @@ sx_status sx_report_course(sx_report_job *j)
 		drawn++;
 	}
 	SX_TRY(sx_fig_course(&f, j->ctx, sx_fig_style_find("neurips"), data, drawn, family));
-	sx_report_figure(j->report, f, "course",
-			 "A_c (diagonal), its gradient by W_Q and the prefix spread through "
-			 "training, means over heads; dotted: their bounds, I9 and I10.spread.");
+	snprintf(
+		caption, sizeof caption,
+		"A_c (diagonal), its gradient by W_Q and the prefix spread through training, means "
+		"over heads; dotted: their bounds, I9 and I10.spread.");
+	if (sx_report_seeds(j, at, n) > 1)
+		snprintf(caption + strlen(caption), sizeof caption - strlen(caption),
+			 " Seed %lld, the first; the table has them all.",
+			 (long long)j->item[at[0]].seed);
+	sx_report_figure(j->report, f, "course", caption);
 out:
 	free(c);
 	return st;

@@ -57,9 +57,18 @@ out:
 	return st;
 }
 
-/* The items of one label: their rows and a sentence. */
+/* What powers between these two mean in words. */
+static const char *law(const range *s)
+{
+	if (s->lo >= 0.5)
+		return "falls with the spread of the tokens, about in proportion or faster";
+	if (s->hi < 0.5) return "does not fall with the spread of the tokens";
+	return "falls with the spread of the tokens in some layers and families alone";
+}
+
+/* The items of one label: their rows and two sentences. */
 static sx_status mix_label(sx_report_job *j, sx_report_table *t, const int *at, int n,
-			   const char *label)
+			   const char *label, bool first)
 {
 	range s[SX_MIX_QUANTITIES];
 	for (int q = 0; q < SX_MIX_QUANTITIES; q++) s[q] = (range){HUGE_VAL, -HUGE_VAL};
@@ -70,12 +79,14 @@ static sx_status mix_label(sx_report_job *j, sx_report_table *t, const int *at, 
 		if (st != SX_OK) return st;
 	}
 	if (s[SX_MIX_VALUE].lo <= s[SX_MIX_VALUE].hi)
-		sx_report_say(j,
-			      "%s: |A_c| follows it with powers from %.3f to %.3f over layers, "
-			      "families and seeds, the norm by W_Q %.3f to %.3f, by W_K %.3f to "
-			      "%.3f.",
-			      label, s[SX_MIX_VALUE].lo, s[SX_MIX_VALUE].hi, s[SX_MIX_WQ].lo,
-			      s[SX_MIX_WQ].hi, s[SX_MIX_WK].lo, s[SX_MIX_WK].hi);
+		sx_report_say(
+			j,
+			"%s%s: |A_c| %s. Its powers of the spread are %.3f to %.3f over "
+			"layers, families and seeds, those of the gradient's norm by W_Q %.3f "
+			"to %.3f, by W_K %.3f to %.3f.",
+			first ? "*The epsilon law*. " : "", label, law(&s[SX_MIX_VALUE]),
+			s[SX_MIX_VALUE].lo, s[SX_MIX_VALUE].hi, s[SX_MIX_WQ].lo, s[SX_MIX_WQ].hi,
+			s[SX_MIX_WK].lo, s[SX_MIX_WK].hi);
 	return SX_OK;
 }
 
@@ -106,13 +117,11 @@ sx_status sx_report_mix(sx_report_job *j)
 	sx_report_col_int(t, "points", "Points", "1", "points of the line");
 	sx_report_col_real(t, "largest", "Largest t", "1", "value at the largest t", "%.3g");
 	sx_report_col_real(t, "smallest", "Smallest t", "1", "value at the smallest t", "%.3g");
-	sx_report_say(j, "*The epsilon law*: how A_c and its gradients fall with the spread of the "
-			 "tokens.");
 	for (int i = 0; i < n; i++) {
 		bool first = true;
 		for (int k = 0; k < i; k++)
 			first = first && strcmp(j->item[at[k]].label, j->item[at[i]].label) != 0;
-		if (first) SX_TRY(mix_label(j, t, at, n, j->item[at[i]].label));
+		if (first) SX_TRY(mix_label(j, t, at, n, j->item[at[i]].label, i == 0));
 	}
 out:
 	return st;
@@ -170,6 +179,11 @@ static sx_status figure4_seed(sx_report_job *j, sx_report_table *t, const int *a
 	shape = sx_figure4_words(&b->p);
 	if (!nearest || !shape) SX_TRY(sx_fail(j->ctx, SX_ENOMEM, "no memory for a sentence"));
 	sx_report_say(j,
+		      "*Figure 4* at the paper's size, seed %lld: the nearest protocol is off the "
+		      "printed curves by %.0f %%, and %s the one that is nearest in shape.",
+		      (long long)seed, 100 * expm1(a->rms),
+		      strcmp(nearest, shape) == 0 ? "it is" : "it is not");
+	sx_report_say(j,
 		      "Seed %lld: nearest is %s, root mean square of ln(ours/printed) %.3f; with a "
 		      "free factor %s, %.3f times %.3g; of the ratio of RoPE to NoPE %.3f.",
 		      (long long)seed, nearest, a->rms, shape, b->rms_scaled, b->factor,
@@ -215,7 +229,6 @@ sx_status sx_report_figure4(sx_report_job *j)
 	sx_report_col_real(t, "factor", "Factor", "1", "best factor on ours", "%.3g");
 	sx_report_col_real(t, "rms_scaled", "rms, scaled", "1", "after the factor", "%.3f");
 	sx_report_col_real(t, "rms_ratio", "rms of ratio", "1", "of RoPE over NoPE", "%.3f");
-	sx_report_say(j, "*Figure 4* at the paper's size.");
 	for (int i = 0; i < n; i++)
 		if (i == 0 || j->item[at[i]].seed != j->item[at[i - 1]].seed)
 			SX_TRY(figure4_seed(j, t, at, n, j->item[at[i]].seed));
@@ -246,6 +259,35 @@ static bool has_constant_maps(const sx_report_item *i)
 	       sx_run_has(i->file, SX_RUN_AC_MEAN_UNIFORM_L1);
 }
 
+/* Without rotation the largest distance from uniform, with it the smallest. */
+static sx_status conclude_constant(sx_report_job *j, const int *at, int n)
+{
+	double nope = -HUGE_VAL, rope = HUGE_VAL, *l1 = NULL;
+	for (int i = 0; i < n; i++) {
+		const sx_report_item *item = &j->item[at[i]];
+		int64_t count = 0;
+		sx_status st = sx_run_read_all(item->file, SX_RUN_AC_MEAN_UNIFORM_L1, &l1, &count);
+		if (st != SX_OK) return st;
+		for (int64_t k = 0; k < count; k++) {
+			if (item->nope) nope = fmax(nope, l1[k]);
+			if (!item->nope) rope = fmin(rope, l1[k]);
+		}
+		free(l1);
+	}
+	if (isinf(nope) || isinf(rope)) {
+		sx_report_say(j,
+			      "*One token repeated*, models %s rotation alone: there is nothing "
+			      "to compare.",
+			      isinf(nope) ? "with" : "without");
+		return SX_OK;
+	}
+	sx_report_say(j,
+		      "*One token repeated*: heads without rotation are %s uniform attention than "
+		      "every head with rotation (%.2g at most, %.2g at least).",
+		      nope < rope ? "nearer to" : "not all nearer to", nope, rope);
+	return SX_OK;
+}
+
 sx_status sx_report_constant(sx_report_job *j)
 {
 	sx_status st = SX_OK;
@@ -254,7 +296,8 @@ sx_status sx_report_constant(sx_report_job *j)
 	n = n ? sx_report_first_seed(j, at, n) : 0;
 	if (!n) return SX_OK;
 	sx_report_section(j->report, "One token repeated");
-	sx_report_say(j, "*One token repeated*, the mean over rows of sum_j |alpha_ij - 1/i|.");
+	SX_TRY(conclude_constant(j, at, n));
+	sx_report_say(j, "Per head, the mean over rows of sum_j |alpha_ij - 1/i|:");
 	for (int i = 0; i < n; i++) {
 		const sx_report_item *item = &j->item[at[i]];
 		char name[24], caption[400];

@@ -98,6 +98,45 @@ void sx_report_name(const sx_report_job *j, const sx_report_item *item, char *ou
 		snprintf(out, size, "%s", item->label);
 }
 
+int sx_report_sign(sx_interval d)
+{
+	return (d.lo > 0) - (d.hi < 0);
+}
+
+static bool is_among(const int *at, int n, int i)
+{
+	for (int k = 0; k < n; k++)
+		if (at[k] == i) return true;
+	return false;
+}
+
+/* The caption, and which seeds are shown where others have the same label and are not; the caller's. */
+static char *caption_of(const sx_report_job *j, const char *caption, const int *at, int n)
+{
+	char seeds[128] = "";
+	size_t used = 0;
+	bool hidden = false;
+	for (int i = 0; i < j->n; i++)
+		for (int k = 0; k < n && !is_among(at, n, i); k++)
+			hidden = hidden || (j->item[i].kind == j->item[at[k]].kind &&
+					    strcmp(j->item[i].label, j->item[at[k]].label) == 0 &&
+					    strcmp(j->item[i].name, j->item[at[k]].name) == 0 &&
+					    j->item[i].seed != j->item[at[k]].seed);
+	for (int k = 0; hidden && k < n; k++) {
+		bool first = true;
+		for (int i = 0; i < k; i++)
+			first = first && j->item[at[i]].seed != j->item[at[k]].seed;
+		int w = first ? snprintf(seeds + used, sizeof seeds - used, "%s%lld",
+					 used ? ", " : "", (long long)j->item[at[k]].seed)
+			      : 0;
+		used += w > 0 && used + (size_t)w < sizeof seeds ? (size_t)w : 0;
+	}
+	return hidden ? sx_format("%s Seed %s, the first: a picture of every seed would take too "
+				  "much room; tables and text have them all.",
+				  caption, seeds)
+		      : sx_strdup(caption);
+}
+
 /* A list as --label takes it: the caller's. */
 static char *labels_of(const sx_report_job *j, const int *at, int n)
 {
@@ -117,7 +156,8 @@ sx_status sx_report_draw(sx_report_job *j, const char *figure, const char *name,
 	const sx_figure_row *row = sx_figure_rows;
 	while (row->name && strcmp(row->name, figure) != 0) row++;
 	char **input = sx_calloc((size_t)n, sizeof *input), *labels = labels_of(j, at, n);
-	if (!input || !labels || !row->name) {
+	char *whole = caption_of(j, caption, at, n);
+	if (!input || !labels || !whole || !row->name) {
 		st = row->name ? sx_fail(j->ctx, SX_ENOMEM, "no memory for the figure %s", figure)
 			       : sx_fail(j->ctx, SX_EINTERNAL, "no figure is called %s", figure);
 		goto out;
@@ -135,8 +175,9 @@ sx_status sx_report_draw(sx_report_job *j, const char *figure, const char *name,
 		.of = words ? words->of : NULL,
 		.scale = SX_FIG_SCALE_SQRT};
 	SX_TRY(row->make(&f, j->ctx, &a));
-	sx_report_figure(j->report, f, name, caption);
+	sx_report_figure(j->report, f, name, whole);
 out:
+	free(whole);
 	free(labels);
 	free(input);
 	return st;

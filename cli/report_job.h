@@ -4,6 +4,7 @@
 #define SX_CLI_REPORT_JOB_H
 
 #include "analysis/report/report.h"
+#include "analysis/stats/stats.h"
 #include "cli/study.h"
 #include "probes/runfile.h"
 
@@ -43,8 +44,12 @@ int sx_report_seeds(const sx_report_job *j, const int *at, int n);
 /* Of these items those of the first seed; returns their number. */
 int sx_report_first_seed(const sx_report_job *j, int *at, int n);
 
+/* What an interval of a difference says: 1 above 0, -1 below, 0 neither. */
+int sx_report_sign(sx_interval d);
+
 /* Figure `figure` of `sextant figure list` from these items, named `name` in the report; words may
- * be NULL. */
+ * be NULL. Where seeds of the same label are not among the items, the caption gets a sentence that
+ * names those that are. */
 typedef struct {
 	const char *heads, *of, *style; /* style: NULL = neurips, the width of a page */
 	int64_t step, sequence;         /* -1 = the figure's own choice                */

@@ -83,15 +83,13 @@ static int with_label(const sx_report_job *j, const int *at, int n, const char *
 	return -1;
 }
 
-static sx_status difference_cell(sx_report_job *j, sx_report_table *t, int a, int b, int64_t length,
-				 sx_interval *out)
+/* Of item a minus item b, window by window; NaN where there are not both. */
+static sx_status difference(sx_interval *out, sx_report_job *j, int a, int b, int64_t length)
 {
 	sx_loss_difference d = {.difference = {(double)NAN, (double)NAN, (double)NAN}};
 	sx_status st = a < 0 || b < 0 || a == b ? SX_OK
 						: sx_loss_compare(&d, j->ctx, j->item[a].file,
 								  j->item[b].file, length, j->seed);
-	if (st == SX_OK)
-		sx_report_cell_interval(t, d.difference.value, d.difference.lo, d.difference.hi);
 	*out = d.difference;
 	return st;
 }
@@ -117,73 +115,177 @@ static void say_losses(sx_report_job *j, const int *at, int n, const losses *l)
 		used += w > 0 && used + (size_t)w < sizeof list ? (size_t)w : 0;
 	}
 	int seeds = sx_report_seeds(j, at, n);
-	sx_report_say(j, "*Loss* on %lld held-out windows at length %lld, nats per token%s: %s.",
+	sx_report_say(j, "On %lld held-out windows of %lld tokens, nats per token%s: %s.",
 		      (long long)l[0].windows, (long long)l[0].length,
 		      seeds > 1 ? ", mean over seeds (smallest to largest)" : "", list);
 }
 
-/* "DroPE less RoPE +0.056 [0.050, 0.062]". */
-static void say_difference(sx_report_job *j, const sx_report_item *a, const char *b, sx_interval d)
+/* Losses and differences of all items (n). */
+typedef struct {
+	const int *at;
+	int n;
+	losses *loss;
+	const char *first, *control; /* labels; control NULL where there is none          */
+	sx_interval *to_first, *to_control;
+} numbers;
+
+/* "a higher loss than RoPE (2 of 2 seeds)", from the intervals of the seeds; false without any. */
+static bool put_verdict(char *out, size_t size, const sx_report_job *j, const numbers *x,
+			const char *label, const char *other, const sx_interval *d)
 {
-	if (isnan(d.value)) return;
-	const char *reading = d.lo > 0 ? "" : d.hi < 0 ? "" : ", which does not exclude 0";
-	char name[128];
-	sx_report_name(j, a, name, sizeof name);
-	sx_report_say(j, "%s less %s, window by window: %+.3f [%+.3f, %+.3f]%s.", name, b, d.value,
-		      d.lo, d.hi, reading);
+	int higher = 0, lower = 0, seeds = 0;
+	for (int i = 0; i < x->n; i++) {
+		if (strcmp(j->item[x->at[i]].label, label) != 0 || isnan(d[i].value)) continue;
+		seeds++;
+		higher += sx_report_sign(d[i]) > 0;
+		lower += sx_report_sign(d[i]) < 0;
+	}
+	if (higher == seeds || lower == seeds)
+		snprintf(out, size, "a %s loss than %s (%d of %d seed%s)",
+			 higher ? "higher" : "lower", other, seeds, seeds, seeds == 1 ? "" : "s");
+	else
+		snprintf(out, size,
+			 "a loss that these windows do not tell from that of %s (higher in %d, "
+			 "lower in %d, neither in %d seeds)",
+			 other, higher, lower, seeds - higher - lower);
+	return seeds > 0;
+}
+
+/* What follows: of every run that lost its positions; without any, which model has the least loss. */
+static void conclude(sx_report_job *j, const numbers *x)
+{
+	char first[256], control[256];
+	bool said = false;
+	for (int i = 0; i < x->n; i++) {
+		const sx_report_item *item = &j->item[x->at[i]];
+		bool seen = false;
+		for (int k = 0; k < i; k++)
+			seen = seen || strcmp(j->item[x->at[k]].label, item->label) == 0;
+		if (seen || !of_dropped(j, item)) continue;
+		bool a = put_verdict(first, sizeof first, j, x, item->label, x->first, x->to_first);
+		bool b = x->control && put_verdict(control, sizeof control, j, x, item->label,
+						   x->control, x->to_control);
+		if (!a && !b) continue;
+		sx_report_say(j, "%s%s at the trained length has %s%s%s.",
+			      said ? "" : "*Loss*: ", item->label, a ? first : control,
+			      a && b ? ", and " : "", a && b ? control : "");
+		said = true;
+	}
+	if (said) return;
+	int best = 0;
+	for (int i = 1; i < x->n; i++)
+		if (x->loss[i].nll < x->loss[best].nll) best = i;
+	sx_report_say(j, "*Loss*: %s reaches %s%.3f nats per token on held-out windows.",
+		      j->item[x->at[best]].label, x->n > 1 ? "the least here, " : "",
+		      x->loss[best].nll);
+}
+
+/* "DroPE minus RoPE, window by window: seed 1 +0.056 [0.050, 0.062], seed 2 .." */
+static void say_differences(sx_report_job *j, const numbers *x, const char *label,
+			    const char *other, const sx_interval *d)
+{
+	char list[512] = "";
+	size_t used = 0;
+	for (int i = 0; i < x->n; i++) {
+		if (strcmp(j->item[x->at[i]].label, label) != 0 || isnan(d[i].value)) continue;
+		int w = snprintf(list + used, sizeof list - used,
+				 "%sseed %lld %+.3f [%+.3f, %+.3f]", used ? ", " : "",
+				 (long long)j->item[x->at[i]].seed, d[i].value, d[i].lo, d[i].hi);
+		used += w > 0 && used + (size_t)w < sizeof list ? (size_t)w : 0;
+	}
+	if (used) sx_report_say(j, "%s minus %s, window by window: %s.", label, other, list);
+}
+
+static void add_columns(sx_report_table *t, const numbers *x)
+{
+	char heading[128];
+	sx_report_col_text(t, "model", "Model", "label of the run");
+	sx_report_col_int(t, "seed", "Seed", "1", "seed of the run");
+	sx_report_col_int(t, "step", "Updates", "1", "updates applied");
+	sx_report_col_real(t, "nll", "Loss", "nat", "mean loss per token", "%.4f");
+	snprintf(heading, sizeof heading, "Minus %.80s's", x->first);
+	sx_report_col_interval(t, "less_first", heading, "nat",
+			       "loss minus that of the first model of the same seed", "%+.4f");
+	if (x->control) {
+		snprintf(heading, sizeof heading, "Minus %.80s's", x->control);
+		sx_report_col_interval(t, "less_control", heading, "nat",
+				       "loss minus that of the control of the same seed", "%+.4f");
+	}
+	sx_report_col_real(t, "text_nll", "Text", "nat", "mean loss on filler", "%.4f");
+	sx_report_col_interval(t, "retrieval", "Retrieval", "1",
+			       "repeated items whose value is the arg max", "%.3f");
+}
+
+static void add_rows(const sx_report_job *j, sx_report_table *t, const numbers *x)
+{
+	for (int i = 0; i < x->n; i++) {
+		const losses *l = &x->loss[i];
+		const sx_interval *a = &x->to_first[i], *b = &x->to_control[i];
+		sx_interval retrieval = sx_wilson(l->hits, l->trials);
+		sx_report_cell_text(t, j->item[x->at[i]].label);
+		sx_report_cell_int(t, j->item[x->at[i]].seed);
+		sx_report_cell_int(t, l->step);
+		sx_report_cell_real(t, l->nll);
+		sx_report_cell_interval(t, a->value, a->lo, a->hi);
+		if (x->control) sx_report_cell_interval(t, b->value, b->lo, b->hi);
+		sx_report_cell_real(t, l->text);
+		sx_report_cell_interval(t, retrieval.value, retrieval.lo, retrieval.hi);
+	}
+}
+
+static sx_status read_numbers(numbers *x, sx_report_job *j)
+{
+	sx_status st = SX_OK;
+	x->first = j->item[x->at[0]].label;
+	for (int i = 0; i < x->n; i++) {
+		SX_TRY(read_losses(&x->loss[i], j->item[x->at[i]].file));
+		if (is_control(j->item[x->at[i]].label)) x->control = j->item[x->at[i]].label;
+	}
+	for (int i = 0; i < x->n; i++) {
+		int64_t seed = j->item[x->at[i]].seed, length = x->loss[i].length;
+		SX_TRY(difference(&x->to_first[i], j, x->at[i],
+				  with_label(j, x->at, x->n, x->first, seed), length));
+		if (x->control)
+			SX_TRY(difference(&x->to_control[i], j, x->at[i],
+					  with_label(j, x->at, x->n, x->control, seed), length));
+	}
+out:
+	return st;
 }
 
 static sx_status loss_table(sx_report_job *j, const int *at, int n)
 {
 	sx_status st = SX_OK;
-	losses *l = sx_calloc((size_t)n, sizeof *l);
-	if (!l) return sx_fail(j->ctx, SX_ENOMEM, "no memory for the losses");
-	for (int i = 0; i < n; i++) SX_TRY(read_losses(&l[i], j->item[at[i]].file));
-	say_losses(j, at, n, l);
-	const char *first = j->item[at[0]].label;
-	const char *control = NULL;
-	for (int i = 0; i < n; i++)
-		if (is_control(j->item[at[i]].label)) control = j->item[at[i]].label;
+	numbers x = {.at = at,
+		     .n = n,
+		     .loss = sx_calloc((size_t)n, sizeof *x.loss),
+		     .to_first = sx_calloc((size_t)n, sizeof *x.to_first),
+		     .to_control = sx_calloc((size_t)n, sizeof *x.to_control)};
+	if (!x.loss || !x.to_first || !x.to_control)
+		SX_TRY(sx_fail(j->ctx, SX_ENOMEM, "no memory for the losses"));
+	SX_TRY(read_numbers(&x, j));
+	conclude(j, &x);
+	say_losses(j, at, n, x.loss);
+	for (int i = 0; i < n; i++) {
+		const sx_report_item *item = &j->item[at[i]];
+		if (!of_dropped(j, item) ||
+		    with_label(j, at, i, item->label, j->item[at[0]].seed) >= 0)
+			continue;
+		say_differences(j, &x, item->label, x.first, x.to_first);
+		if (x.control) say_differences(j, &x, item->label, x.control, x.to_control);
+	}
 	sx_report_table *t = sx_report_table_add(
 		j->report, "loss", "loss",
 		"Loss on the same held-out windows, nats per token. Differences are means over "
-		"windows with 95 % bootstrap intervals over them; text is the loss on filler "
-		"alone, "
+		"windows of this model's loss minus the other's (same seed, same windows), with "
+		"95 % bootstrap intervals over windows; text is the loss on filler alone, "
 		"retrieval the share of repeated items whose value is the arg max (Wilson).");
-	sx_report_col_text(t, "model", "Model", "label of the run");
-	sx_report_col_int(t, "seed", "Seed", "1", "seed of the run");
-	sx_report_col_int(t, "step", "Updates", "1", "updates applied");
-	sx_report_col_real(t, "nll", "Loss", "nat", "mean loss per token", "%.4f");
-	sx_report_col_interval(t, "less_first", "Less the first", "nat",
-			       "difference to the first model of the same seed", "%+.4f");
-	if (control)
-		sx_report_col_interval(t, "less_control", "Less the control", "nat",
-				       "difference to the control of the same seed", "%+.4f");
-	sx_report_col_real(t, "text_nll", "Text", "nat", "mean loss on filler", "%.4f");
-	sx_report_col_interval(t, "retrieval", "Retrieval", "1",
-			       "repeated items whose value is the arg max", "%.3f");
-	for (int i = 0; i < n; i++) {
-		const sx_report_item *item = &j->item[at[i]];
-		sx_interval d;
-		sx_report_cell_text(t, item->label);
-		sx_report_cell_int(t, item->seed);
-		sx_report_cell_int(t, l[i].step);
-		sx_report_cell_real(t, l[i].nll);
-		SX_TRY(difference_cell(j, t, at[i], with_label(j, at, n, first, item->seed),
-				       l[i].length, &d));
-		if (of_dropped(j, item)) say_difference(j, item, first, d);
-		if (control) {
-			SX_TRY(difference_cell(j, t, at[i],
-					       with_label(j, at, n, control, item->seed),
-					       l[i].length, &d));
-			if (of_dropped(j, item)) say_difference(j, item, control, d);
-		}
-		sx_report_cell_real(t, l[i].text);
-		sx_interval retrieval = sx_wilson(l[i].hits, l[i].trials);
-		sx_report_cell_interval(t, retrieval.value, retrieval.lo, retrieval.hi);
-	}
+	add_columns(t, &x);
+	add_rows(j, t, &x);
 out:
-	free(l);
+	free(x.loss);
+	free(x.to_first);
+	free(x.to_control);
 	return st;
 }
 

@@ -138,6 +138,7 @@ static void cost_of_eval(sx_job *j, const sx_study_item *x, const sx_config *cfg
 	const char *lengths = option(x, "lengths");
 	bool niah = strcmp(x->what, "niah") == 0;
 	int64_t windows = number(x, "windows", cfg->eval.windows);
+	if (number(x, "choose", 0) > 0) windows *= 2;
 	int64_t trials =
 		!niah ? 0
 		      : entries(x, "kinds", 1) * (number(x, "trials", cfg->eval.niah_trials) +

@@ -17,7 +17,8 @@
  * their formulas: the definitions in docs/runfile.md. Attributes a writer adds: `n_rows` (one number
  * per sequence, or one) on statistics over fewer than T rows, `bin_edges` on offset_bin and distance,
  * `pairing` on /rope and /sites; `fingerprint` (a hash of the windows at each length) on
- * /eval/window_nll; trained_length, phase, seed, windows, facts, trials, choose on /extension; left_out
+ * /eval/window_nll and /extension/window_text_nll_last, of the problems of each length and kind on
+ * /extension/niah_hit; trained_length, phase, seed, windows, facts, trials, choose on /extension; left_out
  * on / (what `recover` could not read). */
 #ifndef SX_PROBES_SCHEMA_H
 #define SX_PROBES_SCHEMA_H
@@ -63,6 +64,8 @@ X(EVAL_NIAH_TRIALS,    "/eval/niah_trials",    I64, "step,context_length,kind,di
 X(EXTENSION_VARIANT,        "/extension/variant",        I32, "variant",        "1",     "number of the variant", NULL) \
 X(EXTENSION_CONTEXT_LENGTH, "/extension/context_length", I64, "context_length", "token", "length of the evaluated context", NULL) \
 X(EXTENSION_KIND,           "/extension/kind",           STR, "kind",           "1",     "kind of needle problem", NULL) \
+X(EXTENSION_PROBLEM,        "/extension/problem",        I32, "problem",        "1",     "number of the needle problem", NULL) \
+X(EXTENSION_WINDOW,         "/extension/window",         I32, "window",         "1",     "held-out window", NULL) \
 X(EXTENSION_METHOD,         "/extension/method",         STR, "variant",        "1",     "positional method", NULL) \
 X(EXTENSION_C,              "/extension/c",              F64, "variant",        "1",     "temperature: the logits are multiplied by 1 + c ln(factor); NaN = as the method is shipped", NULL) \
 X(EXTENSION_SAME_AS,        "/extension/same_as",        I32, SX_EXT, "1",   "the variant that was evaluated: another one where both put the same positions into every layer, whose numbers are repeated here", NULL) \
@@ -74,10 +77,13 @@ X(EXTENSION_NLL_LAST,       "/extension/nll_last",       F64, SX_EXT, "nat", "ne
 X(EXTENSION_NLL_SE,         "/extension/nll_se",         F64, SX_EXT, "nat", "standard error of nll over windows", NULL) \
 X(EXTENSION_TEXT_NLL,       "/extension/text_nll",       F64, SX_EXT, "nat", "negative log-likelihood per token of the filler, mean over the context", NULL) \
 X(EXTENSION_TEXT_NLL_LAST,  "/extension/text_nll_last",  F64, SX_EXT, "nat", "negative log-likelihood per token of the filler, mean over the last half of the context", NULL) \
+X(EXTENSION_WINDOW_TEXT,    "/extension/window_text_nll_last", F64, SX_EXT ",window", "nat", "negative log-likelihood per token of the filler, mean over the last half of one window", NULL) \
+X(EXTENSION_CHOICE_TEXT,    "/extension/choice_text_nll_last", F64, SX_EXT, "nat", "the same of the windows that c is chosen on, which are not those of text_nll_last", NULL) \
 X(EXTENSION_QUERY_HITS,     "/extension/query_hits",     I64, SX_EXT, "1",   "values of repeated items whose logit was the largest", NULL) \
 X(EXTENSION_QUERY_TRIALS,   "/extension/query_trials",   I64, SX_EXT, "1",   "values of repeated items", NULL) \
 X(EXTENSION_NIAH_HITS,      "/extension/niah_hits",      I64, SX_EXT ",kind", "1", "needles retrieved", NULL) \
 X(EXTENSION_NIAH_TRIALS,    "/extension/niah_trials",    I64, SX_EXT ",kind", "1", "needles asked for", NULL) \
+X(EXTENSION_NIAH_HIT,       "/extension/niah_hit",       FLAGS, SX_EXT ",kind,problem", "1", "was this problem's needle retrieved", "missed retrieved") \
 X(EXTENSION_CHANCE_BLIND,   "/extension/chance_blind",   F64, SX_EXT ",kind", "1", "chance of a hit by a guess among all values", NULL) \
 X(EXTENSION_CHANCE_WINDOW,  "/extension/chance_window",  F64, SX_EXT ",kind", "1", "chance of a hit by a guess among the values in the window", NULL) \
 X(EXTENSION_CHOICE_HITS,    "/extension/choice_hits",    I64, SX_EXT ",kind", "1", "needles retrieved from the problems that c is chosen on, which are not those of niah_hits", NULL) \
@@ -100,7 +106,7 @@ X(STATS_FIRST_MASS,     "/stats/first_mass",     F32, SX_SLH, "1",     "weight o
 X(STATS_SINK_MASS,      "/stats/sink_mass",      F32, SX_SLH, "1",     "weight on the first four tokens", NULL) \
 X(STATS_DUPLICATE_MASS, "/stats/duplicate_mass", F32, SX_SLH, "1",     "weight on earlier copies of the token", NULL) \
 X(STATS_INDUCTION_MASS, "/stats/induction_mass", F32, SX_SLH, "1",     "weight on tokens that followed an earlier copy of the token", NULL) \
-X(STATS_RETRIEVAL_MASS, "/stats/retrieval_mass", F32, SX_SLH, "1",     "the same at the rows where the retrieval language asks for a value: weight on the values in question", NULL) \
+X(STATS_RETRIEVAL_MASS, "/stats/retrieval_mass", F32, SX_SLH, "1",     "retrieval mass: at the rows where the retrieval language asks for a value, weight on the values in question", NULL) \
 X(STATS_LOGIT_STD,      "/stats/logit_std",      F32, SX_SLH, "nat",   "root mean over rows of the scores' variance within a row", NULL) \
 X(STATS_Q_NORM,         "/stats/q_norm",         F32, SX_SLH, "1",     "mean norm of the queries as they enter the product", NULL) \
 X(STATS_K_NORM,         "/stats/k_norm",         F32, SX_SLH, "1",     "mean norm of the keys as they enter the product", NULL) \

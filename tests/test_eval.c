@@ -204,17 +204,23 @@ static void pieces_of_any_length(void **state)
 	memcpy(all.piece, begin, sizeof begin);
 	sx_windows w;
 	ok(sx_windows_pieces(&w, &ctx, &all, 100));
-	ok(sx_eval_ppl(&p, NULL, &ctx, m, &w));
+	double nll[6], text[6];
+	ok(sx_eval_ppl(&p, &(const sx_window_losses){nll, text}, &ctx, m, &w));
 	sx_windows_free(&w);
 	int64_t n = 0;
 	for (int i = 0; i < 6; i++) {
 		int64_t len = begin[i + 1] - begin[i] < 100 ? begin[i + 1] - begin[i] : 100;
 		sx_ppl one;
-		if (len < 2) continue;
+		if (len < 2) {
+			assert_true(isnan(nll[i]) && isnan(text[i]));
+			continue;
+		}
 		ok(sx_windows_new(&w, &ctx, 1, len));
 		sx_windows_set(&w, 0, ids + begin[i], len);
 		ok(sx_eval_ppl(&one, NULL, &ctx, m, &w));
 		assert_int_equal(one.tokens, len - 1);
+		check_close(nll[i], one.nll, 1e-6);
+		check_close(text[i], one.text_nll_last, 1e-6);
 		sum += one.nll * (double)one.tokens;
 		n += one.tokens;
 		sx_windows_free(&w);
@@ -242,7 +248,7 @@ static void needles_equal_slow_loop(void **state)
 		int64_t hits[SX_NIAH_BINS] = {0}, trials[SX_NIAH_BINS] = {0}, all = 0;
 		double blind = 0, window = 0;
 		int facts = k == SX_NEEDLE_MULTI_VALUE ? 2 : 4;
-		ok(sx_eval_niah(&got, &ctx, m, &l, (sx_needle_kind)k, facts, T, TRIALS, 9));
+		ok(sx_eval_niah(&got, NULL, &ctx, m, &l, (sx_needle_kind)k, facts, T, TRIALS, 9));
 		for (uint64_t i = 0; i < TRIALS; i++) {
 			sx_needle p;
 			bool hit = true;
@@ -268,10 +274,10 @@ static void needles_equal_slow_loop(void **state)
 		check_close(got.chance_window, window, 1e-12);
 	}
 	sx_niah none;
-	assert_int_equal(sx_eval_niah(&none, &ctx, m, &l, SX_NEEDLE_MULTI_KEY, 4, 5, 3, 1),
+	assert_int_equal(sx_eval_niah(&none, NULL, &ctx, m, &l, SX_NEEDLE_MULTI_KEY, 4, 5, 3, 1),
 			 SX_ECONFIG);
 	sx_language off = make_language(false);
-	assert_int_equal(sx_eval_niah(&none, &ctx, m, &off, SX_NEEDLE_SINGLE, 1, 64, 3, 1),
+	assert_int_equal(sx_eval_niah(&none, NULL, &ctx, m, &off, SX_NEEDLE_SINGLE, 1, 64, 3, 1),
 			 SX_ECONFIG);
 	sx_work_free(work);
 	sx_model_free(m);
@@ -398,8 +404,8 @@ static void record_in_run_file(void **state)
 	for (int lk = 0; lk < 8; lk++) {
 		sx_niah r;
 		double sum = 0;
-		ok(sx_eval_niah(&r, &ctx, m, &l, (sx_needle_kind)(lk % 4), 2, lk < 4 ? 32 : 64, 20,
-				1));
+		ok(sx_eval_niah(&r, NULL, &ctx, m, &l, (sx_needle_kind)(lk % 4), 2,
+				lk < 4 ? 32 : 64, 20, 1));
 		for (int b = 0; b < 6; b++) {
 			assert_true(hits[lk * 6 + b] == (double)r.bin_hits[b]);
 			sum += trials[lk * 6 + b];

@@ -168,6 +168,28 @@ static void check_filled(const grid *g, sx_run_id id, int64_t kinds)
 	free(v), free(same);
 }
 
+/* Hits of single problems add up to the cells', and are those of the like where a variant has one. */
+static void check_problems(const grid *g)
+{
+	double *hit, *hits, *same;
+	int64_t n, m, cells = g->n_variant * g->n_length * g->n_kind;
+	ok(sx_run_read_all(g->f, SX_RUN_EXTENSION_NIAH_HIT, &hit, &n));
+	ok(sx_run_read_all(g->f, SX_RUN_EXTENSION_NIAH_HITS, &hits, &m));
+	ok(sx_run_read_all(g->f, SX_RUN_EXTENSION_SAME_AS, &same, &m));
+	int64_t problems = n / cells;
+	assert_int_equal(problems, 300);
+	for (int64_t i = 0; i < cells; i++) {
+		double sum = 0;
+		for (int64_t k = 0; k < problems; k++) sum += hit[i * problems + k];
+		assert_true(sum == hits[i]);
+		int64_t cell = i / g->n_kind, kind = i % g->n_kind;
+		int64_t own = (int64_t)same[cell] * g->n_length + cell % g->n_length;
+		assert_memory_equal(hit + i * problems, hit + (own * g->n_kind + kind) * problems,
+				    (size_t)problems * sizeof *hit);
+	}
+	free(hit), free(hits), free(same);
+}
+
 static void file_equals_json(void **state)
 {
 	(void)state;
@@ -205,6 +227,8 @@ static void file_equals_json(void **state)
 	assert_true(hits > 0 && choice > 0 && hits != choice);
 	check_filled(&g, SX_RUN_EXTENSION_NIAH_HITS, 2);
 	check_filled(&g, SX_RUN_EXTENSION_TEXT_NLL, 1);
+	check_filled(&g, SX_RUN_EXTENSION_CHOICE_TEXT, 1);
+	check_problems(&g);
 	assert_int_equal(json_array_size(json_object_get(all, "chosen")), 4);
 	json_decref(all);
 
@@ -412,6 +436,14 @@ static void chooses(void **state)
 	check_close(r->chance_window[2], 1.0 / 42, 1e-15);
 	check_close(r->chance_blind, 0.0625, 1e-15);
 	check_close(r->text_nll_last[1], 2 + 2 + 0.64, 1e-14);
+	/* Without windows set apart by the reported ones, whose loss grows with the variant. */
+	assert_false(e->text_apart);
+	assert_true(e->row[0].chosen_text && !e->row[1].chosen_text && !r->chosen_text);
+	check_close(r->choice_text, 2 + 2 + (0.64 + 1.28) / 2, 1e-14);
+	assert_null(r->hit);
+	assert_ptr_equal(sx_extension_best(e, "a", NULL, false), r);
+	assert_null(sx_extension_best(e, "b", NULL, false));
+	assert_int_equal(sx_extension_compare_hits(r, r, 1).pairs, 0);
 	assert_true(isnan(r->loss[SX_LOSS][0])); /* not in the file */
 	assert_true(isnan(chosen_row(e, "a", "yarn (shipped)")->c));
 	assert_true(chosen_row(e, "a", "rope")->c == 0);
@@ -470,10 +502,10 @@ static void draws_the_choice(void **state)
 	put_grid("a.h5", &m);
 	ok(verb(&sx_cmd_figure, "context %/a.h5 -o %/c.svg --data %/c.csv", "out.txt"));
 	char *csv = slurp(in_dir("c.csv"), NULL);
-	assert_non_null(strstr(csv, "b,line,\"RoPE + PI, $c$ = 0.2\",128,0.175,,\n"));
+	assert_non_null(strstr(csv, "b,line,\"RoPE + PI, $c$ = 0.2 (text 0.4)\",128,0.175,,\n"));
 	assert_non_null(strstr(csv, "b,line,\"RoPE, $c$ = 0\",128,0,,\n"));
 	assert_non_null(strstr(csv, "\"RoPE + YaRN (shipped)\",128"));
-	assert_non_null(strstr(csv, "c,line,\"RoPE + PI, $c$ = 0.2\",128,0.225,,\n"));
+	assert_non_null(strstr(csv, "c,line,\"RoPE + PI, $c$ = 0.2 (text 0.4)\",128,0.225,,\n"));
 	assert_non_null(strstr(csv, "b,guide,\"chance: blind\",128,0.0625,,\n"));
 	assert_non_null(strstr(csv, "a,vline,\"trained length\",32,,,\n"));
 	assert_null(strstr(csv, "$c$ = 0.4"));
@@ -585,6 +617,111 @@ static void compares_texts(void **state)
 	sx_run_file_close(a), sx_run_file_close(b), sx_run_file_close(c);
 }
 
+/* ---- problem by problem ---- */
+
+/* Of the file the hits, or losses on text of single windows, of row v at the third length. */
+static double *row_at(sx_run_file *f, sx_run_id id, int64_t v, int64_t n)
+{
+	bool hits = id == SX_RUN_EXTENSION_NIAH_HIT;
+	double *x = sx_calloc((size_t)n, sizeof *x);
+	uint8_t *b = sx_calloc((size_t)n, 1);
+	assert_non_null(x), assert_non_null(b);
+	const int64_t start[] = {v, 2, 0, 0}, of_hits[] = {1, 1, 1, n}, of_text[] = {1, 1, n};
+	if (hits)
+		ok(sx_run_read(f, id, start, of_hits, b));
+	else
+		ok(sx_run_read(f, id, start, of_text, x));
+	for (int64_t i = 0; hits && i < n; i++) x[i] = b[i];
+	free(b);
+	return x;
+}
+
+/* The row of a label with the least mean of choice_text_nll_last over both lengths beyond 32. */
+static const sx_extension_row *least_text(const sx_extension *e, const char *label, sx_run_file *f)
+{
+	double *x, best = HUGE_VAL;
+	int64_t n, v = 0;
+	const sx_extension_row *found = NULL;
+	ok(sx_run_read_all(f, SX_RUN_EXTENSION_CHOICE_TEXT, &x, &n));
+	assert_int_equal(n, 3 * 3);
+	for (int i = 0; i < e->n_row; i++) {
+		if (strcmp(e->row[i].label, label) != 0) continue;
+		double sum = x[v * 3 + 1] + x[v * 3 + 2];
+		check_close(e->row[i].choice_text, sum / 2, 1e-12);
+		if (sum < best) best = sum, found = &e->row[i];
+		v++;
+	}
+	free(x);
+	return found;
+}
+
+static void compares_problems(void **state)
+{
+	(void)state;
+	enum { TRIALS = 900, W = 7 };
+	static const char words[] = "--methods rope --temperatures 0,0.4,0.8 --lengths 32,64,96 "
+				    "--trials 900 --windows 7 --choose 50 -q -o ";
+	char line[512];
+	put_models();
+	for (int i = 0; i < 3; i++) {
+		snprintf(line, sizeof line, "niah %%/%d.yaml --seed %d %s%%/%c.h5", i ? 2 : 1,
+			 i == 2 ? 8 : 7, words, "xyz"[i]);
+		ok(verb(&sx_cmd_eval, line, "out.txt"));
+	}
+	sx_run_file *f[] = {open_file("x.h5"), open_file("y.h5"), open_file("z.h5")};
+	const char *const label[] = {"a", "b", "c"};
+	sx_extension *e;
+	ok(sx_extension_read(&e, &ctx, f, label, 3, NULL));
+	assert_true(e->text_apart);
+	assert_ptr_equal(sx_extension_best(e, "a", NULL, true), least_text(e, "a", f[0]));
+	assert_ptr_equal(sx_extension_best(e, "b", NULL, true), least_text(e, "b", f[1]));
+	const sx_extension_row *others = sx_extension_best(e, NULL, "a", false);
+	assert_string_not_equal(others->label, "a");
+	for (int i = 0; i < e->n_row; i++) /* nobody else has more of the problems set apart */
+		if (strcmp(e->row[i].label, "a") != 0)
+			assert_true(e->row[i].choice_hits <= others->choice_hits);
+
+	/* rows 1 of a and 2 of b */
+	double *x = row_at(f[0], SX_RUN_EXTENSION_NIAH_HIT, 1, TRIALS);
+	double *y = row_at(f[1], SX_RUN_EXTENSION_NIAH_HIT, 2, TRIALS), sum = 0;
+	int only_x = 0, only_y = 0;
+	for (int i = 0; i < TRIALS; i++) only_x += x[i] > y[i], only_y += y[i] > x[i];
+	assert_true(only_x > 0 && only_y > 0); /* else there is nothing to test */
+	sx_extension_pairs p = sx_extension_compare_hits(&e->row[1], &e->row[3 + 2], 2);
+	assert_int_equal(p.pairs, TRIALS);
+	assert_int_equal(p.only_a, only_x);
+	assert_int_equal(p.only_b, only_y);
+	check_close(p.p, sx_mcnemar(only_x, only_y), 0);
+	assert_int_equal(sx_extension_compare_hits(&e->row[3], &e->row[6], 1).pairs,
+			 0); /* other seed */
+	free(x), free(y);
+
+	x = row_at(f[0], SX_RUN_EXTENSION_WINDOW_TEXT, 1, W);
+	y = row_at(f[1], SX_RUN_EXTENSION_WINDOW_TEXT, 2, W);
+	for (int i = 0; i < W; i++) sum += (x[i] - y[i]) / W;
+	sx_interval d;
+	int64_t windows;
+	ok(sx_extension_compare_text(&d, &windows, &ctx, &e->row[1], &e->row[3 + 2], 2, 1));
+	assert_int_equal(windows, W);
+	check_close(d.value, sum, 1e-12);
+	assert_true(d.lo <= d.value && d.value <= d.hi);
+	ok(sx_extension_compare_text(&d, &windows, &ctx, &e->row[3], &e->row[6], 1, 1));
+	assert_true(windows == 0 && isnan(d.value));
+	free(x), free(y);
+	sx_extension_free(e);
+
+	/* Seeds in another order find their partners. */
+	const char *const two[] = {"a", "a", "b", "b"};
+	sx_run_file *four[] = {f[1], f[2], f[2], f[1]};
+	ok(sx_extension_read(&e, &ctx, four, two, 4, NULL));
+	p = sx_extension_compare_hits(&e->row[0], &e->row[3], 2);
+	assert_true(p.pairs == 2 * TRIALS && p.only_a == 0 && p.only_b == 0 && p.p == 1);
+	ok(sx_extension_compare_text(&d, &windows, &ctx, &e->row[0], &e->row[3], 2, 1));
+	assert_true(windows == 2 * W && d.value == 0);
+	sx_extension_free(e);
+	for (int i = 0; i < 3; i++) sx_run_file_close(f[i]);
+}
+
 /* ---- /eval of a training run ---- */
 
 static void put_eval(const char *name)
@@ -648,11 +785,11 @@ static void reads_training(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(file_equals_json), cmocka_unit_test(losses_equal_json),
-		cmocka_unit_test(choice_is_apart),  cmocka_unit_test(chooses),
-		cmocka_unit_test(pools_seeds),      cmocka_unit_test(draws_the_choice),
-		cmocka_unit_test(compares_windows), cmocka_unit_test(compares_texts),
-		cmocka_unit_test(reads_training),
+		cmocka_unit_test(file_equals_json),  cmocka_unit_test(losses_equal_json),
+		cmocka_unit_test(choice_is_apart),   cmocka_unit_test(chooses),
+		cmocka_unit_test(pools_seeds),       cmocka_unit_test(draws_the_choice),
+		cmocka_unit_test(compares_windows),  cmocka_unit_test(compares_texts),
+		cmocka_unit_test(compares_problems), cmocka_unit_test(reads_training),
 	};
 	sx_ctx_init(&ctx);
 	return cmocka_run_group_tests_name("extension", tests, make_dir, remove_dir);

@@ -395,6 +395,11 @@ static void test_thinning(void **state)
 		dark += pixels[row * stride + 4 * c] < 128;
 	assert_true(dark >= 1 && dark <= 12);
 	cairo_surface_destroy(s);
+	sx_fig_png_dpi(f, 100);
+	assert_int_equal(sx_fig_save(f, NULL, in_dir("big.png")), SX_OK);
+	s = cairo_image_surface_create_from_png(in_dir("big.png"));
+	assert_int_equal(cairo_image_surface_get_width(s), 325);
+	cairo_surface_destroy(s);
 	sx_fig_free(f);
 	free(x);
 	free(y);

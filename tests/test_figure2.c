@@ -512,6 +512,7 @@ static void test_context(void **state)
 					.kind = SX_FIG_ROPE,
 					.method = "",
 					.c = none,
+					.c_text = none,
 					.n_length = 2,
 					.n_seed = 2,
 					.length = length,
@@ -523,7 +524,7 @@ static void test_context(void **state)
 					.chance = chance,
 					.blind = blind};
 	sx_fig_context_curve b = a, both[2];
-	b.method = "yarn (shipped)", b.c = 0.4;
+	b.method = "yarn (shipped)", b.c = b.c_text = 0.4;
 	both[0] = a, both[1] = b;
 	const sx_fig_context_data d = {.loss = "Perplexity",
 				       .n_kind = 1,

@@ -1,6 +1,7 @@
 /* The positional-semantic plane, bounds, ratios of gradient norms, labels, and the rows of a figure. */
 #include "analysis/figure/figures.h"
 #include "analysis/figure/internal.h"
+#include "analysis/figure/parts.h"
 #include "tests/figure_folder.h"
 
 static const sx_fig_style *style(const char *name)
@@ -515,8 +516,45 @@ static void test_drop(void **state)
 	assert_non_null(strstr(sx_fig_alt(f), "of DroPE"));
 	assert_int_equal(sx_fig_save(f, NULL, in_dir("drop.pdf")), SX_OK);
 	sx_fig_free(f);
+	/* One column: all panels below one another; else a row for each run, named by its seed. */
+	sx_fig_drop_data four[4] = {d, d, d, d};
+	four[2].seed = four[3].seed = 2;
+	for (int wide = 0; wide < 2; wide++) {
+		assert_int_equal(sx_fig_drop(&f, NULL, style(wide ? "neurips" : "icml"), four, 4),
+				 SX_OK);
+		assert_int_equal(f->rows, wide ? 2 : 4);
+		assert_int_equal(f->cols, wide ? 2 : 1);
+		assert_int_equal(f->panel[3].row, wide ? 1 : 3);
+		assert_string_equal(f->panel[3].y_label, "seed 2");
+		lay_out(f);
+		for (int i = 0; i < 4; i++) {
+			sx_rect at = f->panel[i].box;
+			assert_true(at.w > 60 && at.x > 0 && at.x + at.w <= f->width);
+		}
+		sx_fig_free(f);
+	}
+	d.n_head = 5; /* more than there are markers */
+	d.n_layer = 1, d.value = (const double[15]){0}, d.low = d.high = NULL;
+	assert_int_equal(sx_fig_drop(&f, NULL, style("icml"), &d, 1), SX_OK);
+	for (int i = 0; i < f->n_series; i++)
+		assert_int_equal(f->series[i].look.marker, SX_FIG_CIRCLE);
+	sx_fig_free(f);
 	d.n_head = 0;
 	assert_int_equal(sx_fig_drop(&f, NULL, style("icml"), &d, 1), SX_EDATA);
+}
+
+static void test_titles(void **state)
+{
+	(void)state;
+	static const char *const label[] = {"a", "a", "b"};
+	static const int64_t seed[] = {1, 2, 1};
+	char title[32];
+	sx_part_title(title, sizeof title, label, seed, 3, 1);
+	assert_string_equal(title, "a, seed 2");
+	sx_part_title(title, sizeof title, label, seed, 3, 2);
+	assert_string_equal(title, "b");
+	sx_part_title(title, sizeof title, label, seed, 2, 0);
+	assert_string_equal(title, "seed 1");
 }
 
 /* ---- files ---- */
@@ -595,7 +633,8 @@ int main(void)
 		cmocka_unit_test(test_bounds_median), cmocka_unit_test(test_grad_ratio),
 		cmocka_unit_test(test_rows),          cmocka_unit_test(test_same_bytes),
 		cmocka_unit_test(test_two_svgs),      cmocka_unit_test(test_drop),
-		cmocka_unit_test(test_mix),           cmocka_unit_test(test_figure4),
+		cmocka_unit_test(test_titles),        cmocka_unit_test(test_mix),
+		cmocka_unit_test(test_figure4),
 	};
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

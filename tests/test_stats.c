@@ -359,6 +359,36 @@ static void test_wilson(void **state)
 	}
 }
 
+/* Newcombe 1998, table II: 56/70 against 48/80, method 10. */
+static void test_newcombe(void **state)
+{
+	(void)state;
+	sx_interval d = sx_newcombe(sx_wilson(56, 70), sx_wilson(48, 80));
+	check_close(d.value, 0.2, 1e-12);
+	check_close(d.lo, 0.0524, 5e-5);
+	check_close(d.hi, 0.3339, 5e-5);
+	sx_interval back = sx_newcombe(sx_wilson(48, 80), sx_wilson(56, 70));
+	check_close(back.lo, -d.hi, 1e-15);
+	assert_true(isnan(sx_newcombe(sx_wilson(0, 0), sx_wilson(1, 2)).lo));
+}
+
+/* Against the sum of the binomial's own terms. */
+static void test_mcnemar(void **state)
+{
+	(void)state;
+	for (int a = 0; a <= 12; a++)
+		for (int b = 0; b <= 12; b++) {
+			double term = pow(0.5, a + b), sum = 0;
+			for (int k = 0; k <= (a < b ? a : b); k++) {
+				sum += term;
+				term *= (double)(a + b - k) / (k + 1);
+			}
+			check_close(sx_mcnemar(a, b), fmin(1, 2 * sum), 1e-12);
+		}
+	check_close(sx_mcnemar(0, 6), 2.0 / 64, 1e-15);
+	assert_true(sx_mcnemar(0, 0) == 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -372,6 +402,8 @@ int main(void)
 		cmocka_unit_test(test_spearman),
 		cmocka_unit_test(test_holm),
 		cmocka_unit_test(test_wilson),
+		cmocka_unit_test(test_newcombe),
+		cmocka_unit_test(test_mcnemar),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -123,13 +123,13 @@ static bool is_trunk(const sx_fig_ac_data *runs, int n_run, int i)
 	return false;
 }
 
+/* name: of the run in the titles of its panels; "" where it is the only one. */
 static sx_status add_run(sx_fig *f, sx_ctx *ctx, const joined *j, const int *series, int row0,
-			 int cols, bool several)
+			 int cols, const char *name)
 {
 	sx_status st = SX_OK;
 	for (int64_t l = 0; l < j->run->at.n_layer && st == SX_OK; l++) {
-		char *title = several ? sx_format("%s, layer %lld", j->run->at.label, (long long)l)
-				      : sx_format("layer %lld", (long long)l);
+		char *title = sx_format("%s%slayer %lld", name, *name ? ", " : "", (long long)l);
 		if (!title) return sx_fail(ctx, SX_ENOMEM, "out of memory for a figure");
 		int panel = sx_fig_panel(f, row0 + (int)(l / cols), (int)(l % cols), title,
 					 sx_part_axis("Updates", SX_FIG_LINEAR),
@@ -174,19 +174,23 @@ sx_status sx_fig_ac(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 {
 	sx_status st = SX_OK;
 	sx_fig *f = NULL;
-	int *series = NULL, shown = 0, row = 0;
+	int *series = NULL, shown = 0, row = 0, nth = 0;
+	const char **label = sx_calloc((size_t)n_run, sizeof *label);
+	int64_t *seed = sx_calloc((size_t)n_run, sizeof *seed);
 	const sx_fig_ac_data *first = &runs[0];
+	if (!label || !seed) SX_TRY(sx_fail(ctx, SX_ENOMEM, "out of memory for a figure"));
 	for (int i = 0; i < n_run; i++) {
 		const sx_fig_ac_data *r = &runs[i];
+		label[shown] = r->at.label, seed[shown] = r->at.seed;
 		shown += !is_trunk(runs, n_run, i);
 		if (r->at.n_step == 0)
-			return sx_fail(ctx, SX_EDATA, "%s has no records of A_c", r->at.label);
+			SX_TRY(sx_fail(ctx, SX_EDATA, "%s has no records of A_c", r->at.label));
 		if (r->at.n_layer != first->at.n_layer || r->at.n_head != first->at.n_head ||
 		    r->n_c != first->n_c)
-			return sx_fail(ctx, SX_EDATA,
+			SX_TRY(sx_fail(ctx, SX_EDATA,
 				       "%s and %s have different layers, heads or families of A_c: "
 				       "draw them apart",
-				       first->at.label, r->at.label);
+				       first->at.label, r->at.label));
 	}
 	int layers = (int)first->at.n_layer, most = sx_part_is_narrow(style) ? 3 : 5;
 	int cols = layers < most ? layers : most, per_run = (layers + cols - 1) / cols;
@@ -196,14 +200,16 @@ sx_status sx_fig_ac(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 	if (!series) SX_TRY(sx_fail(ctx, SX_ENOMEM, "out of memory for a figure"));
 	for (int i = 0; i < n_run; i++) {
 		joined j;
+		char name[128] = "";
 		if (is_trunk(runs, n_run, i)) continue;
+		if (shown > 1) sx_part_title(name, sizeof name, label, seed, shown, nth++);
 		SX_TRY(join(&j, ctx, runs, &runs[i]));
 		if (j.n < 2)
 			st = sx_fail(ctx, SX_EDATA,
 				     "%s has one record of A_c: a figure over training needs a run",
 				     runs[i].at.label);
 		else
-			st = add_run(f, ctx, &j, series, row, cols, shown > 1);
+			st = add_run(f, ctx, &j, series, row, cols, name);
 		free(j.step);
 		if (st != SX_OK) goto out;
 		row += per_run;
@@ -213,6 +219,8 @@ sx_status sx_fig_ac(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 	f = NULL;
 out:
 	free(series);
+	free(label);
+	free(seed);
 	sx_fig_free(f);
 	return st;
 }

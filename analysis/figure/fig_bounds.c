@@ -123,22 +123,27 @@ static void limits_of(double *lowest, double *least, double *most, const part *p
 		}
 }
 
-/* "RoPE: not applicable" where it is drawn for none of its heads. */
+/* "RoPE: not applicable" where it is drawn for none of its heads; of several, "2 of 4". */
 static void note_empty(sx_fig *f, int panel, const part *p, double x)
 {
-	const char *label[64];
-	int n = 0;
-	for (int i = 0; i < p->n && n < 64; i++)
+	const char *label = NULL;
+	char text[160];
+	int n = 0, all = 0;
+	for (int i = 0; i < p->n; i++) {
+		bool empty = false;
+		if (p->group[i] != i) continue;
+		all++;
 		for (int64_t e = 0; e < p->in[i].n; e++)
-			if (family_in(p->in[i].name[e], p->name) && is_empty(&p->in[i], e)) {
-				label[n++] = p->in[i].at.label;
-				break;
-			}
-	char *names = n > 0 ? sx_part_names(label, n) : NULL;
-	char *text = names ? sx_format("%s: not applicable", names) : NULL;
-	if (text) sx_fig_note(f, panel, x, (double)INFINITY, text);
-	free(text);
-	free(names);
+			empty = empty ||
+				(family_in(p->in[i].name[e], p->name) && is_empty(&p->in[i], e));
+		if (empty) n++, label = p->in[i].at.label;
+	}
+	if (n == 0) return;
+	if (n == 1)
+		snprintf(text, sizeof text, "%s: not applicable", label);
+	else
+		snprintf(text, sizeof text, "%d of %d: not applicable", n, all);
+	sx_fig_note(f, panel, x, (double)INFINITY, text);
 }
 
 static sx_status add_scatter(sx_fig *f, sx_ctx *ctx, const part *p, const int *series,
@@ -290,6 +295,10 @@ static char *reasons(const sx_fig_bound_data *in, int n, const char *const *ineq
 	for (int k = 0; k < n_inequality; k++)
 		for (int i = 0; i < n; i++) {
 			const char *why = NULL;
+			bool said = false; /* of another seed */
+			for (int e = 0; e < i; e++)
+				said = said || strcmp(in[e].at.label, in[i].at.label) == 0;
+			if (said) continue;
 			for (int64_t e = 0; e < in[i].n && !why; e++)
 				if (family_in(in[i].name[e], inequality[k])) why = in[i].why_not[e];
 			if (!why || !all) continue;

@@ -63,10 +63,12 @@ static const char *shown_method(const char *method)
 
 static char *series_name(const sx_fig_context_curve *c)
 {
-	char temperature[32] = "";
+	char temperature[32] = "", text[32] = "";
 	if (!isnan(c->c)) snprintf(temperature, sizeof temperature, ", $c$ = %g", c->c);
-	return sx_format("%s%s%s%s", c->label, c->method[0] ? " + " : "", shown_method(c->method),
-			 temperature);
+	if (!isnan(c->c) && !isnan(c->c_text) && c->c_text != c->c)
+		snprintf(text, sizeof text, " (text %g)", c->c_text);
+	return sx_format("%s%s%s%s%s", c->label, c->method[0] ? " + " : "", shown_method(c->method),
+			 temperature, text);
 }
 
 /* Number of the curve's method, or of its temperature, among those before it. */

@@ -2,10 +2,19 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "analysis/figure/parts.h"
 
-enum { TIMES = 3, MOST_KEY_LAYERS = 6 };
+enum { TIMES = 3, MOST_KEY_LAYERS = 6, MOST_MARKERS = 4 };
+
+static const sx_fig_marker markers[MOST_MARKERS] = {SX_FIG_CIRCLE, SX_FIG_SQUARE, SX_FIG_TRIANGLE,
+						    SX_FIG_DIAMOND};
+
+static sx_fig_marker marker_of(const sx_fig_drop_data *d, int64_t head)
+{
+	return d->n_head <= MOST_MARKERS ? markers[head] : SX_FIG_CIRCLE;
+}
 
 /* Heads of a layer stand side by side at each time, so that their bars can be told apart. */
 static double place_of(const sx_fig_drop_data *d, int time, int64_t head)
@@ -17,13 +26,11 @@ static double place_of(const sx_fig_drop_data *d, int time, int64_t head)
 
 static void add_head(sx_fig *f, int panel, const sx_fig_drop_data *d, int64_t head)
 {
-	static const sx_fig_marker markers[] = {SX_FIG_CIRCLE, SX_FIG_SQUARE, SX_FIG_TRIANGLE,
-						SX_FIG_DIAMOND};
 	double x[TIMES], y[TIMES], low[TIMES], high[TIMES];
 	int64_t layer = head / d->n_head, all = d->n_layer * d->n_head;
 	char name[48];
 	sx_fig_look look = sx_part_ramp(layer, d->n_layer);
-	look.marker = markers[head % d->n_head % 4];
+	look.marker = marker_of(d, head % d->n_head);
 	for (int t = 0; t < TIMES; t++) {
 		x[t] = place_of(d, t, head);
 		y[t] = d->value[t * all + head];
@@ -58,13 +65,13 @@ static void add_names(sx_fig *f, int panel, const sx_fig_drop_data *d)
 	}
 }
 
-static void add_panel(sx_fig *f, const sx_fig_drop_data *d, int col)
+static void add_panel(sx_fig *f, const sx_fig_drop_data *d, int row, int col, const char *run)
 {
 	static const double at[TIMES] = {0, 1, 2};
 	static const char *const words[TIMES] = {"before", "after", "end"};
-	sx_fig_axis x = sx_part_axis("", SX_FIG_LINEAR), y = sx_part_axis("", SX_FIG_LINEAR);
+	sx_fig_axis x = sx_part_axis("", SX_FIG_LINEAR), y = sx_part_axis(run, SX_FIG_LINEAR);
 	x.lo = -0.85, x.hi = 2.3;
-	int panel = sx_fig_panel(f, 0, col, d->quantity, x, y);
+	int panel = sx_fig_panel(f, row, col, d->quantity, x, y);
 	sx_fig_x_ticks(f, panel, TIMES, at, words);
 	for (int64_t h = 0; h < d->n_layer * d->n_head; h++) add_head(f, panel, d, h);
 	add_names(f, panel, d);
@@ -80,28 +87,68 @@ static void add_key(sx_fig *f, const sx_fig_drop_data *d)
 		snprintf(name, sizeof name, "layer %lld", (long long)l);
 		sx_fig_key_dot(f, name, sx_part_ramp(l, n));
 	}
+	for (int64_t h = 0; d->n_head > 1 && d->n_head <= MOST_MARKERS && h < d->n_head; h++) {
+		char name[32];
+		sx_fig_look grey = {{0.35, 0.35, 0.35}, SX_FIG_SOLID, marker_of(d, h)};
+		snprintf(name, sizeof name, "head %lld", (long long)h);
+		sx_fig_key_dot(f, name, grey);
+	}
+}
+
+static bool same_run(const sx_fig_drop_data *a, const sx_fig_drop_data *b)
+{
+	return strcmp(a->label, b->label) == 0 && a->seed == b->seed;
+}
+
+/* Panels of one run after another, a row for each run; narrow: a row for each panel. */
+static void add_panels(sx_fig *f, const sx_fig_drop_data *in, int n, const char *const *label,
+		       const int64_t *seed, int runs, bool narrow)
+{
+	int run = 0, col = 0;
+	for (int i = 0; i < n; i++, col++) {
+		char name[128] = "";
+		if (i > 0 && !same_run(&in[i], &in[i - 1])) run++, col = 0;
+		if (runs > 1) sx_part_title(name, sizeof name, label, seed, n, i);
+		add_panel(f, &in[i], narrow ? i : run, narrow ? 0 : col, name);
+	}
 }
 
 sx_status sx_fig_drop(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 		      const sx_fig_drop_data *in, int n)
 {
+	sx_status st = SX_OK;
 	sx_fig *f = NULL;
-	bool bars = false;
+	bool bars = false, narrow = sx_part_is_narrow(style);
+	int runs = 1, in_row = 0, cols = 0;
+	char *names = NULL;
+	const char **label = sx_calloc((size_t)n, sizeof *label);
+	int64_t *seed = sx_calloc((size_t)n, sizeof *seed);
+	if (!label || !seed) SX_TRY(sx_fail(ctx, SX_ENOMEM, "out of memory for a figure"));
 	for (int i = 0; i < n; i++) {
 		if (in[i].n_layer * in[i].n_head == 0)
-			return sx_fail(ctx, SX_EDATA, "%s has no heads", in[i].label);
+			SX_TRY(sx_fail(ctx, SX_EDATA, "%s has no heads", in[i].label));
+		label[i] = in[i].label, seed[i] = in[i].seed;
 		bars = bars || in[i].low;
+		if (i > 0 && !same_run(&in[i], &in[i - 1])) runs++, in_row = 0;
+		if (++in_row > cols) cols = in_row;
 	}
-	sx_status st = sx_fig_new(&f, ctx, style, 1, n);
-	if (st != SX_OK) return st;
-	sx_fig_shape(f, n > 2 ? 1 : 0.8);
+	SX_TRY(sx_fig_new(&f, ctx, style, narrow ? n : runs, narrow ? 1 : cols));
+	sx_fig_shape(f, narrow ? 0.62 : cols > 2 ? 1 : 0.8);
 	add_key(f, &in[0]);
-	for (int i = 0; i < n; i++) add_panel(f, &in[i], i);
+	add_panels(f, in, n, label, seed, runs, narrow);
+	names = sx_part_names(label, n);
 	sx_part_about(f, "Heads through the drop",
-		      sx_format("%s of every head of %s: before the drop, right after it on the "
+		      sx_format("%s of every head of %s%s: before the drop, right after it on the "
 				"same weights, and at the end of recalibration.%s",
-				n == 1 ? in[0].quantity : "Several quantities", in[0].label,
+				n == runs ? in[0].quantity : "Several quantities",
+				names ? names : "the runs", runs > 1 ? ", a row for each run" : "",
 				bars ? " Bars: the intervals." : ""));
 	*out = f;
-	return SX_OK;
+	f = NULL;
+out:
+	sx_fig_free(f);
+	free(names);
+	free(label);
+	free(seed);
+	return st;
 }

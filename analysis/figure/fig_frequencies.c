@@ -103,8 +103,12 @@ sx_status sx_fig_frequencies(sx_fig **out, sx_ctx *ctx, const sx_fig_style *styl
 	sx_status st = SX_OK;
 	sx_fig *f = NULL;
 	double *z = NULL;
+	const char **label = sx_calloc((size_t)n, sizeof *label);
+	int64_t *seed = sx_calloc((size_t)n, sizeof *seed);
 	bool named = false;
+	if (!label || !seed) SX_TRY(sx_fail(ctx, SX_ENOMEM, "out of memory for a figure"));
 	SX_TRY(check(ctx, in, n));
+	for (int i = 0; i < n; i++) label[i] = in[i].at.label, seed[i] = in[i].at.seed;
 	int64_t rows = in[0].at.n_layer * in[0].at.n_head, cells = rows * in[0].n_freq;
 	z = sx_calloc((size_t)(cells * n), sizeof *z);
 	if (!z) SX_TRY(sx_fail(ctx, SX_ENOMEM, "out of memory for a figure"));
@@ -121,7 +125,9 @@ sx_status sx_fig_frequencies(sx_fig **out, sx_ctx *ctx, const sx_fig_style *styl
 				    .hi = top > 0 ? top : 1,
 				    .gamma = 1});
 	for (int i = 0; i < n; i++) {
-		add_panel(f, &in[i], narrow ? i : 0, narrow ? 0 : i, n > 1 ? in[i].at.label : "");
+		char title[128] = "";
+		if (n > 1) sx_part_title(title, sizeof title, label, seed, n, i);
+		add_panel(f, &in[i], narrow ? i : 0, narrow ? 0 : i, title);
 		sx_fig_heat(f, i, z + i * cells, rows, in[i].n_freq);
 		layer_ticks(f, i, &in[i].at);
 		double border = border_of(&in[i]);
@@ -134,6 +140,8 @@ sx_status sx_fig_frequencies(sx_fig **out, sx_ctx *ctx, const sx_fig_style *styl
 	f = NULL;
 out:
 	free(z);
+	free(label);
+	free(seed);
 	sx_fig_free(f);
 	return st;
 }

@@ -231,9 +231,10 @@ sx_status sx_fig_plane(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 	sx_fig *f = NULL;
 	int most = sx_part_is_narrow(style) ? 2 : 4, cols = n < most ? n : most;
 	const char **label = sx_calloc((size_t)n, sizeof *label);
-	if (!label) return sx_fail(ctx, SX_ENOMEM, "out of memory for a figure");
+	int64_t *seed = sx_calloc((size_t)n, sizeof *seed);
+	if (!label || !seed) SX_TRY(sx_fail(ctx, SX_ENOMEM, "out of memory for a figure"));
 	for (int i = 0; i < n; i++) {
-		label[i] = in[i].at.label;
+		label[i] = in[i].at.label, seed[i] = in[i].at.seed;
 		if (in[i].at.n_step == 0 || in[i].at.n_layer * in[i].at.n_head == 0)
 			SX_TRY(sx_fail(ctx, SX_EDATA, "%s has no shares of heads", label[i]));
 	}
@@ -242,13 +243,16 @@ sx_status sx_fig_plane(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 	add_key(f, in, n);
 	for (int i = 0; i < n; i++) {
 		way w = way_of(&in[i]);
-		add_panel(f, &w, i / cols, i % cols, n > 1 ? label[i] : "");
+		char title[128] = "";
+		if (n > 1) sx_part_title(title, sizeof title, label, seed, n, i);
+		add_panel(f, &w, i / cols, i % cols, title);
 	}
 	describe(f, in, label, n);
 	*out = f;
 	f = NULL;
 out:
 	free(label);
+	free(seed);
 	sx_fig_free(f);
 	return st;
 }

@@ -15,6 +15,7 @@ sx_status sx_fig_new(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style, int r
 	sx_fig *f = sx_calloc(1, sizeof *f);
 	if (!f) return sx_fail(ctx, SX_ENOMEM, "out of memory for a figure");
 	f->style = style;
+	f->png_dpi = style->png_dpi;
 	f->rows = rows;
 	f->aspect = 1 / golden;
 	f->cols = cols;
@@ -107,6 +108,12 @@ void sx_fig_shape(sx_fig *f, double aspect)
 {
 	assert(aspect > 0 && !f->shared);
 	f->aspect = aspect;
+}
+
+void sx_fig_png_dpi(sx_fig *f, double dpi)
+{
+	assert(dpi > 0);
+	f->png_dpi = dpi;
 }
 
 void sx_fig_colour_scale(sx_fig *f, sx_fig_colours colours)

@@ -96,6 +96,8 @@ void sx_fig_shape(sx_fig *f, double aspect);
 /* Title and one-sentence description (alternative text, caption stub) for the file's metadata. */
 void sx_fig_about(sx_fig *f, const char *title, const char *alt);
 const char *sx_fig_alt(const sx_fig *f);
+/* Dots per inch of a PNG, in place of the style's. */
+void sx_fig_png_dpi(sx_fig *f, double dpi);
 /* Width of the printed figure. */
 double sx_fig_width(const sx_fig *f);
 

@@ -68,6 +68,7 @@ sx_status sx_fig_gamma(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 
 typedef struct {
 	const char *label;
+	int64_t seed; /* named where inputs have panels of their own and a label in common  */
 	sx_fig_kind kind;
 	int64_t n_step, n_seq, n_layer, n_head;
 	const int64_t *step; /* (n_step) not decreasing; the drop's stands twice; -1 = unknown */
@@ -237,13 +238,15 @@ sx_status sx_fig_frequencies(sx_fig **out, sx_ctx *ctx, const sx_fig_style *styl
 
 typedef struct {
 	const char *label, *quantity; /* of the run; "$A_c$ previous"                            */
+	int64_t seed;
 	int64_t n_layer, n_head;
 	const double *value;      /* (3, layer, head): before, right after, end              */
 	const double *low, *high; /* the same, ends of an interval; or NULL                  */
 } sx_fig_drop_data;
 
-/* What becomes of every head through the drop, a panel per quantity; the three that were largest
- * before it are named. */
+/* What becomes of every head through the drop, a panel per quantity, a row per run (label and seed;
+ * on a single column all below one another); the three that were largest before it are named. Up to
+ * four heads of a layer have markers of their own. */
 sx_status sx_fig_drop(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 		      const sx_fig_drop_data *in, int n) SX_NODISCARD;
 
@@ -255,6 +258,7 @@ typedef struct {
 	sx_fig_kind kind;
 	const char *method; /* "pi", ..; "" = the model's own, not named. A marker for each    */
 	double c;           /* temperature to name; NaN = none                                */
+	double c_text;      /* that of nll, where it is another one                           */
 	int n_length, n_seed;
 	const int64_t *length;  /* (n_length) tokens                                          */
 	const double *nll;      /* (n_length) nats per token, mean over seeds                 */

@@ -75,7 +75,8 @@ struct sx_fig {
 	const sx_fig_style *style;
 	int rows, cols;
 	bool shared;
-	double aspect; /* of a panel: its box where axes are shared, else with its labels */
+	double png_dpi; /* the style's, unless asked for */
+	double aspect;  /* of a panel: its box where axes are shared, else with its labels */
 	bool has_colours;
 	sx_fig_colours colours; /* its label as markup in bar_label */
 	char *bar_label;

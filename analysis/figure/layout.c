@@ -239,7 +239,9 @@ double sx_fig_left_margin(const sx_fig *f, sx_text *t, const sx_fig_panel_data *
 	for (int i = 0; i < p->y_ticks.n; i++)
 		widest = fmax(widest, sx_text_width(t, p->y_ticks.text[i], s->small_pt));
 	/* Parentheses rise a little above capitals. */
-	double label = p->y_label[0] ? (0.6 + SX_TEXT_CAP + SX_TEXT_DEEP) * s->font_pt : 0;
+	/* Without a label the numbers would touch the edge of the page. */
+	double label =
+		p->y_label[0] ? (0.6 + SX_TEXT_CAP + SX_TEXT_DEEP) * s->font_pt : 0.2 * s->small_pt;
 	return s->tick_pt + 0.4 * s->small_pt + widest + label;
 }
 

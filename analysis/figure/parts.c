@@ -65,6 +65,22 @@ char *sx_part_names(const char *const *label, int n)
 	return names;
 }
 
+void sx_part_title(char *out, size_t size, const char *const *label, const int64_t *seed, int n,
+		   int i)
+{
+	bool shared = false, others = false;
+	for (int k = 0; k < n; k++) {
+		bool same = strcmp(label[k], label[i]) == 0;
+		shared = shared || (same && seed[k] != seed[i]);
+		others = others || !same;
+	}
+	if (!shared)
+		snprintf(out, size, "%s", label[i]);
+	else
+		snprintf(out, size, "%s%sseed %lld", others ? label[i] : "", others ? ", " : "",
+			 (long long)seed[i]);
+}
+
 void sx_part_when(char out[SX_PART_WHEN], int64_t step)
 {
 	out[0] = '\0';

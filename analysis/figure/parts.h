@@ -20,6 +20,11 @@ void sx_part_groups(int *group, sx_fig_look *look, const char *const *label,
 /* "A, B and C", each label once; the caller's, NULL when memory is out. */
 char *sx_part_names(const char *const *label, int n);
 
+/* What tells input i from the others with panels of their own: its label, its seed where another has
+ * the label, or both. label, seed (n). */
+void sx_part_title(char *out, size_t size, const char *const *label, const int64_t *seed, int n,
+		   int i);
+
 /* " after N updates", or nothing where step is -1. */
 enum { SX_PART_WHEN = 48 };
 void sx_part_when(char out[SX_PART_WHEN], int64_t step);

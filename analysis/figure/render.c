@@ -561,7 +561,7 @@ static cairo_surface_t *new_surface(const sx_fig *f, format kind, FILE *out)
 	}
 	if (kind == SVG)
 		return cairo_svg_surface_create_for_stream(put_bytes, out, f->width, f->height);
-	double scale = f->style->png_dpi / 72;
+	double scale = f->png_dpi / 72;
 	return cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)lround(f->width * scale),
 					  (int)lround(f->height * scale));
 }
@@ -571,7 +571,7 @@ static cairo_status_t draw_file(const sx_fig *f, sx_text *t, format kind, FILE *
 	cairo_surface_t *s = new_surface(f, kind, out);
 	cairo_t *cr = cairo_create(s);
 	if (kind == PNG) {
-		cairo_scale(cr, f->style->png_dpi / 72, f->style->png_dpi / 72);
+		cairo_scale(cr, f->png_dpi / 72, f->png_dpi / 72);
 		cairo_set_source_rgb(cr, 1, 1, 1);
 		cairo_paint(cr);
 	}

@@ -310,9 +310,12 @@ out:
 
 static sx_status write_figure(saving *s, report_figure *f)
 {
+	/* For the screen, and inside the notebook; the other two are for print. */
+	enum { SCREEN_DPI = 200 };
 	static const char *const endings[] = {"pdf", "svg", "png"};
 	sx_status st = SX_OK;
 	char name[SX_REPORT_NAME_MAX + 16], *path = NULL;
+	sx_fig_png_dpi(f->fig, SCREEN_DPI);
 	for (int k = 0; k < 3; k++) {
 		snprintf(name, sizeof name, "figures/%s.%s", f->name, endings[k]);
 		free(path);

@@ -177,6 +177,19 @@ sx_interval sx_wilson(int64_t hits, int64_t trials)
 	return (sx_interval){p, hits == 0 ? 0 : middle - half, hits == trials ? 1 : middle + half};
 }
 
+sx_interval sx_newcombe(sx_interval a, sx_interval b)
+{
+	double d = a.value - b.value;
+	return (sx_interval){d, d - hypot(a.value - a.lo, b.hi - b.value),
+			     d + hypot(a.hi - a.value, b.value - b.lo)};
+}
+
+double sx_mcnemar(int64_t a, int64_t b)
+{
+	unsigned n = (unsigned)(a + b), fewer = (unsigned)(a < b ? a : b);
+	return fmin(1, 2 * gsl_cdf_binomial_P(fewer, 0.5, n));
+}
+
 /* ---- ranks ---- */
 
 /* Copies what is there. */

@@ -55,6 +55,12 @@ sx_status sx_line_slope(double *slope, int64_t *used, sx_ctx *ctx, const double 
 
 /* hits / trials and Wilson's 95 % interval (E. B. Wilson 1927); NaN without trials. */
 sx_interval sx_wilson(int64_t hits, int64_t trials);
+/* The difference a - b of two independent proportions with Wilson's intervals: 95 %, method 10 of
+ * R. G. Newcombe 1998, Statistics in Medicine 17, 873. */
+sx_interval sx_newcombe(sx_interval a, sx_interval b);
+/* Two-sided p of McNemar's exact test: `a` units in which the first alone succeeded, `b` in which the
+ * second alone did; at even chances their smaller number is binomial. 1 without any. */
+double sx_mcnemar(int64_t a, int64_t b);
 
 /* ---- ranks ---- */
 
