@@ -88,9 +88,10 @@ typedef struct {
 	const sx_measure_opts *measure;
 	int64_t S, T, n_c;
 	bool logits, f64, maps_f32;
+	bool toward; /* with later weights */
 	int threads;
 } sx_trace_cost;
-enum { SX_TRACE_MEMORY = 7 };
+enum { SX_TRACE_MEMORY = 8 };
 int sx_cost_trace_memory(sx_memory_line line[SX_TRACE_MEMORY], const sx_spec *s,
 			 const sx_trace_cost *t);
 /* The largest batch of an evaluation. */
