@@ -11,7 +11,7 @@ analysis.h5. One file; needs h5py and numpy. Copy it wherever you like.
     for run in run.follow():                # as it grows, for live plots
         plt.cla(); plt.plot(run.train.step, run.train.loss); plt.pause(0.1)
     report = sextant.open("report/analysis.h5")
-    report.to_pandas("losses"); report.figures.loss.series.words
+    report.to_pandas("loss"); report.figures.loss.series.words
 run.refresh() looks again. Missing values are NaN, -1 in whole numbers, "" among words."""
 
 import glob

@@ -1,6 +1,8 @@
-/* sextant check: is a run file, or a whole run folder, as it was written? */
+/* sextant check: is a run file, or a whole folder of a run, a study, a report, as it was written? */
+#include "analysis/report/report.h"
 #include "cli/cmd.h"
 #include "cli/out.h"
+#include "cli/study.h"
 #include "cli/train_log.h"
 #include "probes/runfile.h"
 
@@ -12,6 +14,8 @@ extern const sx_cmd sx_cmd_check;
 static const char doc[] =
 	"Reads every byte of run files: checksums, axes, lengths, units. Of a run folder also its "
 	"live segments, and every checkpoint against the fingerprint recorded when it was written. "
+	"Of a study's work folder all that it should hold, of a report its files against its "
+	"manifest. "
 	"Exits 1 if anything is wrong. A live or killed file is whole up to its last record."
 	"\v"
 	"Examples:\n"
@@ -79,7 +83,7 @@ static sx_status check_file(job *j, const char *path)
 	char *status = NULL;
 	j->path = path;
 	j->faults = json_array();
-	sx_status st = sx_run_open(&f, j->ctx, path);
+	sx_status st = sx_run_open_any(&f, j->ctx, path);
 	if (st == SX_EDATA) { /* a finding, not a failure */
 		on_fault(j, "", j->ctx->message);
 		done(j, "run file", NULL);
@@ -158,7 +162,7 @@ out:
 	return st;
 }
 
-static sx_status check_folder(job *j, const char *run)
+static sx_status check_run(job *j, const char *run)
 {
 	sx_status st = SX_OK;
 	int found = 0;
@@ -180,9 +184,57 @@ static sx_status check_folder(job *j, const char *run)
 	return st == SX_OK ? check_checkpoints(j, run) : st;
 }
 
+static sx_status check_study(job *j, const char *work)
+{
+	sx_study s = {0};
+	sx_status st = SX_OK;
+	SX_TRY(sx_study_read(&s, j->ctx, work));
+	for (int64_t i = 0; i < s.n_item; i++) {
+		const sx_study_item *x = &s.item[i];
+		if (!sx_study_item_made(x)) {
+			j->path = x->path;
+			j->faults = json_array();
+			on_fault(j, "", "is not there: the study is unfinished");
+			done(j, sx_study_kind_name(x->kind), NULL);
+		} else if (x->kind != SX_STUDY_RUN) {
+			SX_TRY(check_file(j, x->path));
+		} else if (!x->untrained) {
+			SX_TRY(check_run(j, x->path));
+		}
+	}
+out:
+	sx_study_free(&s);
+	return st;
+}
+
+static sx_status check_report(job *j, const char *folder)
+{
+	int64_t files = 0;
+	j->path = folder;
+	j->faults = json_array();
+	sx_status st = sx_report_verify(j->ctx, folder, &files, on_fault, j);
+	if (st != SX_OK) {
+		json_decref(j->faults);
+		j->faults = NULL;
+		return st;
+	}
+	if (!j->json && json_array_size(j->faults) == 0)
+		printf("%s: a report, its %lld files as they were written\n", folder,
+		       (long long)files);
+	done(j, "report", json_pack("{s:I}", "files", (json_int_t)files));
+	return SX_OK;
+}
+
+static sx_status check_path(job *j, const char *path)
+{
+	if (!sx_path_is_dir(path)) return check_file(j, path);
+	if (sx_study_is_in(path)) return check_study(j, path);
+	return sx_report_is_in(path) ? check_report(j, path) : check_run(j, path);
+}
+
 static sx_status run(sx_ctx *ctx, int argc, char **argv)
 {
-	static const struct argp argp = {options, parse, "FILE.h5|RUN..", doc, NULL, NULL, NULL};
+	static const struct argp argp = {options, parse, "FILE.h5|FOLDER..", doc, NULL, NULL, NULL};
 	sx_status st = SX_OK;
 	arguments a = {.common = {.ctx = ctx}};
 	job j = {.ctx = ctx, .list = json_array()};
@@ -193,9 +245,7 @@ static sx_status run(sx_ctx *ctx, int argc, char **argv)
 	}
 	SX_TRY(sx_parse_args(ctx, &argp, argc, argv, &a));
 	j.json = a.common.json;
-	for (int i = 0; i < a.n; i++)
-		SX_TRY(sx_path_is_dir(a.path[i]) ? check_folder(&j, a.path[i])
-						 : check_file(&j, a.path[i]));
+	for (int i = 0; i < a.n; i++) SX_TRY(check_path(&j, a.path[i]));
 	if (j.json) {
 		json_t *d = json_pack("{s:b, s:O}", "whole", j.wrong == 0, "files", j.list);
 		SX_TRY(sx_print_json(ctx, d));

@@ -1,5 +1,6 @@
 /* sextant figure: one figure for a paper. */
 #include "cli/cmd.h"
+#include "cli/figure_inputs.h"
 #include "cli/figure_make.h"
 #include "cli/out.h"
 
@@ -31,7 +32,7 @@ static const struct argp_option options[] = {
 	 0},
 	{"label", OPT_LABEL, "A,B,..", 0,
 	 "Names of the inputs in their order (lines: of the series); inputs with the same name are "
-	 "seeds of one setting",
+	 "seeds of one setting; a name with a comma in double quotes",
 	 0},
 	{"data", OPT_DATA, "FILE.csv", 0, "Write the numbers drawn, too", 0},
 	{"step", OPT_STEP, "N", 0, "Show the record after N updates", 0},
@@ -170,8 +171,7 @@ static sx_status check(sx_ctx *ctx, const sx_figure_args *a, const sx_figure_row
 	if (a->n_input < r->least || (r->most > 0 && a->n_input > r->most))
 		return sx_fail(ctx, SX_EUSAGE, "figure %s needs %s", r->name, r->needs);
 	if (!a->output) return sx_fail(ctx, SX_EUSAGE, "where to? Give -o FILE.pdf, .svg or .png");
-	int n = 1;
-	for (const char *c = a->labels; c && *c; c++) n += *c == ',';
+	int n = sx_label_count(a->labels);
 	if (a->labels && !r->labels_are_series && n != a->n_input)
 		return sx_fail(ctx, SX_EUSAGE, "--label has %d names for %d inputs", n, a->n_input);
 	*row = r;

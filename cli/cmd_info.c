@@ -1,9 +1,11 @@
 /* sextant info: what a file or a folder is, in a few lines. Every kind is described by one JSON
  * object, which the text form prints key by key. */
+#include "analysis/report/report.h"
 #include "cli/cmd.h"
 #include "cli/config.h"
 #include "cli/out.h"
 #include "cli/source.h"
+#include "cli/study.h"
 #include "engine/llama2c.h"
 #include "engine/safetensors.h"
 #include "engine/tokens.h"
@@ -15,8 +17,9 @@
 #include <sys/stat.h>
 
 static const char doc[] =
-	"Says what a file or folder is: a run file, a run, a checkpoint in Hugging Face layout, "
-	"safetensors, a llama2.c .bin, token ids (.bin, .npy) or text."
+	"Says what a file or folder is: a run file, a run, a study, a report, a checkpoint in "
+	"Hugging "
+	"Face layout, safetensors, a llama2.c .bin, token ids (.bin, .npy) or text."
 	"\v"
 	"Examples:\n"
 	"  sextant info runs/demo\n"
@@ -104,13 +107,36 @@ out:
 	return st;
 }
 
+/* Adds the item's table with its number of rows. */
+static sx_status add_table(void *self, const sx_run_item *item)
+{
+	char *name = sx_format("%.*s", (int)(strrchr(item->path, '/') - item->path), item->path);
+	if (!name) return SX_ENOMEM;
+	put_int(self, name, item->ndim ? item->dims[0] : 1);
+	free(name);
+	return SX_OK;
+}
+
+static sx_status put_tables(json_t *d, sx_run_file *f)
+{
+	json_t *tables = json_object();
+	sx_status st = sx_run_walk(f, add_table, tables);
+	json_object_set_new(d, "rows", tables);
+	return st;
+}
+
 static sx_status describe_run_file(json_t *d, sx_ctx *ctx, const char *path)
 {
 	sx_run_file *f = NULL;
 	sx_status st = SX_OK;
-	SX_TRY(sx_run_open(&f, ctx, path));
-	put_text(d, "kind", "run file");
+	SX_TRY(sx_run_open_any(&f, ctx, path));
+	put_text(d, "kind", sx_run_is_tables(f) ? "tables of a report" : "run file");
 	put_text(d, "file", sx_run_file_path(f));
+	if (sx_run_is_tables(f)) {
+		put_attributes(d, f);
+		st = put_tables(d, f);
+		goto out;
+	}
 	json_object_set_new(d, "live", json_boolean(sx_run_is_live(f)));
 	put_attributes(d, f);
 	st = put_records(d, f);
@@ -127,6 +153,25 @@ static void put_reason(json_t *d, const char *key, const sx_ctx *ctx)
 	put_text(d, key, ctx->message);
 }
 
+/* How it is trained. With a drop train.steps is the horizon of the rate's schedule before it alone. */
+static void put_course(json_t *d, const sx_config *cfg)
+{
+	int64_t at = cfg->train.drop_at, after = cfg->train.drop.steps;
+	const char *to = cfg->train.drop.to;
+	if (at < 0) {
+		put_int(d, "steps", cfg->train.steps);
+		return;
+	}
+	char *course =
+		sx_format("%s for %lld updates, then %s for %lld", cfg->pos.method, (long long)at,
+			  strcmp(to, "keep") == 0 ? cfg->pos.method : to, (long long)after);
+	if (course) put_text(d, "course", course);
+	free(course);
+	put_int(d, "steps", at + after);
+	put_int(d, "drop_at", at);
+	put_text(d, "drop_to", to);
+}
+
 static sx_status describe_run(json_t *d, sx_ctx *ctx, const char *path, const char *config)
 {
 	sx_config cfg;
@@ -141,11 +186,7 @@ static sx_status describe_run(json_t *d, sx_ctx *ctx, const char *path, const ch
 	put_int(d, "layers", cfg.model.layers);
 	put_int(d, "width", cfg.model.width);
 	put_int(d, "heads", cfg.model.heads);
-	put_int(d, "steps", cfg.train.steps);
-	if (cfg.train.drop_at >= 0) {
-		put_int(d, "drop_at", cfg.train.drop_at);
-		put_text(d, "drop_to", cfg.train.drop.to);
-	}
+	put_course(d, &cfg);
 	sx_config_free(&cfg);
 	if (sx_checkpoint_find(&checkpoint, &step, &quiet, path, -1) == SX_OK) {
 		put_int(d, "last_checkpoint", step);
@@ -159,6 +200,64 @@ static sx_status describe_run(json_t *d, sx_ctx *ctx, const char *path, const ch
 	else
 		put_reason(d, "no_run_file", &quiet);
 	json_decref(file);
+	return SX_OK;
+}
+
+static sx_status describe_study(json_t *d, sx_ctx *ctx, const char *path)
+{
+	sx_study s = {0};
+	const char *first = NULL;
+	int64_t of_kind[SX_STUDY_KINDS] = {0};
+	sx_status st = sx_study_read(&s, ctx, path);
+	if (st != SX_OK) return st;
+	json_t *seeds = json_array();
+	put_text(d, "kind", "work folder of a study");
+	put_text(d, "name", s.name);
+	put_text(d, "title", s.title);
+	for (int i = 0; i < s.n_seed; i++) json_array_append_new(seeds, json_integer(s.seed[i]));
+	json_object_set_new(d, "seeds", seeds);
+	for (int64_t i = 0; i < s.n_item; i++) of_kind[s.item[i].kind]++;
+	json_t *parts = json_object();
+	for (int k = 0; k < SX_STUDY_KINDS; k++)
+		put_int(parts, sx_study_kind_name((sx_study_kind)k), of_kind[k]);
+	json_object_set_new(d, "parts", parts);
+	put_int(d, "missing", sx_study_missing(&s, &first));
+	if (first) put_text(d, "first_missing", first);
+	json_t *files = json_array();
+	for (int64_t i = 0; i < s.n_item; i++)
+		json_array_append_new(files, json_string(s.item[i].file));
+	json_object_set_new(d, "files", files);
+	sx_study_free(&s);
+	return SX_OK;
+}
+
+static sx_status describe_report(json_t *d, sx_ctx *ctx, const char *path)
+{
+	static const char *const keys[] = {"title", "schema_version", "creator", "version",
+					   "git",   "command_line"};
+	json_error_t error;
+	json_t *inputs = json_array(), *input;
+	size_t n;
+	char *name = sx_format("%s/manifest.json", path);
+	json_t *m = name ? json_load_file(name, 0, &error) : NULL;
+	free(name);
+	if (!m) {
+		json_decref(inputs);
+		return sx_fail(ctx, SX_EDATA, "the manifest of %s cannot be read", path);
+	}
+	put_text(d, "kind", "report");
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+		json_t *value = json_object_get(m, keys[i]);
+		if (value) json_object_set(d, keys[i], value);
+	}
+	json_array_foreach(json_object_get(m, "inputs"), n, input)
+	{
+		const char *file = NULL, *what = NULL;
+		if (json_unpack(input, "{s:s, s:s}", "path", &file, "what", &what) == 0)
+			json_array_append_new(inputs, json_sprintf("%s (%s)", file, what));
+	}
+	json_object_set_new(d, "inputs", inputs);
+	json_decref(m);
 	return SX_OK;
 }
 
@@ -224,10 +323,14 @@ static sx_status describe_folder(json_t *d, sx_ctx *ctx, const char *path)
 		st = describe_run(d, ctx, path, run_config);
 	else if (sx_path_exists(hf_config))
 		st = describe_checkpoint(d, ctx, path, hf_config);
+	else if (sx_study_is_in(path))
+		st = describe_study(d, ctx, path);
+	else if (sx_report_is_in(path))
+		st = describe_report(d, ctx, path);
 	else
 		st = sx_fail(ctx, SX_EDATA,
 			     "%s is a folder with neither config.yaml (a run) nor config.json (a "
-			     "checkpoint)",
+			     "checkpoint), study.json (a study) nor manifest.json (a report)",
 			     path);
 	free(run_config);
 	free(hf_config);
@@ -356,6 +459,10 @@ static void print_value(const char *prefix, const char *key, const json_t *value
 		const char *k;
 		json_t *v;
 		json_object_foreach((json_t *)value, k, v) print_value(name, k, v);
+	} else if (json_is_array(value) && json_array_size(value) > 0 &&
+		   json_is_string(json_array_get(value, 0))) {
+		for (size_t i = 0; i < json_array_size(value); i++)
+			print_value("", i ? "" : name, json_array_get(value, i));
 	} else if (json_is_string(value)) {
 		printf("%-24s %s\n", name, json_string_value(value));
 	} else {

@@ -11,7 +11,9 @@ static const char doc[] =
 	"Lists the datasets of a run file with their axes, units and meaning; with DATASET prints "
 	"its "
 	"values, one line each with their coordinates, separated by tabs. Of a run folder it takes "
-	"run.h5, or the newest segment while the run goes on."
+	"run.h5, or the newest segment while the run goes on; of a report's analysis.h5 it lists "
+	"the "
+	"columns of its tables."
 	"\v"
 	"Examples:\n"
 	"  sextant ls runs/demo\n"
@@ -122,8 +124,13 @@ static sx_status run(sx_ctx *ctx, int argc, char **argv)
 		st = sx_dump_schema(ctx);
 		goto out;
 	}
-	SX_TRY(sx_run_open(&f, ctx, a.path));
-	if (a.dataset)
+	SX_TRY(sx_run_open_any(&f, ctx, a.path));
+	if (a.dataset && sx_run_is_tables(f))
+		st = sx_fail(ctx, SX_EUSAGE,
+			     "%s holds tables of a report: their values are in its tables/*.csv, "
+			     "and sextant.py reads them",
+			     sx_run_file_path(f));
+	else if (a.dataset)
 		st = sx_dump_dataset(ctx, f, a.dataset);
 	else
 		st = a.common.json ? print_json(ctx, f) : print_text(ctx, f);

@@ -2,6 +2,7 @@
 #include "cli/cmd.h"
 #include "cli/cost.h"
 #include "cli/memory.h"
+#include "cli/observing.h"
 #include "cli/out.h"
 #include "cli/source.h"
 #include "engine/bench.h"
@@ -15,40 +16,31 @@ extern const sx_cmd sx_cmd_plan;
 
 typedef struct {
 	sx_common common;
-	const char *model, *maps;
-	bool measure, logits, grad, maps_f32, trace;
+	sx_observe_words observe;
+	const char *model;
+	bool measure, trace;
 	int64_t length, sequences;
 	int n;
 	char **overrides;
 } arguments;
 
-enum {
-	KEY_LENGTH = 0x100,
-	KEY_SEQUENCES,
-	KEY_MAPS,
-	KEY_MAPS_TYPE,
-	KEY_LOGITS,
-	KEY_GRAD,
-	KEY_MEASURE
-};
+enum { KEY_LENGTH = 0x100, KEY_SEQUENCES, KEY_MEASURE };
 
 /* clang-format off */
 static const struct argp_option options[] = {
 	{"length", KEY_LENGTH, "N", 0, "plan a trace of sequences of N tokens (default: the model's context)", 1},
 	{"sequences", KEY_SEQUENCES, "K", 0, "of K sequences (default: 1)", 1},
-	{"maps", KEY_MAPS, "HEADS", 0, "with the attention maps of these heads, e.g. L2-4/H*", 1},
-	{"maps-type", KEY_MAPS_TYPE, "f16|f32", 0, "their number format (default: f16)", 1},
-	{"grad", KEY_GRAD, NULL, 0, "with the gradients of the loss", 1},
-	{"logits", KEY_LOGITS, NULL, 0, "with the logits", 1},
-	{"measure", KEY_MEASURE, NULL, 0, "time three training steps and estimate how long the run takes", 2},
+	SX_ARGS_OBSERVE,
+	SX_ARGS_REDUCE,
+	{"measure", KEY_MEASURE, NULL, 0, "time three training steps and estimate how long the run takes", 5},
 	SX_ARG_JSON, SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
 	{0},
 };
 /* clang-format on */
 
 static const char doc[] =
-	"Says what a training run, or with --length, --sequences, --maps, --logits or --grad a "
-	"trace, costs before it is made, and warns where the memory is not there: parameters, "
+	"Says what a training run, or with --length, --sequences or what it observes a trace, "
+	"costs before it is made, and warns where the memory is not there: parameters, "
 	"FLOPs, memory, bytes of the run file and of checkpoints. "
 	"CONFIG may be left out: `sextant config` lists every key and its default. A MODEL that is "
 	"no configuration is planned for a trace.\v"
@@ -57,11 +49,13 @@ static const char doc[] =
 	"matrices. Bytes of files are before compression.\n\n"
 	"Examples:\n"
 	"  sextant plan run.yaml train.drop_at=963 --measure\n"
-	"  sextant plan runs/rope --length 1024 --sequences 8 --maps 'L*/H*'\n";
+	"  sextant plan runs/rope --length 1024 --sequences 8 --maps 'L*/H*'\n"
+	"  sextant plan runs/rope --length 65536 --observe none --reduce --thumbnails 256\n";
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	arguments *a = state->input;
+	if (sx_observe_parse(&a->observe, key, arg, state) == 0) return 0;
 	switch (key) {
 	case KEY_LENGTH:
 		a->length = sx_parse_count(state, "--length", arg);
@@ -70,19 +64,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_SEQUENCES:
 		a->sequences = sx_parse_count(state, "--sequences", arg);
 		a->trace = true;
-		return 0;
-	case KEY_MAPS:
-		a->maps = arg;
-		a->trace = true;
-		return 0;
-	case KEY_MAPS_TYPE:
-		a->maps_f32 = sx_parse_maps_type(state, arg);
-		return 0;
-	case KEY_LOGITS:
-		a->logits = a->trace = true;
-		return 0;
-	case KEY_GRAD:
-		a->grad = a->trace = true;
 		return 0;
 	case KEY_MEASURE:
 		a->measure = true;
@@ -96,6 +77,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			argp_error(state, "%s: want CONFIG or MODEL and then key=value", arg);
 		return 0;
 	case ARGP_KEY_END:
+		a->trace = a->trace || a->observe.given;
 		if (a->trace && !a->model) argp_error(state, "a trace of which MODEL?");
 		if (a->trace && a->measure)
 			argp_error(state, "--measure times training steps, not a trace");
@@ -337,15 +319,14 @@ static sx_status plan_trace(plan *p, sx_ctx *ctx, const arguments *a)
 	sx_status st = SX_OK;
 	sx_source src = {0};
 	sx_map_choice *map = NULL;
-	sx_measure_opts o = {
-		.stats = true, .rope = true, .ac = true, .ac_gradients = true, .spread = true};
-	o.grad = a->grad;
+	sx_reduce *reduce = NULL;
+	sx_measure_opts o;
 	const sx_spec *s = &p->spec;
 	SX_TRY(sx_source_open(&src, ctx, a->model, NULL, a->n, a->overrides, NULL));
 	p->spec = src.spec;
-	if (a->maps) SX_TRY(sx_select_heads(&map, &o.n_map, ctx, a->maps, s->L, s->H));
 	int64_t S = a->sequences ? a->sequences : 1, T = a->length ? a->length : s->T;
 	SX_TRY(check_tokens(ctx, "--sequences, --length", S, T));
+	SX_TRY(sx_observe_choose(&o, &map, &reduce, ctx, &a->observe, s, S, T));
 	sx_flops forward = sx_cost_forward(s, T, true);
 	p->per_token = per_token(forward, T);
 	add_work(p, "forward", "sequence", S, sum_of(forward));
@@ -353,22 +334,23 @@ static sx_status plan_trace(plan *p, sx_ctx *ctx, const arguments *a)
 		add_work(p, "backward", "sequence", S,
 			 sum_of(sx_cost_train(s, T)) - sum_of(forward));
 	add_work(p, "observers", "sequence", S, sx_cost_observers(s, T, &o, FAMILIES));
-	if (a->logits) add_work(p, "logits", "sequence", S, 2.0 * s->V * s->C * (double)T);
+	if (a->observe.logits) add_work(p, "logits", "sequence", S, 2.0 * s->V * s->C * (double)T);
 	sx_trace_cost cost = {.measure = &o,
 			      .S = S,
 			      .T = T,
 			      .n_c = FAMILIES,
-			      .logits = a->logits,
-			      .maps_f32 = a->maps_f32,
+			      .logits = a->observe.logits,
+			      .maps_f32 = a->observe.maps_f32,
 			      .threads = p->threads};
 	p->n_memory = sx_cost_trace_memory(p->memory, s, &cost);
 	sx_file_axes axes = sx_cost_trace_axes(s, S, T, FAMILIES, o.n_map);
-	axes.maps_f32 = a->maps_f32;
-	axes.vocab = a->logits ? s->V : 0;
+	axes.maps_f32 = a->observe.maps_f32;
+	axes.vocab = a->observe.logits ? s->V : 0;
 	add_measured(p, &axes, &o, 1, S);
 	add_file(p, "/out", &axes, 1);
 out:
 	free(map);
+	sx_reduce_free(reduce);
 	sx_source_free(&src);
 	return st;
 }

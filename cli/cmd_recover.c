@@ -16,7 +16,9 @@ static const char doc[] =
 	"live segments with every record that was flushed, the newest attempt winning; of one "
 	"segment the file given by -o. Nothing is changed in the segments, so it may be done "
 	"again, "
-	"and `train --resume` goes on as if it had not been done."
+	"and `train --resume` goes on as if it had not been done. A dataset that is damaged is "
+	"left "
+	"out, with a warning; the attribute left_out of the new file lists what was."
 	"\v"
 	"Examples:\n"
 	"  sextant recover runs/killed\n"
@@ -83,7 +85,7 @@ static sx_status recover(sx_ctx *ctx, const arguments *a)
 	if (!sx_path_is_dir(a->path)) {
 		const char *segment[] = {a->path};
 		if (!a->out) return sx_fail(ctx, SX_EUSAGE, "where to? -o FILE.h5");
-		st = sx_run_seal(ctx, a->out, segment, 1);
+		st = sx_run_salvage(ctx, a->out, segment, 1, sx_train_warn_lost, ctx);
 		if (st == SX_OK) sx_log(ctx, SX_LOG_INFO, "%s", a->out);
 		return st;
 	}
@@ -93,18 +95,18 @@ static sx_status recover(sx_ctx *ctx, const arguments *a)
 			       "RUN/run.h5 is written");
 	char *first = sx_format("%s/live/seg-0000.h5", a->path);
 	out = sx_format("%s/run.h5", a->path);
-	if (!first || !out)
-		st = sx_fail(ctx, SX_ENOMEM, "no memory for a path");
-	else if (!sx_path_exists(first))
-		st = sx_fail(ctx, SX_ENOINPUT, "%s has no live/seg-0000.h5: it is no run folder",
-			     a->path);
-	free(first);
-	if (st != SX_OK) goto out;
+	if (!first || !out) SX_TRY(sx_fail(ctx, SX_ENOMEM, "no memory for a path"));
 	SX_TRY(check_needed(ctx, out));
-	SX_TRY(sx_train_seal(ctx, a->path));
+	if (!sx_path_exists(first))
+		SX_TRY(sx_fail(ctx, SX_ENOINPUT,
+			       "%s has no live/seg-0000.h5 to make run.h5 of: it is no run folder, "
+			       "or live/ was removed",
+			       a->path));
+	SX_TRY(sx_train_salvage(ctx, a->path));
 	sx_log(ctx, SX_LOG_INFO, "%s; `sextant train --resume` goes on from the last checkpoint",
 	       out);
 out:
+	free(first);
 	free(out);
 	return st;
 }

@@ -17,7 +17,7 @@ enum { KEY_TITLE = 256, KEY_LABEL, KEY_WORK };
 static const struct argp_option options[] = {
 	{"output", 'o', "FOLDER", 0, "where to (default: notebooks-out/NAME, the first input's)", 1},
 	{"title", KEY_TITLE, "TEXT", 0, "of the report", 1},
-	{"label", KEY_LABEL, "A,B,..", 0, "names of the inputs in their order; inputs with the same name are seeds of one setting", 1},
+	{"label", KEY_LABEL, "A,B,..", 0, "names of the inputs in their order; inputs with the same name are seeds of one setting; a name with a comma in double quotes", 1},
 	{"work", KEY_WORK, "DIR", 0, "report on the study whose files are in DIR, in place of inputs", 1},
 	SX_ARG_QUIET, SX_ARG_VERBOSE,
 	{0}};
@@ -27,7 +27,8 @@ static const char doc[] =
 	"Writes what can be said about its inputs to a folder: report.html and report.ipynb, "
 	"figures, tables, analysis.h5 with every number, manifest.json. RUN is a run folder, "
 	"FILE.h5 "
-	"a trace or what `eval -o` and `bounds -o` wrote."
+	"a trace or what `eval -o` and `bounds -o` wrote; the work folder of a study by itself is "
+	"--work."
 	"\v"
 	"The first paragraph states the findings with numbers and intervals. Each section is there "
 	"if an input has what it needs: losses (runs, eval ppl -o), heads through the drop (runs "
@@ -205,7 +206,15 @@ out:
 static sx_status from_study(inputs *x, sx_ctx *ctx, const char *work)
 {
 	sx_status st = SX_OK;
+	const char *first = NULL;
 	SX_TRY(sx_study_read(&x->study, ctx, work));
+	int64_t missing = sx_study_missing(&x->study, &first);
+	if (missing > 0)
+		SX_TRY(sx_fail(
+			ctx, SX_ENOINPUT,
+			"the study in %s is unfinished: %lld of its %lld parts are not there "
+			"(%s, ..); `sextant study` with its recipe and --work %s makes them",
+			work, (long long)missing, (long long)x->study.n_item, first, work));
 	SX_TRY(make_room(x, ctx, (int)x->study.n_item));
 	for (int i = 0; i < x->n; i++) {
 		const sx_study_item *s = &x->study.item[i];
@@ -315,6 +324,7 @@ static sx_status run(sx_ctx *ctx, int argc, char **argv)
 		goto out;
 	}
 	SX_TRY(sx_parse_args(ctx, &argp, argc, argv, &a));
+	if (a.n == 1 && !a.labels && sx_study_is_in(a.input[0])) a.work = a.input[0];
 	SX_TRY(write_report(ctx, &a, command));
 out:
 	free(command);

@@ -2,6 +2,7 @@
 #include "cli/cmd.h"
 #include "cli/out.h"
 #include "cli/study.h"
+#include "engine/blas.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -240,6 +241,7 @@ static sx_status study(sx_ctx *ctx, const arguments *a, const sx_study *s)
 	SX_TRY(sx_study_jobs(&jobs, ctx, s));
 	SX_TRY(sx_study_cost(jobs, ctx, s));
 	before = total_of(s, jobs, at_once);
+	if (before.jobs > 0) sx_blas_warn_slow(ctx); /* the jobs say it in their logs */
 	if (before.flops > 0) SX_TRY(sx_study_measure(jobs, ctx, s, at_once));
 	before = total_of(s, jobs, at_once);
 	if (a->dry_run && !a->common.json) SX_TRY(print_cost(ctx, s, jobs, at_once));

@@ -1,6 +1,7 @@
 /* One instrumented pass over a text: statistics of all heads, A_c and its gradients, chosen maps. */
 #include "cli/cmd.h"
 #include "cli/memory.h"
+#include "cli/observing.h"
 #include "cli/out.h"
 #include "cli/provenance.h"
 #include "cli/sequences.h"
@@ -18,30 +19,15 @@ extern const sx_cmd sx_cmd_trace;
 typedef struct {
 	sx_common common;
 	sx_input_words in;
-	const char *model, *toward, *out, *maps, *observe;
-	sx_reduce_words reduce;
-	bool logits, grad, batch, maps_f32, reducing;
+	sx_observe_words observe;
+	const char *model, *toward, *out;
+	bool batch;
 	int64_t memory; /* bytes; 0 = what is available */
 	int n;
 	char **overrides;
 } arguments;
 
-enum {
-	KEY_MAPS = 0x100,
-	KEY_MAPS_TYPE,
-	KEY_LOGITS,
-	KEY_GRAD,
-	KEY_BATCH,
-	KEY_MEMORY,
-	KEY_OBSERVE,
-	KEY_TOWARD,
-	KEY_REDUCE,
-	KEY_HEADS,
-	KEY_ROWS,
-	KEY_SPANS,
-	KEY_TOP,
-	KEY_THUMBNAILS
-};
+enum { KEY_BATCH = 0x100, KEY_TOWARD, KEY_MEMORY };
 
 /* clang-format off */
 static const struct argp_option options[] = {
@@ -52,19 +38,10 @@ static const struct argp_option options[] = {
 	{"sequences", SX_KEY_SEQUENCES, "K", 0, "take the first K of the input (default: all), or K held-out ones of each kind (default: 8)", 2},
 	SX_ARG_KINDS, SX_ARG_BOS, SX_ARG_NO_BOS, SX_ARG_TOKENIZER,
 	{"ac", SX_KEY_AC, "LIST", 0, "families of A_c (default: diagonal,previous)", 3},
+	SX_ARGS_OBSERVE,
 	{"batch-grad", KEY_BATCH, NULL, 0, "also the gradient of the mean of A_c over the sequences, by W_Q and W_K", 3},
 	{"toward", KEY_TOWARD, "MODEL", 0, "also how A_c changes up to these later weights: what happened, what W_Q and W_K do alone, and the first order of it", 3},
-	{"maps", KEY_MAPS, "HEADS", 0, "keep the attention maps of these heads, e.g. L2-4/H*", 3},
-	{"maps-type", KEY_MAPS_TYPE, "f16|f32", 0, "their number format in the file (default: f16)", 3},
-	{"logits", KEY_LOGITS, NULL, 0, "keep the logits", 3},
-	{"grad", KEY_GRAD, NULL, 0, "gradients of the loss in every head (/grad): twice the time", 3},
-	{"observe", KEY_OBSERVE, "LIST", 0, "which of stats, rope, ac, or none (default: stats,rope,ac)", 3},
-	{"reduce", KEY_REDUCE, "LIST", OPTION_ARG_OPTIONAL, "sums over all of a head's attention (/reduce): offsets, keys, rows, masses, distance (default: all)", 4},
-	{"spans", KEY_SPANS, "FILE", 0, "reduce to the mass on spans: lines NAME FIRST LAST [SEQUENCE], positions from 0", 4},
-	{"top", KEY_TOP, "K", 0, "reduce to the K largest weights of every row (K <= 16)", 4},
-	{"thumbnails", KEY_THUMBNAILS, "N", 0, "reduce the maps to N x N blocks: mean and largest weight", 4},
-	{"heads", KEY_HEADS, "HEADS", 0, "reduce these heads only, e.g. L2-4/H*", 4},
-	{"rows", KEY_ROWS, "ROWS", 0, "reduce these queries only, e.g. 0-1023,4096-", 4},
+	SX_ARGS_REDUCE, SX_ARGS_REDUCE_SPANS,
 	{"precision", SX_KEY_PRECISION, "f32|f64", 0, "of the whole pass (default: f32)", 5},
 	{"memory", KEY_MEMORY, "SIZE", 0, "refuse to begin what needs more, e.g. 8G (default: what is available); `sextant plan` says what it needs", 5},
 	SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
@@ -83,69 +60,19 @@ static const char doc[] =
 	"  sextant trace runs/rope --text long.txt --length 65536 --observe none --reduce \\\n"
 	"          --thumbnails 256 -o long.h5\n";
 
-/* The options of /reduce; false where key is none of them. */
-static bool parse_reduce(arguments *a, int key, char *arg, struct argp_state *state)
-{
-	int64_t n;
-	switch (key) {
-	case KEY_REDUCE:
-		a->reduce.what = arg ? arg : "all";
-		a->reducing = true;
-		return true;
-	case KEY_SPANS:
-		a->reduce.spans = arg;
-		a->reducing = true;
-		return true;
-	case KEY_TOP:
-		n = sx_parse_count(state, "--top", arg);
-		if (n > SX_REDUCE_TOP)
-			argp_error(state, "--top %s: want at most %d", arg, SX_REDUCE_TOP);
-		a->reduce.top = (int)n;
-		a->reducing = true;
-		return true;
-	case KEY_THUMBNAILS:
-		a->reduce.thumbnails = sx_parse_count(state, "--thumbnails", arg);
-		a->reducing = true;
-		return true;
-	case KEY_HEADS:
-		a->reduce.heads = arg;
-		return true;
-	case KEY_ROWS:
-		a->reduce.rows = arg;
-		return true;
-	default:
-		return false;
-	}
-}
-
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	arguments *a = state->input;
-	if (parse_reduce(a, key, arg, state)) return 0;
+	if (sx_observe_parse(&a->observe, key, arg, state) == 0) return 0;
 	switch (key) {
-	case KEY_OBSERVE:
-		a->observe = arg;
+	case KEY_MEMORY:
+		a->memory = sx_memory_parse(state, "--memory", arg);
 		return 0;
 	case KEY_TOWARD:
 		a->toward = arg;
 		return 0;
-	case KEY_MAPS:
-		a->maps = arg;
-		return 0;
-	case KEY_MAPS_TYPE:
-		a->maps_f32 = sx_parse_maps_type(state, arg);
-		return 0;
-	case KEY_MEMORY:
-		a->memory = sx_memory_parse(state, "--memory", arg);
-		return 0;
-	case KEY_LOGITS:
-		a->logits = true;
-		return 0;
 	case KEY_BATCH:
 		a->batch = true;
-		return 0;
-	case KEY_GRAD:
-		a->grad = true;
 		return 0;
 	case 'o':
 		a->out = arg;
@@ -161,33 +88,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!a->model) argp_error(state, "which MODEL?");
 		if (!a->out || !*a->out) argp_error(state, "where to? -o FILE.h5");
-		if ((a->reduce.heads || a->reduce.rows) && !a->reducing)
-			argp_error(state, "--heads and --rows belong to --reduce, --spans, --top, "
-					  "--thumbnails");
 		break;
 	}
 	return sx_input_parse(&a->in, &a->common, key, arg, state);
-}
-
-/* --observe. */
-static sx_status choose_observers(sx_measure_opts *o, sx_ctx *ctx, const char *list)
-{
-	const char *s = strcmp(list, "none") == 0 ? "" : list;
-	while (*s) {
-		size_t n = strcspn(s, ",");
-		if (n == 5 && strncmp(s, "stats", n) == 0)
-			o->stats = true;
-		else if (n == 4 && strncmp(s, "rope", n) == 0)
-			o->rope = true;
-		else if (n == 2 && strncmp(s, "ac", n) == 0)
-			o->ac = o->ac_gradients = o->spread = true;
-		else
-			return sx_fail(ctx, SX_EUSAGE,
-				       "--observe %s: want stats, rope, ac with commas, or none",
-				       list);
-		s += n + (s[n] == ',');
-	}
-	return SX_OK;
 }
 
 /* What a trace is made of. */
@@ -231,10 +134,10 @@ static sx_status check_memory(const job *j)
 				    .S = j->in.S,
 				    .T = j->in.T,
 				    .n_c = j->n_c,
-				    .logits = j->a->logits,
+				    .logits = j->a->observe.logits,
 				    .f64 = j->a->in.f64,
 				    .toward = j->a->toward != NULL,
-				    .maps_f32 = j->a->maps_f32,
+				    .maps_f32 = j->a->observe.maps_f32,
 				    .threads = sx_blas_threads()};
 	int n = sx_cost_trace_memory(line, &j->src.spec, &cost);
 	char what[80];
@@ -308,27 +211,23 @@ static sx_status read_input(job *j)
 	const arguments *a = j->a;
 	const sx_input_default otherwise = {"text", SX_HELD_OUT_SEQUENCES, 0, false};
 	sx_status st = SX_OK;
-	j->measure = (sx_measure_opts){.grad = a->grad, .ac_batch = a->batch};
-	SX_TRY(choose_observers(&j->measure, j->ctx, a->observe));
 	SX_TRY(sx_families_parse(j->family, &j->n_c, j->ctx, a->in.ac));
 	SX_TRY(sx_source_open(&j->src, j->ctx, a->model, a->in.tokenizer, a->n, a->overrides,
 			      NULL));
 	const sx_spec *s = &j->src.spec;
 	SX_TRY(sx_sequences_read(&j->in, j->ctx, &a->in, &otherwise, &j->src));
+	SX_TRY(sx_observe_choose(&j->measure, &j->map, &j->reduce, j->ctx, &a->observe, s, j->in.S,
+				 j->in.T));
 	SX_TRY(open_later(j));
-	if (a->maps)
-		SX_TRY(sx_select_heads(&j->map, &j->measure.n_map, j->ctx, a->maps, s->L, s->H));
-	j->measure.map = j->map;
+	j->measure.ac_batch = a->batch;
 	j->measure.query_row = j->in.query_row;
-	if (a->reducing)
-		SX_TRY(sx_reduce_new(&j->reduce, j->ctx, &a->reduce, s->L, s->H, j->in.S, j->in.T));
-	j->measure.reduce = j->reduce;
 	SX_TRY(check_memory(j));
 	SX_TRY(sx_measures_new(&j->found, j->ctx, &j->measure, j->in.S, s->L, s->H, j->in.T,
 			       s->D / 2, j->n_c));
 	j->nll = sx_calloc((size_t)(j->in.S * j->in.T), sizeof *j->nll);
-	if (a->logits) j->logits = sx_calloc((size_t)(j->in.S * j->in.T * s->V), sizeof *j->logits);
-	if (!j->nll || (a->logits && !j->logits))
+	if (a->observe.logits)
+		j->logits = sx_calloc((size_t)(j->in.S * j->in.T * s->V), sizeof *j->logits);
+	if (!j->nll || (a->observe.logits && !j->logits))
 		st = sx_fail(j->ctx, SX_ENOMEM, "no memory for the results");
 out:
 	return st;
@@ -360,7 +259,7 @@ static sx_status open_file(job *j, const char *command)
 				   .measure = &j->measure,
 				   .family = j->family,
 				   .n_c = j->n_c,
-				   .maps_f32 = j->a->maps_f32,
+				   .maps_f32 = j->a->observe.maps_f32,
 				   .records = 1,
 				   .samples = j->in.S};
 	SX_TRY(sx_run_create(&j->run, j->ctx, j->a->out, false));
@@ -432,8 +331,7 @@ out:
 static sx_status run(sx_ctx *ctx, int argc, char **argv)
 {
 	sx_status st = SX_OK;
-	arguments a = {
-		.common = {.ctx = ctx}, .observe = "stats,rope,ac", .in.ac = "diagonal,previous"};
+	arguments a = {.common = {.ctx = ctx}, .in.ac = "diagonal,previous"};
 	const struct argp argp = {options, parse, "MODEL [key=value..]", doc, NULL, NULL, NULL};
 	char *command = sx_command_line("trace", argc, argv);
 	a.overrides = sx_calloc((size_t)argc, sizeof *a.overrides);

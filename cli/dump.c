@@ -16,10 +16,11 @@ typedef struct {
 
 enum { COLUMNS = SX_RUN_MAX_DIMS + 2 };
 
+/* The slash it begins with may be left out. */
 static bool find_id(sx_run_id *id, const char *path)
 {
 	for (int i = 0; i < SX_RUN_COUNT; i++)
-		if (strcmp(sx_run_rows[i].path, path) == 0) {
+		if (strcmp(sx_run_rows[i].path + (path[0] != '/'), path) == 0) {
 			*id = (sx_run_id)i;
 			return true;
 		}

@@ -117,14 +117,54 @@ static sx_fig_kind kind_of(const sx_input *in, int phase)
 
 /* ---- labels ---- */
 
+/* Behind the part that begins at s, its text without the quotes to `out` where that is not NULL. */
+static const char *skip_part(const char *s, char *out)
+{
+	bool quoted = *s == '"';
+	if (quoted) s++;
+	for (; *s && (quoted || *s != ','); s++) {
+		if (quoted && *s == '"' && s[1] != '"') {
+			quoted = false;
+			continue;
+		}
+		if (quoted && *s == '"') s++;
+		if (out) *out++ = *s;
+	}
+	if (out) *out = '\0';
+	return *s ? s + 1 : NULL;
+}
+
+int sx_label_count(const char *labels)
+{
+	int n = 0;
+	for (; labels; n++) labels = skip_part(labels, NULL);
+	return n;
+}
+
 char *sx_label_part(const char *labels, int i)
 {
-	for (; labels; i--) {
-		size_t n = strcspn(labels, ",");
-		if (i == 0) return sx_format("%.*s", (int)n, labels);
-		labels = labels[n] ? labels + n + 1 : NULL;
+	while (labels && i-- > 0) labels = skip_part(labels, NULL);
+	char *part = labels ? sx_calloc(strlen(labels) + 1, 1) : NULL;
+	if (part) skip_part(labels, part);
+	return part;
+}
+
+char *sx_label_join(const char *const *label, int n)
+{
+	size_t size = 1;
+	for (int i = 0; i < n; i++) size += 2 * strlen(label[i]) + 3;
+	char *s = sx_calloc(size, 1), *at = s;
+	for (int i = 0; s && i < n; i++) {
+		bool quoted = strpbrk(label[i], ",\"");
+		if (i) *at++ = ',';
+		if (quoted) *at++ = '"';
+		for (const char *c = label[i]; *c; c++) {
+			if (*c == '"') *at++ = '"';
+			*at++ = *c;
+		}
+		if (quoted) *at++ = '"';
 	}
-	return NULL;
+	return s;
 }
 
 char *sx_label_of_path(const char *path)
@@ -143,6 +183,9 @@ sx_status sx_inputs_label(sx_input *in, int n, sx_ctx *ctx, const char *labels)
 					    [SX_FIG_NOPE] = "NoPE",
 					    [SX_FIG_DROPE] = "DroPE",
 					    [SX_FIG_CONTROL] = "positions kept"};
+	if (labels && sx_label_count(labels) != n)
+		return sx_fail(ctx, SX_EUSAGE, "--label has %d names for %d inputs",
+			       sx_label_count(labels), n);
 	for (int i = 0; i < n; i++) {
 		int of_kind = 0, of_method = 0;
 		for (int k = 0; k < n; k++) {

@@ -43,11 +43,15 @@ typedef struct sx_input {
 sx_status sx_input_open(sx_input *in, sx_ctx *ctx, const char *path) SX_NODISCARD;
 void sx_input_free(sx_input *in);
 
-/* Names of n inputs: of `labels` (comma separated) where given, else the kind's where it is the only
- * one of its kind, else the file's. */
+/* Names of n inputs: of `labels` (a list as below) where given, else the kind's where it is the only
+ * one of its kind, else the file's. SX_EUSAGE where there are more or fewer labels than inputs. */
 sx_status sx_inputs_label(sx_input *in, int n, sx_ctx *ctx, const char *labels) SX_NODISCARD;
-/* The i-th part of a comma separated text, or NULL. The caller's. */
+/* Lists with commas between; a part with a comma stands in quotes, and a quote inside of them twice:
+ * `RoPE,"DroPE, tuned"`. The i-th part, or NULL; how many; n of them as a list. Texts are the
+ * caller's. */
 char *sx_label_part(const char *labels, int i);
+int sx_label_count(const char *labels);
+char *sx_label_join(const char *const *label, int n);
 /* The last part of a path, without .h5 or a slash at the end. The caller's. */
 char *sx_label_of_path(const char *path);
 

@@ -1,4 +1,5 @@
 #include "cli/report_job.h"
+#include "cli/figure_inputs.h"
 #include "cli/figure_make.h"
 
 #include <stdarg.h>
@@ -97,16 +98,13 @@ void sx_report_name(const sx_report_job *j, const sx_report_item *item, char *ou
 		snprintf(out, size, "%s", item->label);
 }
 
-/* "RoPE,DroPE,..": the caller's. */
+/* A list as --label takes it: the caller's. */
 static char *labels_of(const sx_report_job *j, const int *at, int n)
 {
-	size_t size = 1;
-	for (int i = 0; i < n; i++) size += strlen(j->item[at[i]].label) + 1;
-	char *s = sx_calloc(size, 1);
-	for (int i = 0; s && i < n; i++) {
-		if (i) strcat(s, ",");
-		strcat(s, j->item[at[i]].label);
-	}
+	const char **label = sx_calloc((size_t)n, sizeof *label);
+	for (int i = 0; label && i < n; i++) label[i] = j->item[at[i]].label;
+	char *s = label ? sx_label_join(label, n) : NULL;
+	free(label);
 	return s;
 }
 

@@ -125,6 +125,19 @@ out:
 	return st;
 }
 
+/* What of the input is not used without having been asked for. */
+static void say_left_out(sx_ctx *ctx, const sx_input_words *w, int64_t S, int64_t T, int64_t left)
+{
+	if (w->sequences > S)
+		sx_log(ctx, SX_LOG_INFO,
+		       "the input gives %lld sequences of %lld tokens; %lld were asked for",
+		       (long long)S, (long long)T, (long long)w->sequences);
+	if (left > 0 && (!w->sequences || w->sequences >= S))
+		sx_log(ctx, SX_LOG_INFO,
+		       "%lld tokens are left out: they do not fill another sequence of %lld",
+		       (long long)left, (long long)T);
+}
+
 static sx_status given(sx_sequences *q, sx_ctx *ctx, const sx_input_words *w, const sx_source *s)
 {
 	sx_status st = SX_OK;
@@ -139,6 +152,7 @@ static sx_status given(sx_sequences *q, sx_ctx *ctx, const sx_input_words *w, co
 			     (long long)n, (long long)T);
 		goto out;
 	}
+	say_left_out(ctx, w, S, T, n - S * T);
 	if (w->sequences && w->sequences < S) S = w->sequences;
 	SX_TRY(make(q, ctx, S, T));
 	for (int64_t k = 0; k < S; k++)

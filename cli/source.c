@@ -134,6 +134,11 @@ static sx_status open_kind(sx_source *s, sx_ctx *ctx, const char *model, bool *r
 	if (sx_path_is_dir(run) && has_file(run, "config.yaml")) {
 		SX_TRY(open_run(s, ctx, run, step));
 	} else if (sx_path_is_dir(model)) {
+		if (has_file(model, "study.json"))
+			SX_TRY(sx_fail(ctx, SX_EDATA,
+				       "%s is the work folder of a study: name one of its runs "
+				       "(`sextant info %s`)",
+				       model, model));
 		if (!has_file(model, "config.json")) {
 			st = sx_fail(ctx, SX_EDATA,
 				     "%s: neither a run folder (no config.yaml) nor a model in "

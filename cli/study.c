@@ -202,3 +202,30 @@ out:
 	free(path);
 	return st;
 }
+
+bool sx_study_is_in(const char *folder)
+{
+	char *path = json_path(folder);
+	bool there = path && sx_path_exists(path);
+	free(path);
+	return there;
+}
+
+bool sx_study_item_made(const sx_study_item *x)
+{
+	bool run = x->kind == SX_STUDY_RUN && !x->untrained;
+	char *path = sx_format("%s%s", x->path, run ? "/run.h5" : "");
+	bool made = path && sx_path_exists(path);
+	free(path);
+	return made;
+}
+
+int64_t sx_study_missing(const sx_study *s, const char **first)
+{
+	int64_t n = 0;
+	for (int64_t i = 0; i < s->n_item; i++) {
+		if (sx_study_item_made(&s->item[i])) continue;
+		if (n++ == 0) *first = s->item[i].path;
+	}
+	return n;
+}

@@ -61,6 +61,13 @@ sx_status sx_study_find_recipe(char **path, sx_ctx *ctx, const char *recipe) SX_
 sx_status sx_study_write(const sx_study *s, sx_ctx *ctx) SX_NODISCARD;
 sx_status sx_study_read(sx_study *out, sx_ctx *ctx, const char *work) SX_NODISCARD;
 
+/* Whether a folder holds a study.json. */
+bool sx_study_is_in(const char *folder);
+/* Whether an item's file is there, of a run its run.h5. */
+bool sx_study_item_made(const sx_study_item *x);
+/* How many are not; *first is the path of the first such, borrowed, where there is one. */
+int64_t sx_study_missing(const sx_study *s, const char **first);
+
 void sx_study_free(sx_study *s); /* what is inside */
 
 /* ---- jobs ---- */

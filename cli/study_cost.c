@@ -276,6 +276,32 @@ out:
 	return st;
 }
 
+/* FLOP/s of the training of a configuration. */
+static sx_status training_rate(double *out, sx_ctx *ctx, const sx_study_item *run, int at_once,
+			       int threads)
+{
+	sx_status st = SX_OK;
+	sx_config cfg = {0};
+	sx_spec spec;
+	double seconds;
+	SX_TRY(shape_of(&spec, &cfg, ctx, run));
+	sx_config_free(&cfg);
+	SX_TRY(step_seconds(&seconds, ctx, &run->cfg, at_once, threads));
+	*out = (double)run->cfg.train.batch * sum(sx_cost_train(&spec, spec.T)) / seconds;
+out:
+	return st;
+}
+
+/* The same of a run that no key was set for, where a study trains nothing. */
+static sx_status default_rate(double *out, sx_ctx *ctx, int at_once, int threads)
+{
+	sx_study_item plain = {0};
+	sx_status st = sx_config_init(&plain.cfg, ctx);
+	if (st == SX_OK) st = training_rate(out, ctx, &plain, at_once, threads);
+	sx_config_free(&plain.cfg);
+	return st;
+}
+
 sx_status sx_study_measure(sx_job *jobs, sx_ctx *ctx, const sx_study *s, int at_once)
 {
 	sx_status st = SX_OK;
@@ -288,20 +314,14 @@ sx_status sx_study_measure(sx_job *jobs, sx_ctx *ctx, const sx_study *s, int at_
 		for (int64_t k = 0; k < i && rate[i] <= 0; k++)
 			if (rate[k] > 0 && same_shape(&s->item[k].cfg, &x->cfg)) rate[i] = rate[k];
 		if (rate[i] > 0) continue;
-		sx_config cfg;
-		sx_spec spec;
-		double seconds;
-		SX_TRY(shape_of(&spec, &cfg, ctx, x));
-		sx_config_free(&cfg);
-		SX_TRY(step_seconds(&seconds, ctx, &x->cfg, at_once, threads));
-		rate[i] = (double)x->cfg.train.batch * sum(sx_cost_train(&spec, spec.T)) / seconds;
+		SX_TRY(training_rate(&rate[i], ctx, x, at_once, threads));
 		if (any <= 0) any = rate[i];
 	}
+	if (any <= 0) SX_TRY(default_rate(&any, ctx, at_once, threads));
 	for (int64_t i = 0; i < s->n_item; i++) {
 		const sx_study_item *x = &s->item[i];
 		double r = x->kind == SX_STUDY_RUN ? rate[i] : rate[x->on];
-		if (waits(&jobs[i]) && (r > 0 || any > 0))
-			jobs[i].estimate = jobs[i].flops / (r > 0 ? r : any);
+		if (waits(&jobs[i])) jobs[i].estimate = jobs[i].flops / (r > 0 ? r : any);
 	}
 out:
 	free(rate);

@@ -652,7 +652,10 @@ static sx_status open_folder(session *s)
 		       "while it is written: live/ gets a closed segment with every checkpoint and "
 		       "every %d minutes",
 		       dir, SEGMENT_SECONDS / 60);
-	if (s->request->resume) goto out;
+	if (s->request->resume) {
+		SX_TRY(sx_train_adopt_sealed(s->ctx, dir));
+		goto out;
+	}
 	SX_TRY(save_start(s));
 	SX_TRY(sx_write_file(s->ctx, config, s->yaml, strlen(s->yaml)));
 out:

@@ -63,6 +63,11 @@ void sx_blas_start(sx_ctx *ctx, int threads)
 	omp_set_num_threads(threads);
 	sx_log(ctx, SX_LOG_DEBUG, "%s, %s build, core %s; %d threads of our own", sx_blas_config(),
 	       sx_blas_build(), sx_blas_core(), sx_blas_threads());
+	sx_blas_warn_slow(ctx);
+}
+
+void sx_blas_warn_slow(sx_ctx *ctx)
+{
 	if (!sx_blas_wastes_avx512()) return;
 	const char *forced = getenv("OPENBLAS_CORETYPE");
 	sx_log(ctx, SX_LOG_WARN,

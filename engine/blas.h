@@ -6,9 +6,12 @@
 
 /* To be called once, before any product: sets the number of threads of our own regions (0 = all
  * cores), holds OpenBLAS to one thread whichever build the system loads (pthread, OpenMP, serial),
- * logs its version, build and chosen core, and warns when it is the serial build or the CPU has AVX-512 and the core does not
- * use it (OPENBLAS_CORETYPE is read before main, so it cannot be mended from here). */
+ * logs its version, build and chosen core, and warns when it is the serial build, and as
+ * sx_blas_warn_slow does. */
 void sx_blas_start(sx_ctx *ctx, int threads);
+/* Warns when the CPU has AVX-512 and the core does not use it (OPENBLAS_CORETYPE is read before main,
+ * so it cannot be mended from here). */
+void sx_blas_warn_slow(sx_ctx *ctx);
 int sx_blas_threads(void);        /* of our own regions                              */
 const char *sx_blas_core(void);   /* "SkylakeX", "Haswell", ...                      */
 const char *sx_blas_build(void);  /* "pthread", "openmp", "serial"                   */

@@ -78,7 +78,9 @@
 #define sx_bounds_layer_free  sx_bounds_layer_free_f64
 #define sx_bounds_layer_site  sx_bounds_layer_site_f64
 #define sx_bounds_layer_end   sx_bounds_layer_end_f64
-#define sx_bounds_square      sx_bounds_square_f64
+#define sx_distance_square    sx_distance_square_f64
+#define sx_spread_rows        sx_spread_rows_f64
+#define sx_spread_scratch     sx_spread_scratch_f64
 #define sx_generate           sx_generate_f64
 #define sx_generate_padded    sx_generate_padded_f64
 #define sx_tensor_reals       sx_tensor_reals_f64

@@ -93,7 +93,7 @@ typedef struct {
 static double most_of(const sx_real *x, int64_t n)
 {
 	double most = 0;
-	for (int64_t c = 0; c < n; c++) most = sx_bound_larger(most, fabs((double)x[c]));
+	for (int64_t c = 0; c < n; c++) most = sx_larger(most, fabs((double)x[c]));
 	return most;
 }
 
@@ -167,7 +167,7 @@ static void begin_head(bounds *o, accumulator *a, const sx_head *h)
 	a->l1 = a->delta = 0;
 	for (int64_t t = 0; t < T; t++) {
 		a->constant = a->constant && h->tokens[t] == h->tokens[0];
-		a->delta = sx_bound_larger(a->delta, o->layer->spread[h->seq * T + t]);
+		a->delta = sx_larger(a->delta, o->layer->spread[h->seq * T + t]);
 	}
 	bool printed = !a->turns && s->qk_norm == SX_QK_NORM_NONE && !s->qkv_bias;
 	a->told = (sx_bounds_head){.constant = a->constant, .turns = a->turns};
@@ -204,12 +204,12 @@ static void keys_of_row(row *x, const sx_head *h, const sx_real *p, double *dist
 		for (int64_t d = 0; d < D; d++) mean[d] += (double)k[j * h->ldk + d] / (double)x->n;
 	x->k_far = x->k_square = 0;
 	for (int64_t j = 0; j < x->n; j++)
-		x->k_far = fmax(x->k_far, sqrt(sx_bounds_square(mean, k + j * h->ldk, D)));
+		x->k_far = fmax(x->k_far, sqrt(sx_distance_square(mean, k + j * h->ldk, D)));
 	memset(mean, 0, (size_t)D * sizeof *mean);
 	for (int64_t j = 0; j < x->n; j++)
 		for (int64_t d = 0; d < D; d++) mean[d] += (double)p[j] * (double)k[j * h->ldk + d];
 	for (int64_t j = 0; j < x->n; j++) {
-		double square = sx_bounds_square(mean, k + j * h->ldk, D);
+		double square = sx_distance_square(mean, k + j * h->ldk, D);
 		dist[j] = sqrt(square);
 		x->k_square += (double)p[j] * square;
 	}
@@ -255,8 +255,8 @@ static void slopes_of_row(accumulator *a, row *x, const sx_head *h)
 		return;
 	}
 	double norm = s->qk_norm == SX_QK_NORM_FULL ? a->wk_all : a->wk_norm;
-	a->k_slope = sx_bound_larger(a->k_slope,
-				     a->k_gain * rstd_of(s, h->k_rstd, x->i, s->Hkv, h->kv_head));
+	a->k_slope =
+		sx_larger(a->k_slope, a->k_gain * rstd_of(s, h->k_rstd, x->i, s->Hkv, h->kv_head));
 	x->slope = sqrt(2.0) * a->k_slope * norm;
 	x->kappa = h->scale * x->q * x->slope;
 	x->h *= a->q_gain * rstd_of(s, h->q_rstd, x->i, s->H, h->head);
@@ -275,8 +275,8 @@ static void measure_row(const bounds *o, accumulator *a, row *x, const sx_tile *
 	keys_of_row(x, h, t->p + from, a->dist + from, a->mean);
 	x->h = o->layer->h_norm[at];
 	x->spread = o->layer->spread[at];
-	a->k_most = sx_bound_larger(a->k_most, sx_bound_norm(h->k + i * h->ldk, D));
-	a->h_most = sx_bound_larger(a->h_most, x->h);
+	a->k_most = sx_larger(a->k_most, sx_bound_norm(h->k + i * h->ldk, D));
+	a->h_most = sx_larger(a->h_most, x->h);
 	x->k_most = a->k_most, x->h_most = a->h_most;
 	if (x->n > 1) a->osc_spread_h += n / (n - 1) * x->spread * x->h;
 	slopes_of_row(a, x, h);
@@ -292,9 +292,9 @@ static void offer_row(accumulator *a, const row *x)
 {
 	double reach = x->kappa * x->spread;
 	a->l1 += x->l1;
-	a->told.eta = sx_bound_larger(a->told.eta, x->l1);
-	a->told.kappa = sx_bound_larger(a->told.kappa, x->kappa);
-	a->told.off = sx_bound_larger(a->told.off, x->off_p + x->off_s);
+	a->told.eta = sx_larger(a->told.eta, x->l1);
+	a->told.kappa = sx_larger(a->told.kappa, x->kappa);
+	a->told.off = sx_larger(a->told.off, x->off_p + x->off_s);
 	sx_bound_offer(&a->plain[SX_BOUND_I1], x->l1, 2 * tanh(x->osc / 4), x->deviation, x->off_p,
 		       x->i);
 	sx_bound_offer(&a->plain[SX_BOUND_I3], x->deviation, reach, a->paper, x->off_s, x->i);

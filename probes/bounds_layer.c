@@ -17,10 +17,10 @@
  * A spread may be off twice what its vectors are. */
 #include "engine/gemm.h"
 #include "engine/spectral.h"
-#include "engine/vector.h"
 #include "probes/bounds_priv.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* sup |silu'| = 1.09984 (at 2.3994), from above. */
 static const double silu_slope = 1.0999;
@@ -141,7 +141,7 @@ static bool sum_norm(double *out, const sx_layer *e)
 static double gain_of(const sx_real *g, int64_t n)
 {
 	double most = 0;
-	for (int64_t c = 0; c < n; c++) most = sx_bound_larger(most, fabs((double)g[c]));
+	for (int64_t c = 0; c < n; c++) most = sx_larger(most, fabs((double)g[c]));
 	return most;
 }
 
@@ -167,52 +167,13 @@ static sx_status know_weights(sx_bounds_weights *w, const sx_layer *e)
 
 /* ---- spreads ---- */
 
-SX_VECTOR
-static double spread_square(const double *from, const sx_real *x, int64_t n)
-{
-	double lane[SX_LANES] = {0}, total = 0;
-	int64_t c = 0;
-	for (; c + SX_LANES <= n; c += SX_LANES)
-		for (int l = 0; l < SX_LANES; l++) {
-			double d = (double)x[c + l] - from[c + l];
-			lane[l] += d * d;
-		}
-	for (int l = 0; c + l < n; l++) {
-		double d = (double)x[c + l] - from[c + l];
-		lane[l] += d * d;
-	}
-	for (int l = 0; l < SX_LANES; l++) total += lane[l];
-	return total;
-}
-
-double sx_bounds_square(const double *from, const sx_real *x, int64_t n)
-{
-	return spread_square(from, x, n);
-}
-
-/* Delta_i of row i; mean (C) is scratch. */
-static double row_spread(const sx_real *x, int64_t C, int64_t first, int64_t i, double *mean)
-{
-	double most = 0;
-	memset(mean, 0, (size_t)C * sizeof *mean);
-	for (int64_t j = first; j <= i; j++)
-		for (int64_t c = 0; c < C; c++) mean[c] += (double)x[j * C + c];
-	for (int64_t c = 0; c < C; c++) mean[c] /= (double)(i - first + 1);
-	for (int64_t j = first; j <= i && !isnan(most); j++)
-		most = sx_bound_larger(most, spread_square(mean, x + j * C, C));
-	return sqrt(most);
-}
-
 /* Delta_i of every row of x (T,C); the largest of them. */
 static double spread_rows(const sx_bounds_layer *o, double *spread, const sx_real *x)
 {
 	int64_t T = o->base.into->T, C = o->base.spec->C;
 	double most = 0;
-#pragma omp parallel for schedule(dynamic)
-	for (int64_t i = 0; i < T; i++)
-		spread[i] = row_spread(x, C, sx_first_key(i, o->base.spec->pos.window), i,
-				       o->mean + i * C);
-	for (int64_t i = 0; i < T; i++) most = sx_bound_larger(most, spread[i]);
+	sx_spread_rows(spread, x, 1, T, C, o->base.spec->pos.window, o->scratch);
+	for (int64_t i = 0; i < T; i++) most = sx_larger(most, spread[i]);
 	return most;
 }
 
@@ -220,7 +181,7 @@ static double spread_rows(const sx_bounds_layer *o, double *spread, const sx_rea
 static double longest(const sx_real *x, int64_t T, int64_t n)
 {
 	double most = 0;
-	for (int64_t i = 0; i < T; i++) most = sx_bound_larger(most, sx_bound_norm(x + i * n, n));
+	for (int64_t i = 0; i < T; i++) most = sx_larger(most, sx_bound_norm(x + i * n, n));
 	return most;
 }
 
@@ -241,9 +202,9 @@ static double least_rho(const sx_real *x, int64_t T, int64_t C, double eps)
 static void free_rows(sx_bounds_layer *o)
 {
 	void *const all[] = {o->spread, o->h_norm, o->x_spread, o->x_most,
-			     o->x_rho,  o->head,   o->mean};
+			     o->x_rho,  o->head,   o->scratch};
 	for (size_t k = 0; k < sizeof all / sizeof all[0]; k++) free(all[k]);
-	o->spread = o->h_norm = o->x_spread = o->x_most = o->x_rho = o->mean = NULL;
+	o->spread = o->h_norm = o->x_spread = o->x_most = o->x_rho = o->scratch = NULL;
 	o->head = NULL;
 	o->B = 0;
 }
@@ -259,9 +220,10 @@ static sx_status make_room(sx_bounds_layer *o, int64_t B)
 	o->x_most = sx_calloc((size_t)B, sizeof *o->x_most);
 	o->x_rho = sx_calloc((size_t)B, sizeof *o->x_rho);
 	o->head = sx_calloc((size_t)(B * o->base.spec->H), sizeof *o->head);
-	o->mean = sx_calloc((size_t)(o->base.into->T * o->base.spec->C), sizeof *o->mean);
+	o->scratch = sx_calloc((size_t)sx_spread_scratch(1, o->base.into->T, o->base.spec->C),
+			       sizeof *o->scratch);
 	if (!o->spread || !o->h_norm || !o->x_spread || !o->x_most || !o->x_rho || !o->head ||
-	    !o->mean) {
+	    !o->scratch) {
 		free_rows(o);
 		return SX_ENOMEM;
 	}
@@ -344,7 +306,7 @@ static double longest_normed(const sx_real *y, const sx_real *gain, int64_t T, i
 			square += v * v;
 			scaled += v * v * (double)gain[c] * (double)gain[c];
 		}
-		most = sx_bound_larger(most, sqrt(scaled / (square / (double)C + eps)));
+		most = sx_larger(most, sqrt(scaled / (square / (double)C + eps)));
 	}
 	return most;
 }
@@ -355,8 +317,8 @@ static void feed_forward(block *x, const sx_bounds_weights *w, const sx_layer *e
 	int64_t F = s->F, from = b * e->T * F;
 	for (int64_t i = 0; i < e->T * F; i++) {
 		double g = (double)e->gate[from + i], silu = g / (1 + exp(-g));
-		x->gate = sx_bound_larger(x->gate, fabs(silu));
-		x->up = sx_bound_larger(x->up, fabs((double)e->up[from + i]));
+		x->gate = sx_larger(x->gate, fabs(silu));
+		x->up = sx_larger(x->up, fabs((double)e->up[from + i]));
 	}
 	x->most_act = longest(e->act + from, e->T, F);
 	double r = (1.5 * (double)s->C + 12) * sx_unit;
@@ -481,9 +443,9 @@ static void end_sequence(const sx_bounds_layer *o, const sx_layer *e, int64_t b,
 	double rounded = 1 + (double)(C + 8) * sx_unit_double;
 	block x = {.most_x = o->x_most[b], .twice = windowed ? 4 : 2};
 	for (int64_t i = 0; i < T; i++) {
-		x.D_x = sx_bound_larger(x.D_x, o->x_spread[b * T + i]);
-		x.D_h = sx_bound_larger(x.D_h, o->spread[b * T + i]);
-		x.most_h = sx_bound_larger(x.most_h, o->h_norm[b * T + i]);
+		x.D_x = sx_larger(x.D_x, o->x_spread[b * T + i]);
+		x.D_h = sx_larger(x.D_h, o->spread[b * T + i]);
+		x.most_h = sx_larger(x.most_h, o->h_norm[b * T + i]);
 	}
 	product(made, e->z + b * T * q, e->wo, T, q, C);
 	x.D_o = spread_rows(o, rows, made);

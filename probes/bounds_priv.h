@@ -4,6 +4,7 @@
 #define SX_PROBES_BOUNDS_PRIV_H
 
 #include "probes/observe.h"
+#include "probes/spread.h"
 
 #include <float.h>
 #include <math.h>
@@ -43,21 +44,12 @@ static inline void sx_bound_put(sx_measures *m, int64_t at, const sx_bound_side 
 	m->bound_row[at] = (int32_t)x->row;
 }
 
-/* As fmax, but NaN stays. */
-static inline double sx_bound_larger(double a, double b)
-{
-	return b <= a ? a : b;
-}
-
 static inline double sx_bound_norm(const sx_real *x, int64_t n)
 {
 	double total = 0;
 	for (int64_t c = 0; c < n; c++) total += (double)x[c] * (double)x[c];
 	return sqrt(total);
 }
-
-/* ||x - from||^2 of n channels. */
-double sx_bounds_square(const double *from, const sx_real *x, int64_t n);
 
 /* What a head tells its layer, of one sequence. */
 typedef struct {
@@ -76,7 +68,7 @@ typedef struct {
 	double *x_spread;        /* (B,T) Delta_i of the stream that enters                     */
 	double *x_most, *x_rho;  /* (B) largest ||x_i||; least rho(x_i)                          */
 	sx_bounds_head *head;    /* (B,H)                                                       */
-	double *mean;            /* (T,C) scratch                                               */
+	double *scratch;         /* of sx_spread_rows                                           */
 	sx_bounds_weights *weights; /* (L) norms                                                */
 } sx_bounds_layer;
 

@@ -209,6 +209,13 @@ bool sx_path_is_networked(const char *path);
  * killed. SX_EDATA where the segments do not fit together, SX_ENOINPUT, SX_ECREATE, SX_EIO. */
 sx_status sx_run_seal(sx_ctx *ctx, const char *out_path, const char *const *segments,
 		      int n) SX_NODISCARD;
+/* The same of segments that may be damaged. What of a segment cannot be read is left out: missing
+ * values where another segment has it, else the whole dataset; maps always, a growing axis with all
+ * that lies along it, and a segment that does not open. `lost` is called for each (path "" is the
+ * whole segment); the root attribute left_out lists them. SX_EDATA where no segment opens. */
+typedef void sx_run_lost(void *self, const char *segment, const char *path, const char *why);
+sx_status sx_run_salvage(sx_ctx *ctx, const char *out_path, const char *const *segments, int n,
+			 sx_run_lost *lost, void *self) SX_NODISCARD;
 
 /* ---- reading ---- */
 
@@ -218,6 +225,10 @@ typedef struct sx_run_file sx_run_file;
  * segment under live/. ctx is borrowed until the file is closed. SX_ENOINPUT if it is not there,
  * SX_EDATA if it is not a run file, is damaged or of another major version. */
 sx_status sx_run_open(sx_run_file **out, sx_ctx *ctx, const char *path) SX_NODISCARD;
+/* The same, or a file of tables (below), of a report's folder its analysis.h5: to be walked, verified
+ * and asked for attributes, nothing else. */
+sx_status sx_run_open_any(sx_run_file **out, sx_ctx *ctx, const char *path) SX_NODISCARD;
+bool sx_run_is_tables(const sx_run_file *f);
 void sx_run_file_close(sx_run_file *f);
 /* The file itself, where a folder was opened. Borrowed. */
 const char *sx_run_file_path(const sx_run_file *f);

@@ -8,7 +8,7 @@
 
 #define SX_RUN_SCHEMA_NAME    "sextant"
 #define SX_RUN_SCHEMA_VERSION "1.0"
-enum { SX_RUN_SCHEMA_MAJOR = 1 };
+enum { SX_RUN_SCHEMA_MAJOR = 1 }; /* of the tables, too */
 #define SX_TABLES_SCHEMA_NAME    "sextant-analysis"
 #define SX_TABLES_SCHEMA_VERSION "1.0"
 
@@ -117,6 +117,7 @@ struct sx_run_file {
 	char *path;
 	hid_t file;
 	bool live;
+	bool tables; /* a report's: another schema */
 };
 
 /* Length of the axis of this name beside the dataset at `path`; -1 if there is none. */
@@ -131,6 +132,8 @@ sx_status sx_run_put_raw(sx_run *run, sx_run_id id, const int64_t *start, const 
 			 const void *data) SX_NODISCARD;
 sx_status sx_run_read_raw(sx_run_file *f, sx_run_id id, const int64_t *start, const int64_t *count,
 			  void *out) SX_NODISCARD;
+/* Reads all of a file that may be damaged: bad (SX_RUN_COUNT) tells what cannot be read. SX_ENOMEM. */
+sx_status sx_run_survey(sx_run_file *f, bool *bad) SX_NODISCARD;
 /* Type on disk: a schema's F16 may be F32 there. SX_EDATA where it is another than the schema's. */
 sx_status sx_run_file_type(sx_run_file *f, sx_run_id id, sx_run_type *type) SX_NODISCARD;
 

@@ -39,8 +39,33 @@ static char *newest_segment(const char *folder)
 	return path;
 }
 
+static bool has_file(const char *folder, const char *name)
+{
+	char *path = sx_format("%s/%s", folder, name);
+	bool there = path && sx_path_exists(path);
+	free(path);
+	return there;
+}
+
+/* A folder that is no run's: what it is, if it is one of ours. */
+static sx_status refuse_folder(sx_ctx *ctx, const char *path)
+{
+	if (has_file(path, "study.json"))
+		return sx_fail(
+			ctx, SX_ENOINPUT,
+			"%s is the work folder of a study: name one of its runs or files "
+			"(`sextant info %s`), or make its report: `sextant report --work %s`",
+			path, path, path);
+	if (has_file(path, "analysis.h5"))
+		return sx_fail(ctx, SX_ENOINPUT,
+			       "%s is a report: name a run or a file that it was made from "
+			       "(`sextant info %s`)",
+			       path, path);
+	return sx_fail(ctx, SX_ENOINPUT, "%s is a folder without run.h5 or live/seg-0000.h5", path);
+}
+
 /* The file a path means; the caller's. */
-static sx_status locate(sx_ctx *ctx, const char *path, char **out)
+static sx_status locate(sx_ctx *ctx, const char *path, bool tables, char **out)
 {
 	if (!sx_path_is_dir(path)) {
 		*out = sx_strdup(path);
@@ -54,8 +79,9 @@ static sx_status locate(sx_ctx *ctx, const char *path, char **out)
 	}
 	free(sealed);
 	*out = newest_segment(path);
-	if (*out) return SX_OK;
-	return sx_fail(ctx, SX_ENOINPUT, "%s is a folder without run.h5 or live/seg-0000.h5", path);
+	if (!*out && tables && has_file(path, "analysis.h5"))
+		*out = sx_format("%s/analysis.h5", path);
+	return *out ? SX_OK : refuse_folder(ctx, path);
 }
 
 static sx_status check_signature(sx_ctx *ctx, const char *path)
@@ -73,15 +99,21 @@ static sx_status check_signature(sx_ctx *ctx, const char *path)
 	return SX_OK;
 }
 
-static sx_status check_schema(sx_run_file *f)
+static sx_status check_schema(sx_run_file *f, bool tables)
 {
 	char *schema = NULL, *version = NULL;
 	sx_status st = SX_OK;
-	if (sx_run_get_str(f, "/", "schema", &schema) != SX_OK ||
-	    sx_run_get_str(f, "/", "schema_version", &version) != SX_OK ||
-	    strcmp(schema, SX_RUN_SCHEMA_NAME) != 0)
+	bool told = sx_run_get_str(f, "/", "schema", &schema) == SX_OK &&
+		    sx_run_get_str(f, "/", "schema_version", &version) == SX_OK;
+	f->tables = told && strcmp(schema, SX_TABLES_SCHEMA_NAME) == 0;
+	if (!told || (!f->tables && strcmp(schema, SX_RUN_SCHEMA_NAME) != 0))
 		st = sx_fail(f->ctx, SX_EDATA, "%s is HDF5, but not a run file of sextant",
 			     f->path);
+	else if (f->tables && !tables)
+		st = sx_fail(f->ctx, SX_EDATA,
+			     "%s holds the tables of a report, not what was measured: `sextant ls "
+			     "%s` lists them, `sextant info %s` says what they were made from",
+			     f->path, f->path, f->path);
 	else if (strtol(version, NULL, 10) != SX_RUN_SCHEMA_MAJOR)
 		st = sx_fail(f->ctx, SX_EDATA,
 			     "%s has schema version %s; this program reads version %d.x", f->path,
@@ -103,7 +135,7 @@ static hid_t open_live(const char *path)
 	return file;
 }
 
-sx_status sx_run_open(sx_run_file **out, sx_ctx *ctx, const char *path)
+static sx_status open_file(sx_run_file **out, sx_ctx *ctx, const char *path, bool tables)
 {
 	sx_status st = SX_OK;
 	sx_h5_quiet();
@@ -111,7 +143,7 @@ sx_status sx_run_open(sx_run_file **out, sx_ctx *ctx, const char *path)
 	if (!f) return sx_fail(ctx, SX_ENOMEM, "no memory to read %s", path);
 	f->ctx = ctx;
 	f->file = -1;
-	SX_TRY(locate(ctx, path, &f->path));
+	SX_TRY(locate(ctx, path, tables, &f->path));
 	SX_TRY(check_signature(ctx, f->path));
 	f->file = H5Fopen(f->path, H5F_ACC_RDONLY, H5P_DEFAULT);
 	if (f->file < 0) {
@@ -124,12 +156,27 @@ sx_status sx_run_open(sx_run_file **out, sx_ctx *ctx, const char *path)
 				f->path);
 		goto out;
 	}
-	SX_TRY(check_schema(f));
+	SX_TRY(check_schema(f, tables));
 	*out = f;
 	f = NULL;
 out:
 	sx_run_file_close(f);
 	return st;
+}
+
+sx_status sx_run_open(sx_run_file **out, sx_ctx *ctx, const char *path)
+{
+	return open_file(out, ctx, path, false);
+}
+
+sx_status sx_run_open_any(sx_run_file **out, sx_ctx *ctx, const char *path)
+{
+	return open_file(out, ctx, path, true);
+}
+
+bool sx_run_is_tables(const sx_run_file *f)
+{
+	return f->tables;
 }
 
 void sx_run_file_close(sx_run_file *f)

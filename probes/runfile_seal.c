@@ -24,6 +24,11 @@ typedef struct {
 	int n;
 	void *block; /* BLOCK_BYTES, or one record if that is larger */
 	size_t block_size;
+	/* of damaged segments */
+	bool *bad; /* (n, SX_RUN_COUNT) not to be read; NULL: damage is a failure */
+	sx_run_lost *lost;
+	void *self;
+	char *left_out; /* what was lost, as a list */
 } seal;
 
 /* ---- attributes ---- */
@@ -69,6 +74,19 @@ static herr_t copy_attr(hid_t from, const char *name, const H5A_info_t *info, vo
 	return c->error;
 }
 
+/* Leaves a part of a segment out, and says so. */
+static sx_status leave_out(seal *s, const char *segment, const char *path, const char *why)
+{
+	const char *slash = strrchr(segment, '/'), *had = s->left_out ? s->left_out : "";
+	char *all = sx_format("%s%s%s%s%s", had, *had ? "; " : "", slash ? slash + 1 : segment,
+			      *path ? " " : "", path);
+	if (!all) return sx_fail(s->ctx, SX_ENOMEM, "no memory to seal");
+	free(s->left_out);
+	s->left_out = all;
+	s->lost(s->self, segment, path, why);
+	return SX_OK;
+}
+
 static sx_status copy_attrs(seal *s, const sx_run_file *from, const char *path, bool replace)
 {
 	attr_copy c = {-1, replace, 0};
@@ -78,7 +96,9 @@ static sx_status copy_attrs(seal *s, const sx_run_file *from, const char *path, 
 			   ? -1
 			   : H5Aiterate2(src, H5_INDEX_NAME, H5_ITER_INC, NULL, copy_attr, &c);
 	sx_status st = SX_OK;
-	if (e < 0 || c.error < 0)
+	if ((e < 0 || c.error < 0) && s->bad && c.to >= 0)
+		st = leave_out(s, sx_run_file_path(from), path, "not all attributes can be read");
+	else if (e < 0 || c.error < 0)
 		st = sx_h5_fail(s->ctx, SX_EIO, "cannot copy the attributes of %s from %s", path,
 				sx_run_file_path(from));
 	if (src >= 0) H5Oclose(src);
@@ -88,10 +108,15 @@ static sx_status copy_attrs(seal *s, const sx_run_file *from, const char *path, 
 
 /* ---- what does not grow ---- */
 
+static bool has(const seal *s, int k, sx_run_id id)
+{
+	return !(s->bad && s->bad[k * SX_RUN_COUNT + (int)id]) && sx_run_has(s->seg[k], id);
+}
+
 static sx_run_file *newest_with(const seal *s, sx_run_id id)
 {
 	for (int k = s->n - 1; k >= 0; k--)
-		if (sx_run_has(s->seg[k], id)) return s->seg[k];
+		if (has(s, k, id)) return s->seg[k];
 	return NULL;
 }
 
@@ -99,20 +124,23 @@ static sx_status copy_axis(seal *s, sx_run_file *from, sx_run_id id)
 {
 	sx_status st = SX_OK;
 	char **texts = NULL;
-	int64_t *values = NULL, dims[SX_RUN_MAX_DIMS], n;
+	void *values = NULL; /* doubles or whole numbers, eight bytes either way */
+	int64_t dims[SX_RUN_MAX_DIMS], n;
 	int ndim;
-	if (sx_run_rows[id].type == SX_DISK_STR) {
+	sx_run_type type = sx_run_rows[id].type;
+	sx_run_mem mem = type <= SX_DISK_F64 ? SX_MEM_F64 : SX_MEM_I64;
+	if (type == SX_DISK_STR) {
 		SX_TRY(sx_run_strings(from, id, &texts, &n));
 		SX_TRY(sx_run_axis(s->out, id, n, texts));
 	} else {
 		SX_TRY(sx_run_shape(from, id, dims, &ndim));
-		values = sx_calloc((size_t)dims[0], sizeof *values);
+		values = sx_calloc((size_t)dims[0], sizeof(double));
 		if (!values) {
 			st = sx_fail(s->ctx, SX_ENOMEM, "no memory for %s", sx_run_rows[id].path);
 			goto out;
 		}
-		SX_TRY(sx_run_read(from, id, NULL, NULL, values));
-		SX_TRY(sx_run_axis(s->out, id, dims[0], values));
+		SX_TRY(sx_run_read_as(from, id, NULL, NULL, values, mem));
+		SX_TRY(sx_run_axis_as(s->out, id, dims[0], values, mem));
 	}
 out:
 	free(texts);
@@ -313,14 +341,15 @@ static void key_rows(sx_run_id axis, sx_run_id *step, sx_run_id *phase)
 	*phase = sx_run_sibling(axis, sample ? "sample_phase" : "phase");
 }
 
-static sx_status load_records(seal *s, sx_run_file *f, sx_run_id axis, records *r)
+static sx_status load_records(seal *s, int k, sx_run_id axis, records *r)
 {
+	sx_run_file *f = s->seg[k];
 	sx_status st = SX_OK;
 	int64_t dims[SX_RUN_MAX_DIMS], *step = NULL, *phase = NULL;
 	int ndim;
 	sx_run_id step_row, phase_row;
 	memset(r, 0, sizeof *r);
-	if (!sx_run_has(f, axis)) return SX_OK;
+	if (!has(s, k, axis)) return SX_OK;
 	SX_TRY(sx_run_shape(f, axis, dims, &ndim));
 	size_t n = (size_t)dims[0];
 	r->keep = sx_calloc(n, sizeof *r->keep);
@@ -377,7 +406,7 @@ static sx_status copy_kept(seal *s, const records *r, sx_run_id axis, sx_run_id 
 	sx_status st = SX_OK;
 	int64_t at = 0;
 	for (int k = 0; k < s->n; k++) {
-		bool there = sx_run_has(s->seg[k], id);
+		bool there = has(s, k, id);
 		for (int64_t i = 0, end; i < r[k].n; i = end) {
 			for (end = i + 1; end < r[k].n && r[k].keep[end] == r[k].keep[i];) end++;
 			if (!r[k].keep[i]) continue;
@@ -399,7 +428,7 @@ static sx_status merge_axis(seal *s, sx_run_id axis)
 	int64_t kept;
 	records *r = sx_calloc((size_t)s->n, sizeof *r);
 	if (!r) return sx_fail(s->ctx, SX_ENOMEM, "no memory to seal");
-	for (int k = 0; k < s->n; k++) SX_TRY(load_records(s, s->seg[k], axis, &r[k]));
+	for (int k = 0; k < s->n; k++) SX_TRY(load_records(s, k, axis, &r[k]));
 	SX_TRY(choose_records(s, r, &kept));
 	SX_TRY(sx_run_grow(s->out, axis, kept > 0 ? kept : 1));
 	SX_TRY(copy_attrs(s, newest_with(s, axis), sx_run_rows[axis].path, false));
@@ -409,7 +438,7 @@ static sx_status merge_axis(seal *s, sx_run_id axis)
 		sx_run_axes(id, axes);
 		if (!model || axes[0] != axis) continue;
 		for (int k = 0; k < s->n; k++)
-			if (sx_run_has(s->seg[k], id)) SX_TRY(check_alike(s, model, s->seg[k], id));
+			if (has(s, k, id)) SX_TRY(check_alike(s, model, s->seg[k], id));
 		if (id != axis) {
 			SX_TRY(define(s, model, id));
 			SX_TRY(copy_attrs(s, model, sx_run_rows[id].path, false));
@@ -422,7 +451,7 @@ out:
 	return st;
 }
 
-/* ---- the whole ---- */
+/* ---- what else there is ---- */
 
 static sx_status copy_fixed(seal *s)
 {
@@ -461,6 +490,7 @@ static sx_status copy_group_attrs(seal *s)
 		sx_run_group((sx_run_id)i, group);
 		if (!strcmp(group, last)) continue;
 		memcpy(last, group, sizeof last);
+		if (H5Lexists(s->out->file, group, H5P_DEFAULT) <= 0) continue;
 		for (int k = s->n - 1; k >= 0; k--) {
 			if (H5Lexists(sx_run_file_hid(s->seg[k]), group, H5P_DEFAULT) <= 0)
 				continue;
@@ -483,27 +513,133 @@ static sx_run_status status_of(sx_run_file *f)
 	return status;
 }
 
-sx_status sx_run_seal(sx_ctx *ctx, const char *out_path, const char *const *segments, int n)
+/* ---- damage ---- */
+
+/* Along a growing axis whose records cannot be placed nothing can be. */
+static void give_up_records(seal *s, int k)
+{
+	bool *bad = s->bad + k * SX_RUN_COUNT;
+	for (int i = 0; i < SX_RUN_COUNT; i++) {
+		sx_run_id axis = (sx_run_id)i, axes[SX_RUN_MAX_DIMS], step, phase;
+		if (!sx_run_is_growing_axis(axis)) continue;
+		key_rows(axis, &step, &phase);
+		if (!bad[axis] && !bad[step] && !(phase != SX_RUN_COUNT && bad[phase])) continue;
+		for (int j = 0; j < SX_RUN_COUNT; j++)
+			if (sx_run_axes((sx_run_id)j, axes) > 0 && axes[0] == axis) bad[j] = true;
+	}
+}
+
+static void give_up_everywhere(seal *s, sx_run_id id)
+{
+	for (int k = 0; k < s->n; k++) s->bad[k * SX_RUN_COUNT + (int)id] = true;
+}
+
+/* Whether some segment had it before damage. */
+static bool was_there(const seal *s, sx_run_id id)
+{
+	for (int k = 0; k < s->n; k++)
+		if (s->bad[k * SX_RUN_COUNT + (int)id] || sx_run_has(s->seg[k], id)) return true;
+	return false;
+}
+
+static void give_up_dependent(seal *s, sx_run_id id)
+{
+	sx_run_id axes[SX_RUN_MAX_DIMS];
+	int ndim = sx_run_axes(id, axes);
+	bool damaged_map = false;
+	for (int k = 0; k < s->n; k++)
+		damaged_map |= sx_run_is_map(id) && s->bad[k * SX_RUN_COUNT + (int)id];
+	if (damaged_map) give_up_everywhere(s, id); /* where none is stored 0 is read */
+	for (int i = 0; i < ndim; i++)
+		if (axes[i] != id && axes[i] != SX_RUN_META_ENTRY && was_there(s, axes[i]) &&
+		    !newest_with(s, axes[i]))
+			give_up_everywhere(s, id);
+}
+
+/* What cannot be read, and what means nothing without it. */
+static sx_status survey(seal *s)
 {
 	sx_status st = SX_OK;
-	seal s = {.ctx = ctx, .n = n};
-	if (n < 1) return sx_fail(ctx, SX_ENOINPUT, "there is no segment to make %s of", out_path);
-	s.seg = sx_calloc((size_t)n, sizeof(sx_run_file *));
-	if (!s.seg) return sx_fail(ctx, SX_ENOMEM, "no memory to seal %s", out_path);
-	for (int k = 0; k < n; k++) SX_TRY(sx_run_open(&s.seg[k], ctx, segments[k]));
-	SX_TRY(sx_run_create(&s.out, ctx, out_path, false));
-	SX_TRY(copy_attrs(&s, s.seg[n - 1], "/", true));
-	SX_TRY(sx_run_attr_int(s.out, "/", "segments", n));
-	SX_TRY(copy_fixed(&s));
-	for (int i = 0; i < SX_RUN_COUNT; i++)
-		if (sx_run_is_growing_axis((sx_run_id)i) && newest_with(&s, (sx_run_id)i))
-			SX_TRY(merge_axis(&s, (sx_run_id)i));
-	SX_TRY(copy_group_attrs(&s));
-	SX_TRY(sx_run_close(&s.out, status_of(s.seg[n - 1])));
+	bool *damaged = sx_calloc((size_t)s->n * SX_RUN_COUNT, sizeof *damaged);
+	s->bad = sx_calloc((size_t)s->n * SX_RUN_COUNT, sizeof *s->bad);
+	if (!s->bad || !damaged) {
+		st = sx_fail(s->ctx, SX_ENOMEM, "no memory to recover");
+		goto out;
+	}
+	for (int k = 0; k < s->n; k++) {
+		SX_TRY(sx_run_survey(s->seg[k], s->bad + k * SX_RUN_COUNT));
+		s->bad[k * SX_RUN_COUNT + SX_RUN_META_ENTRY] = false; /* made anew */
+	}
+	memcpy(damaged, s->bad, (size_t)s->n * SX_RUN_COUNT * sizeof *damaged);
+	for (int k = 0; k < s->n; k++) give_up_records(s, k);
+	for (int i = 0; i < SX_RUN_COUNT; i++) give_up_dependent(s, (sx_run_id)i);
+	for (int i = 0; i < s->n * SX_RUN_COUNT; i++) {
+		sx_run_file *f = s->seg[i / SX_RUN_COUNT];
+		sx_run_id id = (sx_run_id)(i % SX_RUN_COUNT);
+		if (!s->bad[i] || !(damaged[i] || sx_run_has(f, id))) continue;
+		SX_TRY(leave_out(s, sx_run_file_path(f), sx_run_rows[id].path,
+				 damaged[i] ? "cannot be read: it is damaged"
+					    : "means nothing without what is damaged"));
+	}
 out:
-	sx_run_free(s.out);
-	for (int k = 0; k < n; k++) sx_run_file_close(s.seg[k]);
-	free(s.seg);
-	free(s.block);
+	free(damaged);
 	return st;
+}
+
+/* Opens the segments; of damaged ones those that can be. */
+static sx_status open_segments(seal *s, const char *const *segments, int n)
+{
+	for (int k = 0; k < n; k++) {
+		sx_status st = sx_run_open(&s->seg[s->n], s->ctx, segments[k]);
+		bool only_one = k == n - 1 && s->n == 0;
+		s->n += st == SX_OK;
+		if (st == SX_EDATA && s->lost && !only_one)
+			st = leave_out(s, segments[k], "", s->ctx->message);
+		if (st != SX_OK) return st;
+	}
+	return SX_OK;
+}
+
+/* ---- the whole ---- */
+
+static sx_status make_sealed(seal *s, const char *out_path, const char *const *segments, int n)
+{
+	sx_status st = SX_OK;
+	sx_ctx *ctx = s->ctx;
+	if (n < 1) return sx_fail(ctx, SX_ENOINPUT, "there is no segment to make %s of", out_path);
+	s->seg = sx_calloc((size_t)n, sizeof(sx_run_file *));
+	if (!s->seg) return sx_fail(ctx, SX_ENOMEM, "no memory to seal %s", out_path);
+	SX_TRY(open_segments(s, segments, n));
+	if (s->lost) SX_TRY(survey(s));
+	SX_TRY(sx_run_create(&s->out, ctx, out_path, false));
+	SX_TRY(copy_attrs(s, s->seg[s->n - 1], "/", true));
+	SX_TRY(sx_run_attr_int(s->out, "/", "segments", n));
+	SX_TRY(copy_fixed(s));
+	for (int i = 0; i < SX_RUN_COUNT; i++)
+		if (sx_run_is_growing_axis((sx_run_id)i) && newest_with(s, (sx_run_id)i))
+			SX_TRY(merge_axis(s, (sx_run_id)i));
+	SX_TRY(copy_group_attrs(s));
+	if (s->left_out) SX_TRY(sx_run_attr_str(s->out, "/", "left_out", s->left_out));
+	SX_TRY(sx_run_close(&s->out, s->n == n ? status_of(s->seg[n - 1]) : SX_RUN_INTERRUPTED));
+out:
+	sx_run_free(s->out);
+	for (int k = 0; k < s->n; k++) sx_run_file_close(s->seg[k]);
+	free(s->seg);
+	free(s->block);
+	free(s->bad);
+	free(s->left_out);
+	return st;
+}
+
+sx_status sx_run_seal(sx_ctx *ctx, const char *out_path, const char *const *segments, int n)
+{
+	seal s = {.ctx = ctx};
+	return make_sealed(&s, out_path, segments, n);
+}
+
+sx_status sx_run_salvage(sx_ctx *ctx, const char *out_path, const char *const *segments, int n,
+			 sx_run_lost *lost, void *self)
+{
+	seal s = {.ctx = ctx, .lost = lost, .self = self};
+	return make_sealed(&s, out_path, segments, n);
 }

@@ -17,7 +17,8 @@
  * their formulas: the definitions in docs/runfile.md. Attributes a writer adds: `n_rows` (one number
  * per sequence, or one) on statistics over fewer than T rows, `bin_edges` on offset_bin and distance,
  * `pairing` on /rope; `fingerprint` (a hash of the windows at each length) on /eval/window_nll;
- * trained_length, phase, seed, windows, facts, trials, choose on /extension. */
+ * trained_length, phase, seed, windows, facts, trials, choose on /extension; left_out on / (what
+ * `recover` could not read). */
 #ifndef SX_PROBES_SCHEMA_H
 #define SX_PROBES_SCHEMA_H
 

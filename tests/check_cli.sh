@@ -82,6 +82,28 @@ flip whole/run.h5 $(($(stat -c %s whole/run.h5) / 2))
 want 1 '' "$sextant" check whole
 want 0 '' "$sextant" recover whole
 same whole/run.h5 damaged.h5
+# a bit in a segment: what it damages is left out, with a warning, and the rest is whole
+cp -r again hurt
+hits=0
+for k in 3 5 7 9 11 13 15 17; do
+	cp again/live/seg-0000.h5 hurt/live/seg-0000.h5
+	flip hurt/live/seg-0000.h5 $(($(stat -c %s again/live/seg-0000.h5) * k / 20))
+	rm -f hurt/run.h5
+	"$sextant" recover hurt 2>err.txt || continue
+	grep -q 'seg-0000.h5: /.* cannot be read: it is damaged; left out' err.txt || continue
+	hits=$((hits + 1))
+	want 0 '' "$sextant" check hurt/run.h5
+done
+if [ $hits -gt 0 ]; then ok; else no "nothing was left out: $(cat err.txt)"; fi
+# without live/ nothing is lost, and the run goes on
+"$sextant" ls again train/loss >a.txt
+rm -r again/live
+want 0 '' "$sextant" check again
+want 73 'nothing is to be recovered' "$sextant" recover again
+want 0 '' "$sextant" train tiny.yaml -o again -q --resume
+"$sextant" ls again /train/loss >b.txt
+same a.txt b.txt
+if [ "$(wc -l <b.txt)" = 46 ]; then ok; else no "records: $(wc -l <b.txt)"; fi
 flip whole/checkpoints/step-00000045/model.safetensors 2000
 want 1 '' "$sextant" check whole
 flip whole/checkpoints/step-00000045/model.safetensors 2000
@@ -114,6 +136,8 @@ while ! grep -q '"step":12,' stopped/log.jsonl 2>/dev/null; do kill -0 $pid || b
 kill -TERM $pid
 wait $pid
 code=$?; if [ $code = 75 ]; then ok; else no "SIGTERM gives $code, not 75"; fi
+want 0 'course +rope for 15 updates, then nope for 30' sh -c "\"$sextant\" info whole >&2"
+want 0 'steps +45' sh -c "\"$sextant\" info whole >&2"
 want 0 'interrupted' sh -c "\"$sextant\" info stopped >&2"
 
 # the page in docs/ is the program's own
@@ -125,6 +149,11 @@ want 0 '' "$sextant" train tiny.yaml -o recal -q init=whole@6 train.drop_at=0 tr
 want 0 '' "$sextant" generate whole --prompt 'The quick' -n 20 --temperature 0
 want 0 '' "$sextant" trace whole --text text.txt --length 32 --sequences 2 --maps 'L0/H*' --logits -o t.h5 -q
 want 0 '' "$sextant" trace whole --text text.txt --length 32 --sequences 2 --precision f64 -o t64.h5 -q
+# what of a text is not used is said
+want 0 '47 tokens are left out: they do not fill another sequence of 100' "$sextant" trace whole --text text.txt --length 100 -o rest.h5
+want 0 'the input gives 198 sequences of 100 tokens; 200 were asked for' \
+	"$sextant" trace whole --text text.txt --length 100 --sequences 200 -o rest.h5
+want 0 '' "$sextant" trace whole --text text.txt --length 100 --sequences 198 -o rest.h5 -q
 "$sextant" ls t.h5 /out/nll >a.txt
 "$sextant" ls t64.h5 /out/nll >b.txt
 worst=$(paste a.txt b.txt | awk 'NR > 1 && $3 != "nan" { d = $3 - $6; d = d < 0 ? -d : d; if (d > w) w = d; n++ }
@@ -181,6 +210,13 @@ want 65 'groups.txt, line 1' "$sextant" rope whole --groups groups.txt
 want 0 '' "$sextant" rope table pos.method=yarn pos.head_dim=64 pos.train_length=2048 pos.factor=4
 want 78 'pos.head_dim' "$sextant" rope table pos.head_dim=7 pos.train_length=2048
 want 0 '' "$sextant" plan tiny.yaml
+want 0 '' "$sextant" trace whole --text text.txt --length 48 --sequences 2 --observe none --reduce --top 2 --heads 'L1/H*' -o reduced.h5
+want 0 '' "$sextant" ls reduced.h5
+if grep -q '^/reduce/top_prob ' out.txt && ! grep -q '^/stats/' out.txt; then ok; else no "a reduced trace: $(cat out.txt)"; fi
+want 0 '' "$sextant" plan whole --length 48 --sequences 2 --observe none --reduce --top 2 --heads 'L1/H*'
+if grep -q '^/reduce ' out.txt && ! grep -q '^/stats' out.txt; then ok; else no "plan --reduce: $(cat out.txt)"; fi
+want 64 'belong to --reduce' "$sextant" plan whole --rows 0-3
+want 64 'want stats, rope, ac' "$sextant" trace whole --observe everything -o no.h5
 want 0 '' "$sextant" top --once whole
 if grep -q '^ended' out.txt && ! grep -q "$(printf '\033')" out.txt; then ok; else no "top of a run that ended: $(cat out.txt)"; fi
 want 66 'no run folder' "$sextant" top empty-or-not

@@ -1,5 +1,6 @@
 /* `sextant figure` from a CSV, from settings and from run files. */
 #include "cli/cmd.h"
+#include "cli/figure_inputs.h"
 #include "probes/runfile.h"
 #include "tests/figure_folder.h"
 
@@ -60,6 +61,27 @@ static void test_lines(void **state)
 		assert_int_equal(verb(&ctx, "lines %/b.csv -o %/bad.svg"), SX_EDATA);
 	}
 	assert_false(sx_path_exists(in_dir("bad.svg")));
+}
+
+/* A list of names gives back the names it was made of, whatever is in them. */
+static void test_labels(void **state)
+{
+	(void)state;
+	const char *const names[] = {"RoPE", "DroPE, tuned", "", "say \"a,b\"", "\"", " x "};
+	char *list = sx_label_join(names, 6);
+	assert_string_equal(list, "RoPE,\"DroPE, tuned\",,\"say \"\"a,b\"\"\",\"\"\"\", x ");
+	assert_int_equal(sx_label_count(list), 6);
+	for (int i = 0; i < 6; i++) {
+		char *part = sx_label_part(list, i);
+		assert_string_equal(part, names[i]);
+		free(part);
+	}
+	assert_null(sx_label_part(list, 6));
+	free(list);
+	assert_int_equal(sx_label_count("a,b,"), 3);
+	assert_int_equal(sx_label_count("\"open, a"), 1);
+	assert_int_equal(sx_label_count(NULL), 0);
+	assert_null(sx_label_part(NULL, 0));
 }
 
 /* Numbers in the rows of the figure against the formulas of the methods. */
@@ -297,9 +319,8 @@ static void test_bounds_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lines),
-		cmocka_unit_test(test_gamma),
-		cmocka_unit_test(test_run_file),
+		cmocka_unit_test(test_lines),       cmocka_unit_test(test_labels),
+		cmocka_unit_test(test_gamma),       cmocka_unit_test(test_run_file),
 		cmocka_unit_test(test_bounds_file),
 	};
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);

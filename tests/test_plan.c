@@ -232,9 +232,9 @@ static sx_config config(int n, char *const *overrides)
 static void batches_cost_what_is_measured(void **state)
 {
 	(void)state;
-	char on[] = "probe.ac_train=true", wrt_h[] = "probe.ac_train_wrt_h=true";
-	char *const weights[] = {on}, *const all[] = {on, wrt_h};
-	sx_config none = config(0, NULL), some = config(1, weights), full = config(2, all);
+	char on[] = "probe.ac_train=true", no_h[] = "probe.ac_train_wrt_h=false";
+	char *const all[] = {on}, *const weights[] = {on, no_h};
+	sx_config none = config(0, NULL), some = config(2, weights), full = config(1, all);
 	assert_false(sx_cost_batch_measures(&none).ac);
 	const sx_measure_opts few = sx_cost_batch_measures(&some),
 			      every = sx_cost_batch_measures(&full);
@@ -243,7 +243,7 @@ static void batches_cost_what_is_measured(void **state)
 	const sx_spec s = odd_spec(SX_QK_NORM_HEAD);
 	int64_t T = 100;
 	double less = sx_cost_observers(&s, T, &few, 1), more = sx_cost_observers(&s, T, &every, 1);
-	double by_h = (double)s.L * s.H * 2 * product(T, s.D, s.C);
+	double by_h = (double)s.L * s.H * 2 * product(T, s.D, s.C); /* dh = dq W_Q + dk W_K */
 	assert_true(more - less == by_h && less > by_h);
 	sx_config_free(&none);
 	sx_config_free(&some);

@@ -2,6 +2,9 @@
  * not much larger. */
 #include "tests/run_fixture.h"
 
+#include <fcntl.h>
+#include <hdf5.h>
+
 /* Attempt 0 ran to step 12, over the drop at 8, and was killed; attempt 1 resumed from 6. */
 static void first_attempt(struct fixture *f)
 {
@@ -214,6 +217,213 @@ static void damage_is_found(void **state)
 	assert_int_equal(in_child(read_damaged, *state), 0);
 }
 
+/* ---- recovering ---- */
+
+/* Turns a byte over in the middle of a dataset's first chunk. */
+static void damage(const char *path, const char *dataset)
+{
+	hsize_t start[SX_RUN_MAX_DIMS] = {0}, bytes = 0;
+	haddr_t at = HADDR_UNDEF;
+	unsigned filters;
+	char byte;
+	hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+	hid_t set = H5Dopen2(file, dataset, H5P_DEFAULT);
+	check(H5Dget_chunk_info_by_coord(set, start, &filters, &at, &bytes) >= 0);
+	H5Dclose(set);
+	H5Fclose(file);
+	check(at != HADDR_UNDEF && bytes > 1);
+	int fd = open(path, O_RDWR);
+	check(pread(fd, &byte, 1, (off_t)(at + bytes / 2)) == 1);
+	byte = (char)~byte;
+	check(pwrite(fd, &byte, 1, (off_t)(at + bytes / 2)) == 1);
+	close(fd);
+}
+
+struct losses {
+	char list[1000];
+};
+
+static void on_loss(void *self, const char *segment, const char *path, const char *why)
+{
+	struct losses *l = self;
+	size_t used = strlen(l->list);
+	snprintf(l->list + used, sizeof l->list - used, "%s ", path);
+	check(*segment && *why);
+}
+
+static void no_fault(void *self, const char *path, const char *what)
+{
+	(void)self;
+	failed(path, 0, what);
+}
+
+/* Of segments 0 .. n-1, into path[3]: whole, with `left_out`, having lost `want`. */
+static sx_run_file *salvage(struct fixture *f, int n, const char *want, const char *left_out)
+{
+	const char *segments[] = {f->path[0], f->path[1]};
+	struct losses l = {""};
+	sx_run_whole whole;
+	char *text;
+	/* chunks of maps alone are sealed unread */
+	if (strcmp(want, "/attn/prob ") != 0) {
+		refused(f, sx_run_seal(&f->ctx, f->path[3], segments, n), SX_EDATA, "damaged");
+		check(!sx_path_exists(f->path[3]));
+	}
+	ok(f, sx_run_salvage(&f->ctx, f->path[3], segments, n, on_loss, &l));
+	if (strcmp(l.list, want) != 0) failed(want, 0, l.list);
+	sx_run_file *in = open_run(f, f->path[3]);
+	ok(f, sx_run_verify(in, &whole, no_fault, NULL));
+	ok(f, sx_run_get_str(in, "/", "left_out", &text));
+	if (strcmp(text, left_out) != 0) failed(left_out, 0, text);
+	free(text);
+	return in;
+}
+
+static void check_loss(struct fixture *f, sx_run_file *in)
+{
+	float loss[8];
+	ok(f, sx_run_read(in, SX_RUN_TRAIN_LOSS, NULL, NULL, loss));
+	for (int i = 0; i < 8; i++) check(loss[i] == (float)made(1, 7 + i, 7 + i > 8, 0));
+}
+
+/* One segment, one dataset of it damaged. */
+static void recover_one(struct fixture *f)
+{
+	static const struct {
+		const char *set, *lost, *left_out;
+		sx_run_id without, with;
+	} of[] = {
+		{"/stats/entropy", "/stats/entropy ", "0.h5 /stats/entropy", SX_RUN_STATS_ENTROPY,
+		 SX_RUN_STATS_Q_NORM},
+		{"/stats/head", "/stats/head /stats/entropy /stats/q_norm ",
+		 "0.h5 /stats/head; 0.h5 /stats/entropy; 0.h5 /stats/q_norm", SX_RUN_STATS_Q_NORM,
+		 SX_RUN_STATS_PHASE},
+		{"/stats/phase", "/stats/step /stats/phase /stats/entropy /stats/q_norm ",
+		 "0.h5 /stats/step; 0.h5 /stats/phase; 0.h5 /stats/entropy; 0.h5 /stats/q_norm",
+		 SX_RUN_STATS_STEP, SX_RUN_STATS_SEQUENCE_KIND},
+		{"/attn/prob", "/attn/prob ", "0.h5 /attn/prob", SX_RUN_ATTN_PROB,
+		 SX_RUN_ATTN_SAMPLE_STEP},
+		{"/rope/inv_freq", "/rope/inv_freq ", "0.h5 /rope/inv_freq", SX_RUN_ROPE_INV_FREQ,
+		 SX_RUN_ROPE_FREQ},
+		{"/checkpoints/path", "/checkpoints/path ", "0.h5 /checkpoints/path",
+		 SX_RUN_CHECKPOINTS_PATH, SX_RUN_CHECKPOINTS_STEP},
+		{"/meta/config_yaml", "/meta/config_yaml ", "0.h5 /meta/config_yaml",
+		 SX_RUN_META_CONFIG_YAML, SX_RUN_AC_C},
+	};
+	for (size_t k = 0; k < sizeof of / sizeof of[0]; k++) {
+		second_attempt(f, f->path[0], -1, true);
+		damage(f->path[0], of[k].set);
+		sx_run_file *in = salvage(f, 1, of[k].lost, of[k].left_out);
+		check(!sx_run_has(in, of[k].without));
+		check(sx_run_has(in, of[k].with));
+		check_loss(f, in);
+		sx_run_file_close(in);
+		unlink(f->path[0]);
+		unlink(f->path[3]);
+	}
+}
+
+/* What the older of two segments has lost is missing there; maps, which would read as 0, in both. */
+static void recover_two(struct fixture *f)
+{
+	sx_run *run;
+	float entropy[3 * SLH];
+	begin_segment(f, &run, f->path[0], true);
+	ok(f, sx_run_start(run));
+	put_stats(f, run, 0, 4, 0, true);
+	put_sample(f, run, 4);
+	ok(f, sx_run_close(&run, SX_RUN_INTERRUPTED));
+	second_attempt(f, f->path[1], 6, true);
+	damage(f->path[0], "/stats/entropy");
+	damage(f->path[0], "/attn/prob");
+	sx_run_file *in = salvage(f, 2, "/stats/entropy /attn/prob /attn/prob ",
+				  "0.h5 /stats/entropy; 0.h5 /attn/prob; 1.h5 /attn/prob");
+	ok(f, sx_run_read(in, SX_RUN_STATS_ENTROPY, NULL, NULL, entropy));
+	for (int i = 0; i < SLH; i++) check(isnan(entropy[i]));
+	for (int i = 0; i < SLH; i++) check(entropy[SLH + i] == (float)made(1, 8, 1, i));
+	check(!sx_run_has(in, SX_RUN_ATTN_PROB));
+	check_loss(f, in);
+	sx_run_file_close(in);
+
+	/* The newest segment cannot be opened at all: what is left did not end well. */
+	const char *segments[] = {f->path[0], f->path[1]};
+	struct losses l = {""};
+	char *status;
+	ok(f, sx_write_file(&f->ctx, f->path[1], "no HDF5 at all", 14));
+	ok(f, sx_run_salvage(&f->ctx, f->path[3], segments, 2, on_loss, &l));
+	check(!strcmp(l.list, " /stats/entropy /attn/prob "));
+	in = open_run(f, f->path[3]);
+	ok(f, sx_run_get_str(in, "/", "status", &status));
+	check(!strcmp(status, "interrupted"));
+	free(status);
+	sx_run_file_close(in);
+	refused(f, sx_run_salvage(&f->ctx, f->path[2], segments + 1, 1, on_loss, &l), SX_EDATA,
+		"not an HDF5 file");
+	for (int i = 0; i < 4; i++) unlink(f->path[i]);
+}
+
+/* A byte turned over anywhere: what comes out is whole, and every value in it the one written. */
+static void recover_anywhere(struct fixture *f)
+{
+	char *bytes;
+	size_t size;
+	int partly = 0;
+	const char *segment = f->path[1];
+	second_attempt(f, f->path[0], -1, true);
+	ok(f, sx_read_file(&f->ctx, f->path[0], &bytes, &size));
+	for (size_t i = 0; i < 100; i++) {
+		size_t at = size * (2 * i + 1) / 200;
+		struct losses l = {""};
+		sx_run_whole whole;
+		float entropy[2 * SLH];
+		bytes[at] = (char)~bytes[at];
+		ok(f, sx_write_file(&f->ctx, f->path[1], bytes, size));
+		bytes[at] = (char)~bytes[at];
+		sx_status st = sx_run_salvage(&f->ctx, f->path[2], &segment, 1, on_loss, &l);
+		check(st == SX_OK || st == SX_EDATA);
+		if (st != SX_OK) continue;
+		partly += *l.list != '\0';
+		sx_run_file *in = open_run(f, f->path[2]);
+		ok(f, sx_run_verify(in, &whole, no_fault, NULL));
+		check(*l.list ||
+		      (sx_run_has(in, SX_RUN_STATS_ENTROPY) && sx_run_has(in, SX_RUN_TRAIN_LOSS)));
+		if (sx_run_has(in, SX_RUN_TRAIN_LOSS)) check_loss(f, in);
+		if (sx_run_has(in, SX_RUN_STATS_ENTROPY)) {
+			ok(f, sx_run_read(in, SX_RUN_STATS_ENTROPY, NULL, NULL, entropy));
+			for (int k = 0; k < SLH; k++) check(entropy[k] == (float)made(1, 8, 1, k));
+		}
+		sx_run_file_close(in);
+	}
+	free(bytes);
+	check(partly >= 10);
+}
+
+static void recovering_leaves_out_what_is_damaged(void **state)
+{
+	assert_int_equal(in_child(recover_one, *state), 0);
+	assert_int_equal(in_child(recover_two, *state), 0);
+	assert_int_equal(in_child(recover_anywhere, *state), 0);
+}
+
+/* An axis of fractions stays one. */
+static void axes_keep_their_values(void **state)
+{
+	struct fixture *f = *state;
+	sx_run *run;
+	const double t[] = {1, 0.25, 1e-3};
+	double got[3];
+	const char *segment = f->path[0];
+	ok(f, sx_run_create(&run, &f->ctx, segment, true));
+	ok(f, sx_run_axis(run, SX_RUN_MIX_T, 3, t));
+	ok(f, sx_run_start(run));
+	ok(f, sx_run_close(&run, SX_RUN_COMPLETE));
+	ok(f, sx_run_seal(&f->ctx, f->path[1], &segment, 1));
+	sx_run_file *in = open_run(f, f->path[1]);
+	ok(f, sx_run_read(in, SX_RUN_MIX_T, NULL, NULL, got));
+	for (int i = 0; i < 3; i++) assert_true(got[i] == t[i]);
+	sx_run_file_close(in);
+}
+
 /* ---- size ---- */
 
 /* A run of 1600 updates as the default configuration makes it. */
@@ -275,6 +485,8 @@ int main(void)
 		T_(segments_of_two_runs_are_refused),
 		T_(folder_means_its_run_file),
 		T_(damage_is_found),
+		T_(recovering_leaves_out_what_is_damaged),
+		T_(axes_keep_their_values),
 		T_(live_file_is_not_bloated),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

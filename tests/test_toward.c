@@ -215,7 +215,7 @@ static void check_order(const char *method, int Hkv, sx_qk_norm norm)
 	check_close(log2(z[0].all / z[1].all), 1, 0.02);
 	check_close(log2(z[0].w / z[1].w), 1, 0.02);
 	check_close(log2(z[0].left_all / z[1].left_all), 2, 0.02);
-check_close(log2(z[0].left_w / z[1].left_w), 2, 0.02);
+	check_close(log2(z[0].left_w / z[1].left_w), 2, 0.02);
 	close_models(&f);
 }
 

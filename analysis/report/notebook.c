@@ -16,7 +16,7 @@ static const char *const functions[] = {
 	"",
 	"",
 	"def numbers(name):",
-	"    \"\"\"The columns of a table (\"losses\") or of a figure (\"figures/loss\") as numpy arrays.\"\"\"",
+	"    \"\"\"The columns of a table (\"loss\") or of a figure (\"figures/loss\") as numpy arrays.\"\"\"",
 	"    columns = {}",
 	"    with h5py.File(RESULTS, \"r\") as f:",
 	"        for key, d in f[name].items():",

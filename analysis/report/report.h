@@ -67,4 +67,12 @@ void sx_report_figure(sx_report *r, sx_fig *f, const char *name, const char *cap
  * SX_ECREATE, SX_EIO. */
 sx_status sx_report_save(sx_report *r, sx_ctx *ctx, const char *folder) SX_NODISCARD;
 
+/* Whether a folder holds a report's manifest. */
+bool sx_report_is_in(const char *folder);
+/* Compares the files of a saved report with the fingerprints of its manifest; calls `fault` for each
+ * that is missing or another. *files: how many there should be. SX_EIO, SX_ENOMEM. */
+sx_status sx_report_verify(sx_ctx *ctx, const char *folder, int64_t *files,
+			   void (*fault)(void *self, const char *path, const char *what),
+			   void *self) SX_NODISCARD;
+
 #endif

@@ -186,6 +186,45 @@ out:
 	return st;
 }
 
+/* ---- is it as it was saved? ---- */
+
+bool sx_report_is_in(const char *folder)
+{
+	json_t *known = known_files(folder);
+	bool is = json_object_get(known, "manifest.json") != NULL;
+	json_decref(known);
+	return is;
+}
+
+sx_status sx_report_verify(sx_ctx *ctx, const char *folder, int64_t *files,
+			   void (*fault)(void *self, const char *path, const char *what),
+			   void *self)
+{
+	sx_status st = SX_OK;
+	const char *name;
+	json_t *hash, *known = known_files(folder);
+	if (!known) return no_memory(ctx);
+	*files = 0;
+	json_object_foreach(known, name, hash)
+	{
+		char now[SX_HASH_TEXT];
+		size_t bytes;
+		if (!*json_string_value(hash)) continue; /* the manifest itself */
+		char *path = sx_format("%s/%s", folder, name);
+		st = path ? hash_file(ctx, path, now, &bytes) : no_memory(ctx);
+		free(path);
+		++*files;
+		if (st == SX_ENOINPUT)
+			fault(self, name, "is not there");
+		else if (st == SX_OK && strcmp(now, json_string_value(hash)) != 0)
+			fault(self, name, "is not what was written: its fingerprint differs");
+		if (st != SX_OK && st != SX_ENOINPUT) break;
+		st = SX_OK;
+	}
+	json_decref(known);
+	return st;
+}
+
 /* ---- writing ---- */
 
 typedef struct {
