@@ -86,26 +86,50 @@ static void add_row(sx_report_table *t, const sx_report_item *item, const char *
 	cell(t, o->share.used);
 }
 
-/* The sentence on single updates of a family. */
-static sx_status conclude(sx_report_job *j, const sx_first_order *o, int n, const char *family)
+/* Shares of the single updates of one label, all seeds; NULL: of all labels. */
+static sx_status pool(sx_first_order_shares *s, int *single, sx_report_job *j,
+		      const sx_first_order *o, const int *at, int n, const char *label)
 {
 	const sx_first_order *one[MOST];
+	*single = 0;
+	for (int i = 0; i < n; i++)
+		if (o[i].updates == 1 && (!label || strcmp(j->item[at[i]].label, label) == 0))
+			one[(*single)++] = &o[i];
+	if (*single > 1) return sx_first_order_pool(s, j->ctx, one, *single, j->seed);
+	if (*single) *s = one[0]->share; /* intervals over its heads */
+	return SX_OK;
+}
+
+/* Sentences on the single updates of a family. */
+static sx_status conclude(sx_report_job *j, const sx_first_order *o, const int *at, int n,
+			  const char *family)
+{
+	sx_status st = SX_OK;
 	sx_first_order_shares s;
 	int single = 0;
-	for (int i = 0; i < n; i++)
-		if (o[i].updates == 1) one[single++] = &o[i];
-	if (!single) return SX_OK;
-	sx_status st = sx_first_order_pool(&s, j->ctx, one, single, j->seed);
-	if (st != SX_OK) return st;
+	SX_TRY(pool(&s, &single, j, o, at, n, NULL));
+	if (!single) goto out;
 	sx_report_say(j,
 		      "%s, %d single updates: the first order in W_Q and W_K explains %.3f [%.3f, "
-		      "%.3f] of what these do with h as it was, %.2f [%.2f, %.2f] of the change of "
-		      "A_c, with that in h %.3f [%.3f, %.3f]; they used %.2f [%.2f, %.2f] of the "
-		      "rate that the gradient's norm allows.",
-		      family, single, s.w.value, s.w.lo, s.w.hi, s.whole.value, s.whole.lo,
-		      s.whole.hi, s.whole_h.value, s.whole_h.lo, s.whole_h.hi, s.used.value,
-		      s.used.lo, s.used.hi);
-	return SX_OK;
+		      "%.3f] of what these do with h as it was, and with the first order in h "
+		      "%.3f [%.3f, %.3f] of the change of A_c.",
+		      family, single, s.w.value, s.w.lo, s.w.hi, s.whole_h.value, s.whole_h.lo,
+		      s.whole_h.hi);
+	for (int i = 0; i < n; i++) {
+		const char *label = j->item[at[i]].label;
+		int k = 0;
+		while (strcmp(j->item[at[k]].label, label) != 0) k++;
+		if (k < i) continue;
+		SX_TRY(pool(&s, &single, j, o, at, n, label));
+		if (!single) continue;
+		sx_report_say(j,
+			      "%s: W_Q and W_K alone explain %.2f [%.2f, %.2f] of the change, and "
+			      "use %.2f [%.2f, %.2f] of the rate that the gradient's norm allows.",
+			      label, s.whole.value, s.whole.lo, s.whole.hi, s.used.value, s.used.lo,
+			      s.used.hi);
+	}
+out:
+	return st;
 }
 
 /* The pairs of the first seed. */
@@ -157,7 +181,7 @@ static sx_status add_family(sx_report_job *j, sx_report_table *t, const char *fa
 		SX_TRY(sx_first_order_read(&o[read], j->ctx, item->file, family, j->seed));
 		add_row(t, item, family, &o[read]);
 	}
-	SX_TRY(conclude(j, o, n, family));
+	SX_TRY(conclude(j, o, at, n, family));
 	if (n && strcmp(family, families[0]) == 0) SX_TRY(draw(j, o, at, n, family));
 out:
 	for (int i = 0; i < read; i++) sx_first_order_free(&o[i]);
@@ -172,7 +196,8 @@ sx_status sx_report_updates(sx_report_job *j)
 	if (!sx_report_find(j, &first, 1, sx_report_is_update)) return SX_OK;
 	sx_report_section(j->report, "What updates do to A_c");
 	sx_report_table *t = add_table(j->report);
-	sx_report_say(j, "*Observation 1*.");
+	sx_report_say(j, "*What updates do to A_c* (Observation 1; intervals over updates, of one "
+			 "alone over its heads).");
 	for (int k = 0; k < FAMILIES; k++) SX_TRY(add_family(j, t, families[k]));
 out:
 	return st;
