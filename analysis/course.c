@@ -1,8 +1,8 @@
 #include "analysis/course.h"
+#include "analysis/last.h"
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* The last record of /ac. */
 typedef struct {
@@ -19,36 +19,6 @@ static void record_free(record *r)
 	free(r->spread);
 }
 
-static sx_status find(int64_t *at, int64_t *n, sx_ctx *ctx, sx_run_file *f, sx_run_id axis,
-		      const char *word)
-{
-	char **name = NULL;
-	sx_status st = sx_run_strings(f, axis, &name, n);
-	if (st != SX_OK) return st;
-	*at = 0;
-	while (*at < *n && strcmp(name[*at], word) != 0) (*at)++;
-	free(name);
-	return *at < *n ? SX_OK
-			: sx_fail(ctx, SX_EDATA, "%s: %s has no %s", sx_run_file_path(f),
-				  sx_run_rows[axis].path, word);
-}
-
-static sx_status read_last(double **out, sx_ctx *ctx, sx_run_file *f, sx_run_id id)
-{
-	int64_t dims[SX_RUN_MAX_DIMS], start[SX_RUN_MAX_DIMS] = {0}, n = 1;
-	int ndim = 0;
-	sx_status st = sx_run_shape(f, id, dims, &ndim);
-	if (st != SX_OK) return st;
-	if (dims[0] < 1)
-		return sx_fail(ctx, SX_EDATA, "%s: /ac has no record", sx_run_file_path(f));
-	start[0] = dims[0] - 1;
-	dims[0] = 1;
-	for (int i = 1; i < ndim; i++) n *= dims[i];
-	*out = sx_calloc((size_t)n, sizeof **out);
-	if (!*out) return sx_fail(ctx, SX_ENOMEM, "no memory for %s", sx_run_rows[id].path);
-	return sx_run_read(f, id, start, dims, *out);
-}
-
 static sx_status read_record(record *r, sx_ctx *ctx, sx_run_file *f, const char *family)
 {
 	sx_status st = SX_OK;
@@ -58,15 +28,15 @@ static sx_status read_record(record *r, sx_ctx *ctx, sx_run_file *f, const char 
 		SX_TRY(sx_fail(ctx, SX_EDATA,
 			       "%s: has no bounds of A_c; make it with sextant bounds -o",
 			       sx_run_file_path(f)));
-	SX_TRY(find(&r->c, &r->n_c, ctx, f, SX_RUN_AC_C, family));
-	SX_TRY(find(&r->wq, &r->n_wrt, ctx, f, SX_RUN_AC_WRT, "wq"));
+	SX_TRY(sx_last_word(&r->c, &r->n_c, ctx, f, SX_RUN_AC_C, family));
+	SX_TRY(sx_last_word(&r->wq, &r->n_wrt, ctx, f, SX_RUN_AC_WRT, "wq"));
 	SX_TRY(sx_run_shape(f, SX_RUN_AC_GRAD_BOUND, dims, &ndim));
 	r->S = dims[1], r->L = dims[2], r->H = dims[3];
-	SX_TRY(read_last(&r->value, ctx, f, SX_RUN_AC_VALUE));
-	SX_TRY(read_last(&r->value_bound, ctx, f, SX_RUN_AC_VALUE_BOUND));
-	SX_TRY(read_last(&r->grad, ctx, f, SX_RUN_AC_GRAD_NORM));
-	SX_TRY(read_last(&r->grad_bound, ctx, f, SX_RUN_AC_GRAD_BOUND));
-	SX_TRY(read_last(&r->spread, ctx, f, SX_RUN_AC_PREFIX_SPREAD));
+	SX_TRY(sx_last_read(&r->value, ctx, f, SX_RUN_AC_VALUE));
+	SX_TRY(sx_last_read(&r->value_bound, ctx, f, SX_RUN_AC_VALUE_BOUND));
+	SX_TRY(sx_last_read(&r->grad, ctx, f, SX_RUN_AC_GRAD_NORM));
+	SX_TRY(sx_last_read(&r->grad_bound, ctx, f, SX_RUN_AC_GRAD_BOUND));
+	SX_TRY(sx_last_read(&r->spread, ctx, f, SX_RUN_AC_PREFIX_SPREAD));
 out:
 	return st;
 }
@@ -115,8 +85,8 @@ sx_status sx_course_read(sx_course *out, sx_ctx *ctx, sx_run_file *f, const char
 	sx_course m = {0};
 	double *step = NULL, *phase = NULL;
 	SX_TRY(read_record(&r, ctx, f, family));
-	SX_TRY(read_last(&step, ctx, f, SX_RUN_AC_STEP));
-	SX_TRY(read_last(&phase, ctx, f, SX_RUN_AC_PHASE));
+	SX_TRY(sx_last_read(&step, ctx, f, SX_RUN_AC_STEP));
+	SX_TRY(sx_last_read(&phase, ctx, f, SX_RUN_AC_PHASE));
 	m.step = (int64_t)step[0], m.phase = (int64_t)phase[0];
 	conclude(&m, &r);
 	*out = m;

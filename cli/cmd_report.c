@@ -242,7 +242,7 @@ static sx_status compose(sx_report_job *j)
 	static const section sections[] = {
 		sx_report_losses,      sx_report_drop,      sx_report_extension, sx_report_heads,
 		sx_report_frequencies, sx_report_gradients, sx_report_mix,       sx_report_figure4,
-		sx_report_constant,    sx_report_course,    sx_report_bounds};
+		sx_report_constant,    sx_report_course,    sx_report_updates,   sx_report_bounds};
 	sx_status st = SX_OK;
 	int said = 0;
 	for (size_t k = 0; k < sizeof sections / sizeof sections[0]; k++) {

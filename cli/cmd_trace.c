@@ -12,6 +12,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 extern const sx_cmd sx_cmd_trace;
 
@@ -19,14 +20,14 @@ typedef struct {
 	sx_common common;
 	sx_input_words in;
 	sx_observe_words observe;
-	const char *model, *out;
+	const char *model, *toward, *out;
 	bool batch;
 	int64_t memory; /* bytes; 0 = what is available */
 	int n;
 	char **overrides;
 } arguments;
 
-enum { KEY_BATCH = 0x100, KEY_MEMORY };
+enum { KEY_BATCH = 0x100, KEY_TOWARD, KEY_MEMORY };
 
 /* clang-format off */
 static const struct argp_option options[] = {
@@ -39,6 +40,7 @@ static const struct argp_option options[] = {
 	{"ac", SX_KEY_AC, "LIST", 0, "families of A_c (default: diagonal,previous)", 3},
 	SX_ARGS_OBSERVE,
 	{"batch-grad", KEY_BATCH, NULL, 0, "also the gradient of the mean of A_c over the sequences, by W_Q and W_K", 3},
+	{"toward", KEY_TOWARD, "MODEL", 0, "also how A_c changes up to these later weights: what happened, what W_Q and W_K do alone, and the first order of it", 3},
 	SX_ARGS_REDUCE, SX_ARGS_REDUCE_SPANS,
 	{"precision", SX_KEY_PRECISION, "f32|f64", 0, "of the whole pass (default: f32)", 5},
 	{"memory", KEY_MEMORY, "SIZE", 0, "refuse to begin what needs more, e.g. 8G (default: what is available); `sextant plan` says what it needs", 5},
@@ -54,6 +56,7 @@ static const char doc[] =
 	"  sextant trace runs/rope --kinds text,repeated --sequences 16 -o trace.h5\n"
 	"  sextant trace stories260K.bin --tokenizer tok512.bin --prompt 'Once upon a time' \\\n"
 	"          --maps 'L*/H*' -o nope.h5 pos.method=nope\n"
+	"  sextant trace runs/rope@100 --toward runs/rope@101 --precision f64 -o update.h5\n"
 	"  sextant trace runs/rope --text long.txt --length 65536 --observe none --reduce \\\n"
 	"          --thumbnails 256 -o long.h5\n"
 	"  sextant trace runs/rope --sites x,q_rot,k_rot,z --heads 'L2-4/H*' --rows 0-15,100- \\\n"
@@ -66,6 +69,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case KEY_MEMORY:
 		a->memory = sx_memory_parse(state, "--memory", arg);
+		return 0;
+	case KEY_TOWARD:
+		a->toward = arg;
 		return 0;
 	case KEY_BATCH:
 		a->batch = true;
@@ -93,7 +99,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 typedef struct {
 	sx_ctx *ctx;
 	const arguments *a;
-	sx_source src;
+	sx_source src, later; /* later: its name is NULL where there is none */
 	sx_sequences in;
 	sx_family family[SX_FAMILY_MOST];
 	int64_t n_c;
@@ -114,6 +120,7 @@ static void finish(job *j)
 	sx_map_sink_free(j->sink);
 	sx_run_free(j->run);
 	sx_source_free(&j->src);
+	sx_source_free(&j->later);
 	sx_sequences_free(&j->in);
 	sx_measures_free(j->found);
 	free(j->map);
@@ -133,6 +140,7 @@ static sx_status check_memory(const job *j)
 				    .n_c = j->n_c,
 				    .logits = j->a->observe.logits,
 				    .f64 = j->a->in.f64,
+				    .toward = j->a->toward != NULL,
 				    .maps_f32 = j->a->observe.maps_f32,
 				    .threads = sx_blas_threads()};
 	int n = sx_cost_trace_memory(line, &j->src.spec, &cost);
@@ -140,6 +148,66 @@ static sx_status check_memory(const job *j)
 	snprintf(what, sizeof what, "a trace of %lld x %lld tokens", (long long)j->in.S,
 		 (long long)j->in.T);
 	return sx_memory_check(j->ctx, line, n, j->a->memory, what);
+}
+
+static bool same_shape(const sx_spec *a, const sx_spec *b)
+{
+	return a->L == b->L && a->H == b->H && a->Hkv == b->Hkv && a->D == b->D && a->C == b->C &&
+	       a->F == b->F && a->V == b->V && a->tied == b->tied && a->qk_norm == b->qk_norm &&
+	       a->qkv_bias == b->qkv_bias && a->interleaved == b->interleaved &&
+	       !(a->eps < b->eps) && !(a->eps > b->eps);
+}
+
+/* What position does, at length T, in every layer of both. */
+static sx_status same_positions(bool *same, sx_ctx *ctx, const sx_spec *a, const sx_spec *b,
+				int64_t T)
+{
+	sx_status st = SX_OK;
+	*same = true;
+	for (int l = 0; l < a->L && *same; l++) {
+		sx_pos_plan p = {0}, q = {0};
+		SX_TRY(sx_pos_plan_make(&p, ctx, &a->pos, a->D, a->T, l, T));
+		st = sx_pos_plan_make(&q, ctx, &b->pos, b->D, b->T, l, T);
+		*same = st == SX_OK && p.n_freq == q.n_freq && p.window == q.window &&
+			memcmp(&p.beta, &q.beta, sizeof p.beta) == 0 &&
+			memcmp(&p.attention_factor, &q.attention_factor,
+			       sizeof p.attention_factor) == 0 &&
+			memcmp(p.inv_freq, q.inv_freq, (size_t)p.n_freq * sizeof *p.inv_freq) == 0;
+		sx_pos_plan_free(&p);
+		sx_pos_plan_free(&q);
+		if (st != SX_OK) goto out;
+	}
+out:
+	return st;
+}
+
+/* The later weights, which must differ from the model's in their numbers alone. */
+static sx_status open_later(job *j)
+{
+	const arguments *a = j->a;
+	bool same = false;
+	sx_status st = SX_OK;
+	if (!a->toward) return SX_OK;
+	if (!j->measure.ac)
+		return sx_fail(j->ctx, SX_EUSAGE, "--toward measures A_c: want --observe with ac");
+	SX_TRY(sx_source_open(&j->later, j->ctx, a->toward, a->in.tokenizer, a->n, a->overrides,
+			      NULL));
+	if (!j->src.tensors || !j->later.tensors)
+		return sx_fail(j->ctx, SX_EUSAGE,
+			       "--toward goes from a model's weights to a model's; a configuration "
+			       "has none");
+	if (!same_shape(&j->src.spec, &j->later.spec))
+		return sx_fail(j->ctx, SX_EDATA, "%s and %s are not of the same shape", a->model,
+			       a->toward);
+	SX_TRY(same_positions(&same, j->ctx, &j->src.spec, &j->later.spec, j->in.T));
+	if (!same)
+		st = sx_fail(j->ctx, SX_EDATA,
+			     "%s and %s have different positions; choose them for both, as with "
+			     "pos.method=nope",
+			     a->model, a->toward);
+	j->measure.ac_toward = true;
+out:
+	return st;
 }
 
 static sx_status read_input(job *j)
@@ -154,6 +222,7 @@ static sx_status read_input(job *j)
 	SX_TRY(sx_sequences_read(&j->in, j->ctx, &a->in, &otherwise, &j->src));
 	SX_TRY(sx_observe_choose(&j->measure, &j->map, &j->reduce, &j->sites, j->ctx, &a->observe,
 				 s, j->in.S, j->in.T));
+	SX_TRY(open_later(j));
 	j->measure.ac_batch = a->batch;
 	j->measure.query_row = j->in.query_row;
 	SX_TRY(check_memory(j));
@@ -202,6 +271,8 @@ static sx_status open_file(job *j, const char *command)
 			     command, &s->spec));
 	SX_TRY(sx_run_attr_int(j->run, "/", "step_known", s->step_known));
 	SX_TRY(sx_record_define(j->run, &j->axes));
+	if (j->a->toward && j->later.step_known)
+		SX_TRY(sx_run_attr_int(j->run, "/ac", "toward_step", j->later.step));
 	SX_TRY(define_out(j));
 	SX_TRY(sx_run_start(j->run));
 	SX_TRY(sx_record_sink(&j->sink, j->ctx, j->run, &j->axes, 1, sx_blas_threads()));
@@ -215,6 +286,7 @@ static sx_status pass(job *j)
 			    .tensors = j->src.tensors,
 			    .seed = j->src.seed,
 			    .init = (int)j->src.init,
+			    .toward = j->later.tensors,
 			    .S = j->in.S,
 			    .T = j->in.T,
 			    .tokens = j->in.tokens,

@@ -178,6 +178,7 @@ static int64_t measured(const sx_spec *s, const sx_measure_opts *o, int64_t S, i
 	if (o->stats) head += SX_STAT_COUNT + SX_OFFSET_BINS + sx_score_bins(T);
 	if (o->rope) head += 5 * n_freq + 1;
 	if (o->ac) head += n_c * (1 + SX_WRT_COUNT) + 2;
+	if (o->ac_toward) head += n_c * (2 + SX_WRT_COUNT);
 	if (o->grad) head += SX_GRAD_COUNT + T;
 	return S * ((int64_t)s->L * s->H * head + (o->spread ? s->L : 0));
 }
@@ -216,11 +217,17 @@ int sx_cost_trace_memory(sx_memory_line line[SX_TRACE_MEMORY], const sx_spec *s,
 	int64_t wide = t->f64 ? 2 : 1, parameters = wide * NUMBER * sx_spec_params(s);
 	int64_t tokens = t->S * t->T;
 	sx_work_mode mode = o->grad ? SX_WORK_TRAIN : SX_WORK_FORWARD;
+	const sx_measure_opts values = {.ac = true};
+	int64_t later = parameters +
+			wide * (NUMBER * s->L * t->T * s->C +
+				(int64_t)sx_work_bytes(s, 1, t->T, SX_WORK_FORWARD, t->threads) +
+				sx_cost_probe_bytes(s, &values, 1, t->T, t->n_c, t->threads));
 	const sx_memory_line all[SX_TRACE_MEMORY] = {
 		{"parameters", parameters},
 		{"gradients", o->grad ? parameters : 0},
 		{"activations", wide * (int64_t)sx_work_bytes(s, 1, t->T, mode, t->threads)},
 		{"observers", wide * sx_cost_probe_bytes(s, o, t->S, t->T, t->n_c, t->threads)},
+		{"later weights", t->toward ? later : 0},
 		{"maps", sx_cost_maps_bytes(s, o, 1, t->T, t->maps_f32, t->threads)},
 		{"sites", o->sites ? sx_site_rows_bytes(o->sites) : 0},
 		{"tokens and losses", tokens * (int64_t)(2 * sizeof(int32_t) + sizeof(double))},
@@ -344,8 +351,10 @@ static bool is_absent(sx_run_id id, const sx_file_axes *a)
 	static const sx_run_id later[] = {
 		SX_RUN_AC_VALUE_BOUND,      SX_RUN_AC_GRAD_BOUND,      SX_RUN_AC_VALUE_BOUND_PAPER,
 		SX_RUN_AC_GRAD_BOUND_PAPER, SX_RUN_AC_OSC_SPREAD_H,    SX_RUN_AC_WQ_NORM,
-		SX_RUN_AC_WK_NORM,          SX_RUN_AC_BATCH_GRAD_NORM, SX_RUN_EVAL_NLL_SE,
-		SX_RUN_EVAL_TEXT_NLL,       SX_RUN_EVAL_QUERY_HITS,    SX_RUN_EVAL_QUERY_TRIALS};
+		SX_RUN_AC_WK_NORM,          SX_RUN_AC_BATCH_GRAD_NORM, SX_RUN_AC_CHANGE,
+		SX_RUN_AC_CHANGE_W,         SX_RUN_AC_CHANGE_NORM,     SX_RUN_AC_FIRST_ORDER,
+		SX_RUN_EVAL_NLL_SE,         SX_RUN_EVAL_TEXT_NLL,      SX_RUN_EVAL_QUERY_HITS,
+		SX_RUN_EVAL_QUERY_TRIALS};
 	for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
 		if (later[i] == id) return true;
 	for (int i = 0; i < SX_SITE_COUNT; i++)

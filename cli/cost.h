@@ -89,6 +89,7 @@ typedef struct {
 	const sx_measure_opts *measure;
 	int64_t S, T, n_c;
 	bool logits, f64, maps_f32;
+	bool toward; /* with later weights */
 	int threads;
 } sx_trace_cost;
 enum { SX_TRACE_MEMORY = 8 };

@@ -72,6 +72,7 @@ sx_status sx_report_mix(sx_report_job *j) SX_NODISCARD;
 sx_status sx_report_figure4(sx_report_job *j) SX_NODISCARD;
 sx_status sx_report_constant(sx_report_job *j) SX_NODISCARD;
 sx_status sx_report_course(sx_report_job *j) SX_NODISCARD;
+sx_status sx_report_updates(sx_report_job *j) SX_NODISCARD;
 sx_status sx_report_bounds(sx_report_job *j) SX_NODISCARD;
 
 /* Traces that have sections of their own: of random weights of the paper's depth, and of constant
@@ -79,6 +80,8 @@ sx_status sx_report_bounds(sx_report_job *j) SX_NODISCARD;
 bool sx_report_is_figure4(const sx_report_item *i);
 /* One of three or more checkpoints of a run whose bounds were checked under one name. */
 bool sx_report_in_course(const sx_report_job *j, const sx_report_item *item);
+/* A trace toward later weights. */
+bool sx_report_is_update(const sx_report_item *i);
 bool sx_report_is_constant(const sx_report_item *i);
 
 #endif

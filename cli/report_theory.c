@@ -16,7 +16,7 @@ static bool is_untrained_trace(const sx_report_item *i)
 {
 	return i->kind == SX_STUDY_TRACE && i->file && i->untrained &&
 	       sx_run_has(i->file, SX_RUN_AC_GRAD_NORM) && !sx_report_is_figure4(i) &&
-	       !sx_report_is_constant(i);
+	       !sx_report_is_constant(i) && !sx_report_is_update(i);
 }
 
 static void gradient_rows(sx_report_table *t, int64_t seed, const sx_ac_grad *g)

@@ -130,6 +130,26 @@ void sx_study_words_free(char **words);
 /* Threads of each of so many jobs: the machine's, shared among them. */
 int sx_study_threads(int at_once);
 
+/* What an entry of a kind may say, and what values that takes: `--key=value` of the verb, but for
+ * `toward`, a number of updates. */
+typedef enum {
+	SX_STUDY_COUNT = 1,
+	SX_STUDY_COUNTS,
+	SX_STUDY_REALS,
+	SX_STUDY_WORDS,
+	SX_STUDY_PATH,
+	SX_STUDY_FLAG
+} sx_study_type;
+typedef struct {
+	sx_study_kind kind;
+	const char *key;
+	sx_study_type type;
+} sx_study_option;
+enum { SX_STUDY_OPTIONS = 25 };
+extern const sx_study_option sx_study_options[SX_STUDY_OPTIONS + 1]; /* ends with a NULL key */
+/* What the verb would refuse after hours is refused here. */
+bool sx_study_is_value(const sx_study_option *o, const char *s);
+
 /* Begins this program with argv; output and errors go to the file `log` (or to the descriptor
  * `out` where log is NULL), folder and threads where given. The child ends with this process. */
 typedef struct {

@@ -96,20 +96,35 @@ static int64_t entries(const sx_study_item *x, const char *key, int64_t otherwis
 	return n;
 }
 
+/* Toward later weights: a pass of theirs, their attention once more, and what is stored of it. */
+static void add_toward(sx_job *j, const sx_spec *s, int64_t S, int64_t T, int64_t n_c)
+{
+	enum { DOUBLE = 8, CHANGES = 2, WRT = 5 };
+	sx_flops pass = sx_cost_forward(s, T, false);
+	j->flops += (double)S * (sum(pass) + pass.attention);
+	j->file_bytes += DOUBLE * (int64_t)s->L * s->H * (S * n_c * (CHANGES + WRT) + WRT);
+}
+
 static void cost_of_trace(sx_job *j, const sx_study_item *x, const sx_spec *s)
 {
 	int64_t S = number(x, "sequences", SX_HELD_OUT_SEQUENCES) * entries(x, "kinds", 1);
 	int64_t T = number(x, "length", s->T);
 	int64_t n_c = entries(x, "ac", 2);
-	sx_measure_opts o = {
-		.stats = true, .rope = true, .ac = true, .ac_gradients = true, .spread = true};
+	const char *observe = option(x, "observe");
+	bool ac = !observe || strstr(observe, "ac");
+	sx_measure_opts o = {.stats = !observe || strstr(observe, "stats"),
+			     .rope = !observe || strstr(observe, "rope"),
+			     .ac = ac,
+			     .ac_gradients = ac,
+			     .spread = ac};
 	sx_file_axes a = sx_cost_trace_axes(s, S, T, n_c, option(x, "maps") ? s->L * s->H : 0);
 	j->tokens = S * T;
 	j->flops =
 		(double)S * (sum(sx_cost_forward(s, T, true)) + sx_cost_observers(s, T, &o, n_c));
-	j->file_bytes = group_bytes("/stats", &a, 1) + group_bytes("/rope", &a, 1) +
-			group_bytes("/ac", &a, 1) + group_bytes("/out", &a, 1) +
+	j->file_bytes = group_bytes("/stats", &a, o.stats) + group_bytes("/rope", &a, o.rope) +
+			group_bytes("/ac", &a, o.ac) + group_bytes("/out", &a, 1) +
 			group_bytes("/attn", &a, a.map ? S : 0);
+	if (option(x, "toward")) add_toward(j, s, S, T, n_c);
 }
 
 /* A constant sequence and held-out ones, without logits; with --mix once for each t. */

@@ -3,8 +3,6 @@
 #include "cli/cost.h"
 #include "cli/study.h"
 #include "cli/train_run.h"
-#include "engine/language.h"
-#include "probes/families.h"
 
 #include <limits.h>
 #include <stdarg.h>
@@ -344,7 +342,19 @@ static sx_status unknown_run(struct reader *r, const node *n, const char *what, 
 	return st;
 }
 
-/* Sets on and step from x->of; a checkpoint that will not be written is refused now. */
+/* A checkpoint that will not be written is refused now. */
+static sx_status check_step(struct reader *r, const node *n, const char *what,
+			    const sx_study_item *run, int64_t step)
+{
+	if (step > sx_run_updates(&run->cfg) || !sx_run_due_at(&run->cfg, step).checkpoint)
+		return refuse(r, n,
+			      "%s: %s will have no checkpoint of step %lld; list the step in its "
+			      "train.checkpoint_at",
+			      what, run->name, (long long)step);
+	return SX_OK;
+}
+
+/* Sets on and step from x->of. */
 static sx_status resolve(struct reader *r, const node *n, const char *what, sx_study_item *x)
 {
 	char name[NAME_MOST + 1];
@@ -361,13 +371,8 @@ static sx_status resolve(struct reader *r, const node *n, const char *what, sx_s
 	if (*end || end == sign + 1 || step < 0)
 		return refuse(r, n, "%s: %s: want RUN or RUN@STEP", what, x->of);
 	if (run->untrained) return refuse(r, n, "%s: %s is untrained, it has no steps", what, name);
-	if (step > sx_run_updates(&run->cfg) || !sx_run_due_at(&run->cfg, step).checkpoint)
-		return refuse(r, n,
-			      "%s: %s will have no checkpoint of step %lld; list the step in its "
-			      "train.checkpoint_at",
-			      what, name, step);
 	x->step = step;
-	return SX_OK;
+	return check_step(r, n, what, run, step);
 }
 
 /* ---- runs ---- */
@@ -446,58 +451,6 @@ out:
 
 /* ---- traces, evaluations, bounds ---- */
 
-enum { COUNT = 1, COUNTS, REALS, WORDS, PATH, FLAG };
-static const struct {
-	sx_study_kind kind;
-	const char *key;
-	int type;
-} entry_options[] = {
-	{SX_STUDY_TRACE, "sequences", COUNT},   {SX_STUDY_TRACE, "length", COUNT},
-	{SX_STUDY_TRACE, "maps", WORDS},        {SX_STUDY_TRACE, "ac", WORDS},
-	{SX_STUDY_TRACE, "precision", WORDS},   {SX_STUDY_EVAL, "lengths", COUNTS},
-	{SX_STUDY_EVAL, "windows", COUNT},      {SX_STUDY_EVAL, "methods", WORDS},
-	{SX_STUDY_EVAL, "temperatures", REALS}, {SX_STUDY_EVAL, "kinds", WORDS},
-	{SX_STUDY_EVAL, "facts", COUNT},        {SX_STUDY_EVAL, "trials", COUNT},
-	{SX_STUDY_EVAL, "choose", COUNT},       {SX_STUDY_BOUNDS, "sequences", COUNT},
-	{SX_STUDY_BOUNDS, "length", COUNT},     {SX_STUDY_BOUNDS, "ac", WORDS},
-	{SX_STUDY_BOUNDS, "precision", WORDS},  {SX_STUDY_TRACE, "kinds", WORDS},
-	{SX_STUDY_BOUNDS, "kinds", WORDS},      {SX_STUDY_TRACE, "words", PATH},
-	{SX_STUDY_TRACE, "batch-grad", FLAG},   {SX_STUDY_BOUNDS, "words", PATH},
-	{SX_STUDY_BOUNDS, "mix", REALS},
-};
-enum { N_OPTIONS = sizeof entry_options / sizeof entry_options[0] };
-
-/* What the verb would refuse after hours is refused here. */
-static bool is_word(sx_study_kind kind, const char *key, const char *s)
-{
-	if (strcmp(key, "methods") == 0) return sx_pos_find(s) != NULL;
-	if (strcmp(key, "precision") == 0) return !strcmp(s, "f32") || !strcmp(s, "f64");
-	if (strcmp(key, "ac") == 0) {
-		sx_family f;
-		return sx_family_parse(&f, NULL, s) == SX_OK;
-	}
-	if (strcmp(key, "kinds") == 0) {
-		bool known = false, needle = kind == SX_STUDY_EVAL;
-		for (int k = 0; k < (needle ? (int)SX_NEEDLE_KINDS : (int)SX_PROBE_KINDS); k++)
-			known = known || !strcmp(s, needle ? sx_needle_kind_name((sx_needle_kind)k)
-							   : sx_probe_kind_name((sx_probe_kind)k));
-		return known;
-	}
-	return *s != '\0';
-}
-
-static bool is_value(sx_study_kind kind, int type, const char *key, const char *s)
-{
-	char *end = NULL;
-	if (strchr(s, ',')) return false;
-	if (type == WORDS) return is_word(kind, key, s);
-	if (type == PATH) return sx_path_exists(s);
-	if (type == FLAG) return strcmp(s, "true") == 0;
-	if (!*s || s[strspn(s, type == REALS ? "0123456789.eE+-" : "0123456789")]) return false;
-	double v = strtod(s, &end);
-	return !*end && (type == REALS ? v >= 0 && v < 1e9 : v >= 1 && v < 1e9);
-}
-
 static sx_status add_option(struct reader *r, sx_study_item *x, char *word)
 {
 	char **grown = word ? sx_grow(x->option, (size_t)x->n_option + 1, sizeof *grown) : NULL;
@@ -511,11 +464,12 @@ static sx_status add_option(struct reader *r, sx_study_item *x, char *word)
 }
 
 /* --key=a,b,c; a mapping holds a value for each run. */
-static sx_status read_option(struct reader *r, sx_study_item *x, int row, const node *n)
+static sx_status read_option(struct reader *r, sx_study_item *x, const sx_study_option *o,
+			     const node *n)
 {
 	sx_status st = SX_OK;
-	const char *key = entry_options[row].key, **texts = NULL;
-	int type = entry_options[row].type;
+	const char *key = o->key, **texts = NULL;
+	sx_study_type type = o->type;
 	size_t count = 0;
 	char *word = NULL;
 	if (n->type == YAML_MAPPING_NODE) {
@@ -528,24 +482,26 @@ static sx_status read_option(struct reader *r, sx_study_item *x, int row, const 
 		if (!(n = find(r, n, run))) return SX_OK; /* the verb's own default */
 	}
 	SX_TRY(get_list(r, n, key, &texts, &count));
-	if (count == 0 || (type == COUNT && count != 1)) {
+	if (count == 0 || (type == SX_STUDY_COUNT && count != 1)) {
 		st = refuse(r, n, "%s: want %s", key, count ? "one number" : "a value");
 		goto out;
 	}
-	word = sx_format(type == FLAG ? "--%s" : "--%s=", key);
+	word = sx_format(type == SX_STUDY_FLAG ? "--%s" : "--%s=", key);
 	for (size_t i = 0; i < count; i++) {
-		if (!is_value(x->kind, type, key, texts[i])) {
-			static const char *const wrong[] = {[WORDS] = "not known here",
-							    [PATH] = "not there",
-							    [FLAG] = "not true",
-							    [REALS] = "no number from 0 on"};
+		if (!sx_study_is_value(o, texts[i])) {
+			static const char *const wrong[] = {[SX_STUDY_WORDS] = "not known here",
+							    [SX_STUDY_PATH] = "not there",
+							    [SX_STUDY_FLAG] = "not true",
+							    [SX_STUDY_REALS] =
+								    "no number from 0 on"};
 			st = refuse(r, n, "%s: %.100s is %s", key, texts[i],
-				    type <= COUNTS ? "no whole number from 1 on" : wrong[type]);
+				    type <= SX_STUDY_COUNTS ? "no whole number from 1 on"
+							    : wrong[type]);
 			goto out;
 		}
-		if (type == FLAG) continue;
+		if (type == SX_STUDY_FLAG) continue;
 		char *full = sx_strdup(texts[i]), *more = NULL;
-		if (full && (type != PATH || (st = make_absolute(r, &full)) == SX_OK))
+		if (full && (type != SX_STUDY_PATH || (st = make_absolute(r, &full)) == SX_OK))
 			more = word ? sx_format("%s%s%s", word, i ? "," : "", full) : NULL;
 		free(full);
 		free(word);
@@ -557,6 +513,28 @@ out:
 	free(word);
 	free(texts);
 	return st;
+}
+
+/* `toward`, a number of updates, becomes the checkpoint so many after the one looked at. */
+static sx_status resolve_toward(struct reader *r, const node *n, sx_study_item *x)
+{
+	static const char key[] = "--toward=";
+	const sx_study_item *run = &r->study->item[x->on];
+	for (int i = 0; i < x->n_option; i++) {
+		if (strncmp(x->option[i], key, sizeof key - 1) != 0) continue;
+		if (x->step < 0)
+			return refuse(r, n,
+				      "toward: of %s: want RUN@STEP, the checkpoint it starts from",
+				      x->of);
+		int64_t step = x->step + strtoll(x->option[i] + sizeof key - 1, NULL, 10);
+		sx_status st = check_step(r, n, "toward", run, step);
+		if (st != SX_OK) return st;
+		char *word = sx_format("%s%s@%lld", key, run->file, (long long)step);
+		if (!word) return no_memory(r);
+		free(x->option[i]);
+		x->option[i] = word;
+	}
+	return SX_OK;
 }
 
 /* pos.* of an entry: measures a variant of the weights. */
@@ -595,9 +573,9 @@ static sx_status read_entry(struct reader *r, sx_study_kind kind, const node *ke
 		item->label = sx_strdup(r->study->item[item->on].label);
 		if (!item->label) return no_memory(r);
 	}
-	for (int i = 0; i < N_OPTIONS; i++)
-		if (entry_options[i].kind == kind && (x = find(r, n, entry_options[i].key)))
-			SX_TRY(read_option(r, item, i, x));
+	for (const sx_study_option *o = sx_study_options; o->key; o++)
+		if (o->kind == kind && (x = find(r, n, o->key))) SX_TRY(read_option(r, item, o, x));
+	if ((x = find(r, n, "toward"))) SX_TRY(resolve_toward(r, x, item));
 	if ((x = find(r, n, "pos"))) SX_TRY(read_pos(r, item, x));
 out:
 	return st;
@@ -607,11 +585,11 @@ out:
 static sx_status check_entry(struct reader *r, sx_study_kind kind, const node *key, const node *n)
 {
 	sx_status st = SX_OK;
-	const char *allowed[N_OPTIONS + 5] = {"of", "label", "pos", NULL};
+	const char *allowed[SX_STUDY_OPTIONS + 5] = {"of", "label", "pos", NULL};
 	int count = 3;
 	if (kind == SX_STUDY_EVAL) allowed[count++] = "what";
-	for (int i = 0; i < N_OPTIONS; i++)
-		if (entry_options[i].kind == kind) allowed[count++] = entry_options[i].key;
+	for (const sx_study_option *o = sx_study_options; o->key; o++)
+		if (o->kind == kind) allowed[count++] = o->key;
 	SX_TRY(check_name(r, key));
 	SX_TRY(check_mapping(r, n, text_of(key)));
 	SX_TRY(check_keys(r, n, allowed));

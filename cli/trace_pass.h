@@ -16,6 +16,9 @@ typedef struct {
 	int init;
 	const double *mix; /* t: embeddings become (1-t) mean + t e, mean over the vocabulary; NULL:
 		              as they are                                                  */
+	/* Later weights, of the same shape and positions: the changes of A_c up to them are measured
+	 * (measure->ac_toward). NULL: none. */
+	const sx_tensors *toward;
 	int64_t S, T;
 	const int32_t *tokens; /* (S,T)                                                 */
 	const int32_t *target; /* (S,T), -1 = none                                      */

@@ -111,6 +111,11 @@ size_t sx_work_bytes(const sx_spec *spec, int64_t B, int64_t T, sx_work_mode mod
 sx_status sx_forward(sx_ctx *ctx, const sx_model *m, sx_work *w, const int32_t *tokens,
 		     const int32_t *target, int64_t B, const sx_probe *probe, int n_probe,
 		     double *loss) SX_NODISCARD;
+/* The attention of one layer alone, its block's input h (B,T,C) the caller's and not w's: probes see
+ * q to v, tiles and heads. */
+sx_status sx_attend(sx_ctx *ctx, const sx_model *m, sx_work *w, int layer, const sx_real *h,
+		    const int32_t *tokens, int64_t B, const sx_probe *probe,
+		    int n_probe) SX_NODISCARD;
 /* After sx_forward with targets on the same work in mode TRAIN: grad += d(scale * sum of counted
  * nll)/d parameters. */
 sx_status sx_backward(sx_ctx *ctx, const sx_model *m, sx_work *w, sx_params *grad,

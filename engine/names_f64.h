@@ -34,6 +34,7 @@
 #define sx_work_free          sx_work_free_f64
 #define sx_work_bytes         sx_work_bytes_f64
 #define sx_forward            sx_forward_f64
+#define sx_attend             sx_attend_f64
 #define sx_backward           sx_backward_f64
 #define sx_logits             sx_logits_f64
 #define sx_adamw_new          sx_adamw_new_f64
@@ -62,6 +63,7 @@
 #define sx_observers_free     sx_observers_free_f64
 #define sx_observers_place    sx_observers_place_f64
 #define sx_observers_sink     sx_observers_sink_f64
+#define sx_observers_toward   sx_observers_toward_f64
 #define sx_observers_probes   sx_observers_probes_f64
 #define sx_observers_backward sx_observers_backward_f64
 #define sx_observe_stats      sx_observe_stats_f64

@@ -161,6 +161,19 @@ out:
 	return st;
 }
 
+/* From h to z. */
+static sx_status attend(const sx_model *m, sx_work *w, int l, sx_layer_acts *a,
+			const int32_t *tokens, const watch *o)
+{
+	sx_status st = SX_OK;
+	SX_TRY(project(m, w, l, a, o));
+	sx_tap tap = tap_of(o, m, w, l, a, tokens);
+	SX_TRY(sx_attention_fwd(a->z, a->rows, a->q, a->k, a->v, dims_of(&m->spec, w, l, o->B),
+				w->scratch, o->n ? &tap : NULL));
+out:
+	return st;
+}
+
 /* x_next (N,C) = the layer's output. */
 static sx_status layer_fwd(const sx_model *m, sx_work *w, int l, sx_layer_acts *a, sx_real *x_next,
 			   const int32_t *tokens, const watch *o)
@@ -172,10 +185,7 @@ static sx_status layer_fwd(const sx_model *m, sx_work *w, int l, sx_layer_acts *
 	SX_TRY(show(o, SX_SITE_X_IN, false, l, C, a->x));
 	sx_norm_fwd(a->h, a->rstd1, a->x, p.ln1, s->eps, N, 1, C);
 	SX_TRY(show(o, SX_SITE_H, false, l, C, a->h));
-	SX_TRY(project(m, w, l, a, o));
-	sx_tap tap = tap_of(o, m, w, l, a, tokens);
-	SX_TRY(sx_attention_fwd(a->z, a->rows, a->q, a->k, a->v, dims_of(s, w, l, o->B), w->scratch,
-				o->n ? &tap : NULL));
+	SX_TRY(attend(m, w, l, a, tokens, o));
 	SX_TRY(show(o, SX_SITE_Z, false, l, q, a->z));
 	sx_linear_fwd(a->xa, a->z, p.wo, NULL, a->x, N, q, C);
 	sx_norm_fwd(a->u, a->rstd2, a->xa, p.ln2, s->eps, N, 1, C);
@@ -200,6 +210,18 @@ static sx_status check_tokens(sx_ctx *ctx, const int32_t *tokens, int64_t n, int
 	return SX_OK;
 }
 
+/* What every pass must fit. */
+static sx_status check_room(sx_ctx *ctx, const sx_work *w, int64_t B)
+{
+	if (B > w->B)
+		return sx_fail(ctx, SX_EINTERNAL, "a batch of %lld in memory for %lld",
+			       (long long)B, (long long)w->B);
+	if (omp_get_max_threads() > w->threads)
+		return sx_fail(ctx, SX_EINTERNAL, "%d threads in memory made for %d",
+			       omp_get_max_threads(), w->threads);
+	return SX_OK;
+}
+
 static double mean_loss(sx_work *w, const int32_t *target, int64_t N)
 {
 	double sum = 0;
@@ -220,12 +242,7 @@ sx_status sx_forward(sx_ctx *ctx, const sx_model *m, sx_work *w, const int32_t *
 	sx_status st = SX_OK;
 	int64_t N = B * w->T, C = s->C;
 	watch o = {.probe = probe, .n = n_probe, .B = B, .T = w->T};
-	if (B > w->B)
-		return sx_fail(ctx, SX_EINTERNAL, "a batch of %lld in memory for %lld",
-			       (long long)B, (long long)w->B);
-	if (omp_get_max_threads() > w->threads)
-		return sx_fail(ctx, SX_EINTERNAL, "%d threads in memory made for %d",
-			       omp_get_max_threads(), w->threads);
+	SX_TRY(check_room(ctx, w, B));
 	SX_TRY(check_tokens(ctx, tokens, N, s->V, false));
 	if (target) SX_TRY(check_tokens(ctx, target, N, s->V, true));
 	w->used_B = B;
@@ -247,6 +264,17 @@ sx_status sx_forward(sx_ctx *ctx, const sx_model *m, sx_work *w, const int32_t *
 	}
 out:
 	return st;
+}
+
+sx_status sx_attend(sx_ctx *ctx, const sx_model *m, sx_work *w, int layer, const sx_real *h,
+		    const int32_t *tokens, int64_t B, const sx_probe *probe, int n_probe)
+{
+	sx_layer_acts *a = &w->layer[w->layers_kept > 1 ? layer : 0];
+	watch o = {.probe = probe, .n = n_probe, .B = B, .T = w->T};
+	sx_status st = check_room(ctx, w, B);
+	if (st != SX_OK) return st;
+	memcpy(a->h, h, (size_t)(B * w->T * m->spec.C) * sizeof *h);
+	return attend(m, w, layer, a, tokens, &o);
 }
 
 void sx_logits(const sx_model *m, const sx_work *w, int64_t row0, int64_t n, sx_real *logits)

@@ -172,6 +172,36 @@ static void add_to_batch(ac *o, const sx_head *h, int64_t c, const sx_functional
 	norm[SX_WRT_WK] = add_to_mean(o->sum + (2 * at + 1) * n, f->dwk, n, count);
 }
 
+/* sum g (to - from); *norm, where it is not NULL, that of to - from. */
+static double along(double *norm, const sx_real *g, const sx_real *to, const sx_real *from,
+		    int64_t n)
+{
+	double sum = 0, squares = 0;
+	for (int64_t i = 0; i < n; i++) {
+		double d = (double)to[i] - (double)from[i];
+		sum += (double)g[i] * d;
+		squares += d * d;
+	}
+	if (norm) *norm = sqrt(squares);
+	return sum;
+}
+
+/* What the gradients of f, of family c, make of the way to the later weights. */
+static void first_order(ac *o, const sx_head *h, int64_t c, const sx_functional *f)
+{
+	const sx_spec *s = h->spec;
+	const sx_toward *to = &o->base.toward;
+	sx_measures *m = o->base.into;
+	int64_t n = (int64_t)s->D * s->C, q = h->head * n, k = h->kv_head * n, x = h->T * s->C;
+	double *out = m->ac_first_order + (sx_measure_at(&o->base, h) * m->n_c + c) * m->n_wrt;
+	double *norm = m->ac_change_norm + (h->layer * m->H + h->head) * m->n_wrt;
+	out[SX_WRT_WQ] =
+		along(&norm[SX_WRT_WQ], f->dwq, to->wq + h->layer * s->H * n + q, h->wq + q, n);
+	out[SX_WRT_WK] =
+		along(&norm[SX_WRT_WK], f->dwk, to->wk + h->layer * s->Hkv * n + k, h->wk + k, n);
+	if (f->dh) out[SX_WRT_H] = along(NULL, f->dh, to->h + h->layer * x, h->h, x);
+}
+
 static sx_status on_head(void *self, const sx_head *h)
 {
 	ac *o = self;
@@ -185,6 +215,7 @@ static sx_status on_head(void *self, const sx_head *h)
 		m->ac_value[at * n_c + k] = a->f[k].value;
 		memcpy(m->ac_grad + (at * n_c + k) * m->n_wrt, a->f[k].norm,
 		       (size_t)m->n_wrt * sizeof *m->ac_grad);
+		if (o->base.toward.wq && o->base.gradients) first_order(o, h, k, &a->f[k]);
 		if (o->sum) add_to_batch(o, h, k, &a->f[k]);
 	}
 	return SX_OK;

@@ -99,6 +99,10 @@ sx_status sx_measures_new(sx_measures **out, sx_ctx *ctx, const sx_measure_opts 
 	make(&m->ac_value, o->ac, heads * n_c, nan, &ok);
 	make(&m->ac_grad, o->ac, heads * n_c * m->n_wrt, nan, &ok);
 	make(&m->ac_batch_grad, o->ac_batch, L * H * n_c * m->n_wrt, nan, &ok);
+	make(&m->ac_first_order, o->ac_toward, heads * n_c * m->n_wrt, nan, &ok);
+	make(&m->ac_change_norm, o->ac_toward, L * H * m->n_wrt, nan, &ok);
+	make(&m->ac_change, o->ac_toward, heads * n_c, nan, &ok);
+	make(&m->ac_change_w, o->ac_toward, heads * n_c, nan, &ok);
 	make(&m->logit_osc, o->ac, heads, nan, &ok);
 	make(&m->uniform_l1, o->ac, heads, nan, &ok);
 	make(&m->prefix_spread, o->spread, S * L, nan, &ok);
@@ -124,13 +128,14 @@ void sx_measures_free(sx_measures *m)
 	if (!m) return;
 	for (int s = 0; s < SX_STAT_COUNT; s++) free(m->stat[s]);
 	double *const all[] = {
-		m->offset_profile, m->score_offset,      m->rope_q,      m->rope_k,
-		m->rope_share,     m->rope_var,          m->rope_rest,   m->ac_value,
-		m->ac_grad,        m->logit_osc,         m->uniform_l1,  m->prefix_spread,
-		m->bound_lhs,      m->bound_rhs,         m->bound_paper, m->bound_allowance,
-		m->value_bound,    m->value_bound_paper, m->grad_bound,  m->grad_bound_paper,
-		m->osc_spread_h,   m->wq_norm,           m->wk_norm,     m->key_flow,
-		m->ac_batch_grad,  m->rope_signed};
+		m->offset_profile, m->score_offset,      m->rope_q,         m->rope_k,
+		m->rope_share,     m->rope_var,          m->rope_rest,      m->ac_value,
+		m->ac_grad,        m->logit_osc,         m->uniform_l1,     m->prefix_spread,
+		m->bound_lhs,      m->bound_rhs,         m->bound_paper,    m->bound_allowance,
+		m->value_bound,    m->value_bound_paper, m->grad_bound,     m->grad_bound_paper,
+		m->osc_spread_h,   m->wq_norm,           m->wk_norm,        m->key_flow,
+		m->ac_batch_grad,  m->rope_signed,       m->ac_first_order, m->ac_change_norm,
+		m->ac_change,      m->ac_change_w};
 	for (int g = 0; g < SX_GRAD_COUNT; g++) free(m->grad[g]);
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]);
 	free(m->bound_row);

@@ -142,8 +142,12 @@ typedef struct {
 	double *ac_value;      /* (S,L,H,n_c)                          */
 	double *ac_grad;       /* (S,L,H,n_c,n_wrt)                    */
 	double *ac_batch_grad; /* (L,H,n_c,n_wrt) of the mean of A_c over the sequences so far */
-	double *logit_osc, *uniform_l1; /* (S,L,H) mean over rows               */
-	double *prefix_spread;          /* (S,L)                                */
+	/* Toward later weights (observe.h); the changes are the caller's to fill in. */
+	double *ac_change_norm;          /* (L,H,n_wrt) of W_Q, W_K                       */
+	double *ac_first_order;          /* (S,L,H,n_c,n_wrt)                    */
+	double *ac_change, *ac_change_w; /* (S,L,H,n_c)                          */
+	double *logit_osc, *uniform_l1;  /* (S,L,H) mean over rows               */
+	double *prefix_spread;           /* (S,L)                                */
 	/* Of the worst row (largest lhs / (rhs + allowance)); row -1 where the whole head is meant, of
 	 * P33_VALUE the first row that is not uniform. allowance: what rounding may add to lhs. NaN
 	 * and a reason where not applicable. The verdict is analysis's to fill in; 255 = none. */
@@ -168,6 +172,8 @@ typedef struct {
 	/* Of the mean of A_c over sequences, by W_Q and W_K: passes must be of one sequence each,
 	 * in order. Keeps 2 n_c D C reals for every head of the model. */
 	bool ac_batch;
+	/* Changes of A_c toward other weights; passes must be of one sequence each. */
+	bool ac_toward;
 	bool grad; /* of the loss: needs a backward pass */
 	/* Heads whose maps go into a run file, by way of a map_sink.h. */
 	int64_t n_map;

@@ -62,6 +62,11 @@ void sx_observers_sink(sx_observers *o, sx_map_sink *sink)
 	for (int i = 0; i < o->n; i++) ((sx_observer_base *)o->probe[i].self)->sink = sink;
 }
 
+void sx_observers_toward(sx_observers *o, sx_toward toward)
+{
+	for (int i = 0; i < o->n; i++) ((sx_observer_base *)o->probe[i].self)->toward = toward;
+}
+
 const sx_probe *sx_observers_probes(const sx_observers *o, int *n)
 {
 	*n = o->forward;

@@ -20,6 +20,13 @@ void sx_observers_free(sx_observers *o);
 void sx_observers_place(sx_observers *o, int64_t seq0);
 /* Maps go there from the next pass on; NULL, as at first: nowhere. Borrowed. */
 void sx_observers_sink(sx_observers *o, sx_map_sink *sink);
+/* Where the weights are going: first-order changes of A_c are measured with it from the next pass on,
+ * into measures made with ac_toward. wq (L,H*D,C), wk (L,Hkv*D,C), h (L,T,C) the inputs of the
+ * attention blocks there, of the pass's one sequence. Borrowed. */
+typedef struct {
+	const sx_real *wq, *wk, *h;
+} sx_toward;
+void sx_observers_toward(sx_observers *o, sx_toward toward);
 /* Those of the forward pass, and those of the backward pass. */
 const sx_probe *sx_observers_probes(const sx_observers *o, int *n);
 const sx_probe *sx_observers_backward(const sx_observers *o, int *n);
@@ -37,6 +44,7 @@ typedef struct {
 	bool gradients, without_h;
 	int threads;
 	int64_t seq0;
+	sx_toward toward; /* NULLs: nowhere */
 } sx_observer_base;
 
 typedef struct {

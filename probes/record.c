@@ -189,6 +189,11 @@ static sx_status define_ac(sx_run *run, const sx_record_axes *a)
 		SX_TRY(sx_run_define(run, data[i]));
 	if (a->measure->spread) SX_TRY(sx_run_define(run, SX_RUN_AC_PREFIX_SPREAD));
 	if (a->measure->ac_batch) SX_TRY(sx_run_define(run, SX_RUN_AC_BATCH_GRAD_NORM));
+	if (!a->measure->ac_toward) goto out;
+	SX_TRY(sx_run_define(run, SX_RUN_AC_CHANGE));
+	SX_TRY(sx_run_define(run, SX_RUN_AC_CHANGE_W));
+	SX_TRY(sx_run_define(run, SX_RUN_AC_CHANGE_NORM));
+	SX_TRY(sx_run_define(run, SX_RUN_AC_FIRST_ORDER));
 out:
 	return st;
 }
@@ -409,6 +414,17 @@ out:
 	return st;
 }
 
+static sx_status put_ac_changes(sx_run *run, const sx_measures *m, int64_t rec)
+{
+	sx_status st = SX_OK;
+	SX_TRY(sx_run_put(run, SX_RUN_AC_CHANGE, rec, (const double *)m->ac_change));
+	SX_TRY(sx_run_put(run, SX_RUN_AC_CHANGE_W, rec, (const double *)m->ac_change_w));
+	SX_TRY(sx_run_put(run, SX_RUN_AC_CHANGE_NORM, rec, (const double *)m->ac_change_norm));
+	SX_TRY(sx_run_put(run, SX_RUN_AC_FIRST_ORDER, rec, (const double *)m->ac_first_order));
+out:
+	return st;
+}
+
 static sx_status put_bounds(sx_run *run, const sx_measures *m, int64_t step, int phase)
 {
 	sx_status st = SX_OK;
@@ -441,6 +457,7 @@ static sx_status put_ac(sx_run *run, const sx_measures *m, int64_t step, int pha
 		SX_TRY(sx_run_put(run, SX_RUN_AC_BATCH_GRAD_NORM, rec,
 				  (const double *)m->ac_batch_grad));
 	if (m->value_bound) SX_TRY(put_ac_bounds(run, m, rec));
+	if (m->ac_change) SX_TRY(put_ac_changes(run, m, rec));
 	SX_TRY(put_step(run, SX_RUN_AC_STEP, SX_RUN_AC_PHASE, rec, step, phase));
 	SX_TRY(sx_run_flush(run, SX_RUN_AC_STEP));
 out:

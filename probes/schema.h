@@ -202,6 +202,10 @@ X(AC_WRT,               "/ac/wrt",               STR,   "wrt",      "1", "what t
 X(AC_VALUE,             "/ac/value",             F64, SX_SLH ",c",     "1", "A_c", NULL) \
 X(AC_GRAD_NORM,         "/ac/grad_norm",         F64, SX_SLH ",c,wrt", "1", "Frobenius norm of the gradient of A_c", NULL) \
 X(AC_BATCH_GRAD_NORM,   "/ac/batch_grad_norm",   F64, "step,layer,head,c,wrt", "1", "Frobenius norm of the gradient of the mean of A_c over the sequences (wq, wk; NaN else)", NULL) \
+X(AC_CHANGE,            "/ac/change",            F64, SX_SLH ",c",     "1", "A_c in the later weights (attribute toward_step) less A_c", NULL) \
+X(AC_CHANGE_W,          "/ac/change_w",          F64, SX_SLH ",c",     "1", "the part of it that the head's query and key matrices make with the same h: A_c with the later ones and all else as it was, less A_c", NULL) \
+X(AC_CHANGE_NORM,       "/ac/change_norm",       F64, "step,layer,head,wrt", "1", "Frobenius norm of the change of the head's query and key matrix (wq, wk; NaN else)", NULL) \
+X(AC_FIRST_ORDER,       "/ac/first_order",       F64, SX_SLH ",c,wrt", "1", "inner product of the gradient of A_c with the change of what it is taken by (wq, wk, h; NaN else)", NULL) \
 X(AC_VALUE_BOUND,       "/ac/value_bound",       F64, SX_SLH ",c",     "1", "right side of I9: at least |A_c|", NULL) \
 X(AC_GRAD_BOUND,        "/ac/grad_bound",        F64, SX_SLH ",c,wrt", "1", "right side of I10.spread (wq) and I11.spread (wk): at least the gradient's norm; NaN else", NULL) \
 X(AC_VALUE_BOUND_PAPER, "/ac/value_bound_paper", F64, SX_SLH ",c",     "1", "bound of |A_c| in the paper's form", NULL) \

@@ -165,6 +165,21 @@ want 0 '' "$sextant" bounds whole -o b.h5 -q
 same a.txt b.txt
 want 0 '' "$sextant" bounds tiny.yaml --precision f32 --json pos.method=rope
 want 65 'no /bounds' "$sextant" bounds t.h5
+# toward later weights; at the drop, which takes the positions, both without them
+want 0 '' "$sextant" trace whole@6 --toward whole@12 --text text.txt --length 32 --sequences 2 --observe ac -o u.h5 -q
+"$sextant" ls u.h5 /ac/change >a.txt
+if awk 'NR > 1 && $NF != 0 { n++ } END { exit n < 16 }' a.txt; then ok; else no "no changes: $(cat a.txt)"; fi
+want 65 'different positions; choose them for both' "$sextant" trace whole@12 --toward whole@18 --prompt hello -o bad.h5 -q
+gone bad.h5
+want 0 '' "$sextant" trace whole@12 --toward whole@18 --prompt hello --observe ac -o drop.h5 -q pos.method=nope
+want 0 '' "$sextant" trace whole@6 --toward whole@6 --prompt hello --observe ac -o still.h5 -q
+"$sextant" ls still.h5 /ac/first_order >a.txt
+if awk 'NR > 1 && $NF != "nan" { n++; if ($NF != 0) bad = 1 } END { exit bad || n < 24 }' a.txt; then ok; else no "moved: $(cat a.txt)"; fi
+want 64 'want --observe with ac' "$sextant" trace whole@6 --toward whole@12 --prompt hello --observe stats -o bad.h5
+want 64 'a configuration has none' "$sextant" trace whole@6 --toward tiny.yaml --prompt hello -o bad.h5
+want 65 'not of the same shape' "$sextant" trace whole@6 --toward recal --prompt hello -o bad.h5
+want 0 '' "$sextant" report u.h5 drop.h5 still.h5 --label RoPE,DroPE,RoPE -o updates -q
+if grep -q 'Observation 1' updates/report.html && [ -s updates/figures/updates.pdf ]; then ok; else no "no updates in the report"; fi
 want 0 '' "$sextant" bounds tiny.yaml --mix 1,0.01,0.001 -o m.h5 -q
 "$sextant" bounds m.h5 >b.txt
 "$sextant" bounds tiny.yaml --mix 1,0.01,0.001 >a.txt 2>err.txt

@@ -202,6 +202,19 @@ gone f/seed-1/loss/drope.h5
 rm f/seed-1/drope
 want 0 '4 jobs to do' "$sextant" study tiny.yaml --work f -o r seeds=1
 
+# ---- toward the checkpoint so many updates later ----
+sed '/^traces:/,$d;s/checkpoint_at: \[14\]/checkpoint_at: [14, 15]/;s/seeds: .*/seeds: [1]/' tiny.yaml >toward.yaml
+cat >>toward.yaml <<'Y'
+traces:
+  updates: {of: [rope@14, drope@15], toward: 5, observe: ac, sequences: 2}
+Y
+want 78 'toward: rope will have no checkpoint of step 19' "$sextant" study toward.yaml --work u -o r
+sed -i 's/checkpoint_at: .14, 15./checkpoint_at: [14, 15, 19, 20]/' toward.yaml
+want 0 '' "$sextant" study toward.yaml --work u -o ru
+there u/seed-1/updates/rope@14.h5
+there ru/figures/updates.pdf
+want 0 'nothing to do in u' "$sextant" study toward.yaml --work u -o ru
+
 # ---- bad recipes: one sentence ----
 bad() { # wanted code, wanted text, sed script
 	sed "$3" tiny.yaml >bad.yaml

@@ -108,6 +108,41 @@ static void test_items(void **state)
 	assert_int_equal(x[6].kind, SX_STUDY_BOUNDS);
 }
 
+/* Toward a later checkpoint of the same run, one that there will be. */
+static void test_toward(void **state)
+{
+	static const struct {
+		const char *entry, *wrong;
+	} given[] = {{"{of: [a@20, b@20], toward: 30}", NULL},
+		     {"{of: a@20, toward: 29}", "no checkpoint of step 49"},
+		     {"{of: a@20, toward: 31}", "no checkpoint of step 51"},
+		     {"{of: a, toward: 1}", "want RUN@STEP"},
+		     {"{of: a@20, toward: 0}", "no whole number from 1 on"},
+		     {"{of: a@20, toward: 30, observe: all}", "not known"}};
+	struct fixture *f = *state;
+	for (size_t i = 0; i < sizeof given / sizeof given[0]; i++) {
+		char text[400];
+		snprintf(text, sizeof text,
+			 "name: small\nseeds: [3]\nconfig: {train: {steps: 50, checkpoint_at: "
+			 "[20]}}\n"
+			 "runs:\n  a: {}\n  b: {branch: a@20, train: {drop_at: 20, drop: {steps: "
+			 "30}}}\n"
+			 "traces:\n  t: %s\n",
+			 given[i].entry);
+		assert_int_equal(sx_write_file(&f->ctx, f->recipe, text, strlen(text)), SX_OK);
+		sx_status st = sx_study_read_recipe(&f->study, &f->ctx, f->recipe, 0, NULL, f->dir);
+		assert_int_equal(st, given[i].wrong ? SX_ECONFIG : SX_OK);
+		if (given[i].wrong) {
+			if (!strstr(f->ctx.message, given[i].wrong)) fail_msg("%s", f->ctx.message);
+			continue;
+		}
+		assert_string_equal(f->study.item[2].option[0], "--toward=seed-3/a@50");
+		assert_string_equal(f->study.item[3].option[0], "--toward=seed-3/b@50");
+		sx_study_free(&f->study);
+		f->study = (sx_study){0};
+	}
+}
+
 static void test_seeds_and_folder(void **state)
 {
 	struct fixture *f = *state;
@@ -239,6 +274,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_items, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_toward, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_seeds_and_folder, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_json, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_order, setup, teardown),

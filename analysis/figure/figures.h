@@ -183,6 +183,24 @@ typedef struct {
 sx_status sx_fig_course(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 			const sx_fig_course_data *in, int n, const char *family) SX_NODISCARD;
 
+/* One pair of checkpoints; arrays (n), of heads, NaN = not there. */
+typedef struct {
+	const char *label;
+	sx_fig_kind kind;
+	int64_t n, step, updates; /* between the checkpoints                                 */
+	const double *change;     /* of A_c                                                */
+	const double *first_w;    /* first order of W_Q and W_K                             */
+	const double *first_h;    /* first order of h                                      */
+	/* shares explained: of the part of W_Q, W_K; of the change, without and with h     */
+	double share_w, share, share_h;
+} sx_fig_update_data;
+
+/* What updates do to A_c: change against first order, without and with h, a dot per head of the pairs
+ * one update apart, each divided by the root mean square of the pair's changes; and shares explained
+ * against the number of updates, where a run's checkpoint starts several pairs. */
+sx_status sx_fig_updates(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
+			 const sx_fig_update_data *in, int n, const char *family) SX_NODISCARD;
+
 /* ---- maps ---- */
 
 typedef enum { SX_FIG_SCALE_LINEAR, SX_FIG_SCALE_SQRT, SX_FIG_SCALE_LOG } sx_fig_map_scale;
