@@ -92,7 +92,7 @@ typedef struct {
 	bool toward; /* with later weights */
 	int threads;
 } sx_trace_cost;
-enum { SX_TRACE_MEMORY = 8 };
+enum { SX_TRACE_MEMORY = 9 };
 int sx_cost_trace_memory(sx_memory_line line[SX_TRACE_MEMORY], const sx_spec *s,
 			 const sx_trace_cost *t);
 /* The largest batch of an evaluation. */
