@@ -157,7 +157,7 @@ static void conclude(sx_report_job *j, const sx_extension *e, const comparison *
 	static const char *const needles[] = {"retrieves fewer needles than", "cannot be told from",
 					      "retrieves more needles than"};
 	static const char *const texts[] = {"models the text better than",
-					    "models it about as well, as far as can be told, as",
+					    "on the text is not told from",
 					    "models the text worse than"};
 	const sx_extension_row *r = c->a;
 	char a[128], b[128], text_b[128];
