@@ -1,35 +1,23 @@
 #include "analysis/ac_grad.h"
 
+#include "analysis/last.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static sx_status find(int64_t *at, sx_ctx *ctx, sx_run_file *f, sx_run_id axis, const char *word)
-{
-	char **name = NULL;
-	int64_t n = 0, k = 0;
-	sx_status st = sx_run_strings(f, axis, &name, &n);
-	if (st != SX_OK) return st;
-	while (k < n && strcmp(name[k], word) != 0) k++;
-	free(name);
-	*at = k;
-	return k < n ? SX_OK
-		     : sx_fail(ctx, SX_EDATA, "%s: %s has no %s", sx_run_file_path(f),
-			       sx_run_rows[axis].path, word);
-}
 
 /* Means over heads, (sequences,layers), of the first record. */
 static sx_status read_means(double **out, int64_t dims[SX_RUN_MAX_DIMS], sx_ctx *ctx,
 			    sx_run_file *f, const char *family, const char *wrt)
 {
 	sx_status st = SX_OK;
-	int64_t c = 0, w = 0, start[SX_RUN_MAX_DIMS] = {0};
+	int64_t c = 0, w = 0, n = 0, start[SX_RUN_MAX_DIMS] = {0};
 	int ndim = 0;
 	double *x = NULL, *mean = NULL;
 	if (!sx_run_has(f, SX_RUN_AC_GRAD_NORM))
 		return sx_fail(ctx, SX_EDATA, "%s: has no /ac/grad_norm", sx_run_file_path(f));
-	SX_TRY(find(&c, ctx, f, SX_RUN_AC_C, family));
-	SX_TRY(find(&w, ctx, f, SX_RUN_AC_WRT, wrt));
+	SX_TRY(sx_last_word(&c, &n, ctx, f, SX_RUN_AC_C, family));
+	SX_TRY(sx_last_word(&w, &n, ctx, f, SX_RUN_AC_WRT, wrt));
 	SX_TRY(sx_run_shape(f, SX_RUN_AC_GRAD_NORM, dims, &ndim));
 	if (dims[0] < 1)
 		SX_TRY(sx_fail(ctx, SX_EDATA, "%s: /ac has no record", sx_run_file_path(f)));

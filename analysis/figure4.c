@@ -1,5 +1,7 @@
 #include "analysis/figure4.h"
 
+#include "analysis/last.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,20 +85,6 @@ static void trace_free(trace *t)
 	free(t->batch);
 }
 
-static sx_status find(int64_t *at, sx_ctx *ctx, sx_run_file *f, sx_run_id axis, const char *word)
-{
-	char **name = NULL;
-	int64_t n = 0, k = 0;
-	sx_status st = sx_run_strings(f, axis, &name, &n);
-	if (st != SX_OK) return st;
-	while (k < n && strcmp(name[k], word) != 0) k++;
-	free(name);
-	*at = k;
-	return k < n ? SX_OK
-		     : sx_fail(ctx, SX_EDATA, "%s: %s has no %s", sx_run_file_path(f),
-			       sx_run_rows[axis].path, word);
-}
-
 static sx_status read_trace(trace *t, sx_ctx *ctx, sx_run_file *f)
 {
 	sx_status st = SX_OK;
@@ -112,10 +100,10 @@ static sx_status read_trace(trace *t, sx_ctx *ctx, sx_run_file *f)
 		SX_TRY(sx_fail(ctx, SX_EDATA, "%s: %lld layers, figure 4 is of %d", path,
 			       (long long)dims[2], SX_FIGURE4_LAYERS));
 	t->S = dims[1], t->H = dims[3], t->n_c = dims[4], t->n_wrt = dims[5];
-	SX_TRY(find(&t->wq, ctx, f, SX_RUN_AC_WRT, "wq"));
-	SX_TRY(find(&t->wk, ctx, f, SX_RUN_AC_WRT, "wk"));
+	SX_TRY(sx_last_word(&t->wq, &n, ctx, f, SX_RUN_AC_WRT, "wq"));
+	SX_TRY(sx_last_word(&t->wk, &n, ctx, f, SX_RUN_AC_WRT, "wk"));
 	for (int c = 0; c < SX_FIGURE4_FAMILIES; c++)
-		SX_TRY(find(&t->family[c], ctx, f, SX_RUN_AC_C, sx_figure4_family[c]));
+		SX_TRY(sx_last_word(&t->family[c], &n, ctx, f, SX_RUN_AC_C, sx_figure4_family[c]));
 	SX_TRY(sx_run_read_all(f, SX_RUN_AC_GRAD_NORM, &t->norm, &n));
 	if (sx_run_has(f, SX_RUN_AC_BATCH_GRAD_NORM))
 		SX_TRY(sx_run_read_all(f, SX_RUN_AC_BATCH_GRAD_NORM, &t->batch, &n));

@@ -234,17 +234,13 @@ sx_status sx_fig_ac_grad(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 {
 	sx_status st = SX_OK;
 	sx_fig *f = NULL;
-	int *group = sx_calloc((size_t)n, sizeof *group);
-	sx_fig_look *look = sx_calloc((size_t)n, sizeof *look);
-	const char **label = sx_calloc((size_t)n, sizeof *label);
-	sx_fig_kind *kind = sx_calloc((size_t)n, sizeof *kind);
-	if (!group || !look || !label || !kind)
-		SX_TRY(sx_fail(ctx, SX_ENOMEM, "out of memory for a figure"));
+	sx_part_cast cast = {0};
+	SX_TRY(sx_part_cast_new(&cast, ctx, n));
 	SX_TRY(check(ctx, in, n));
-	for (int i = 0; i < n; i++) label[i] = in[i].at.label, kind[i] = in[i].at.kind;
-	sx_part_groups(group, look, label, kind, n);
-	inputs all = {.in = in, .n = n, .group = group};
-	for (int i = 0; i < n; i++) all.seeds = all.seeds || group[i] != i;
+	for (int i = 0; i < n; i++) cast.label[i] = in[i].at.label, cast.kind[i] = in[i].at.kind;
+	sx_part_group(&cast);
+	inputs all = {.in = in, .n = n, .group = cast.group};
+	for (int i = 0; i < n; i++) all.seeds = all.seeds || cast.group[i] != i;
 	find_pair(&all);
 	SX_TRY(sx_fig_new(&f, ctx, style, all.above < 0 ? 1 : 2, in[0].n_c));
 	/* The ratio has an axis of its own. */
@@ -252,15 +248,12 @@ sx_status sx_fig_ac_grad(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 		sx_fig_share(f, in[0].n_c == 1 ? 0.62 : sx_part_is_narrow(style) ? 0.95 : 0.55);
 	else
 		sx_fig_shape(f, in[0].n_c == 1 ? 0.62 : sx_part_is_narrow(style) ? 0.8 : 0.55);
-	SX_TRY(add_all(f, ctx, &all, look));
-	describe(f, &all, label);
+	SX_TRY(add_all(f, ctx, &all, cast.look));
+	describe(f, &all, cast.label);
 	*out = f;
 	f = NULL;
 out:
 	sx_fig_free(f);
-	free(group);
-	free(look);
-	free(label);
-	free(kind);
+	sx_part_cast_free(&cast);
 	return st;
 }

@@ -351,41 +351,35 @@ sx_status sx_fig_bounds(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 	bool narrow = sx_part_is_narrow(style), drawn = false;
 	int cols = narrow ? 2 : n_inequality;
 	family_list fam;
-	int *group = sx_calloc((size_t)n, sizeof *group);
+	sx_part_cast cast = {0};
 	int *lines = sx_calloc((size_t)n, sizeof *lines);
 	int *dots = sx_calloc((size_t)n * MAX_FAMILIES, sizeof *dots);
-	sx_fig_look *look = sx_calloc((size_t)n, sizeof *look);
-	const char **label = sx_calloc((size_t)n, sizeof *label);
-	sx_fig_kind *kind = sx_calloc((size_t)n, sizeof *kind);
-	if (!group || !lines || !dots || !look || !label || !kind)
-		SX_TRY(sx_fail(ctx, SX_ENOMEM, "out of memory for a figure"));
+	if (!lines || !dots) SX_TRY(sx_fail(ctx, SX_ENOMEM, "out of memory for a figure"));
+	SX_TRY(sx_part_cast_new(&cast, ctx, n));
 	SX_TRY(check(ctx, in, n, inequality, n_inequality));
 	SX_TRY(find_families(&fam, ctx, in, n, inequality, n_inequality));
-	for (int i = 0; i < n; i++) label[i] = in[i].at.label, kind[i] = in[i].at.kind;
-	sx_part_groups(group, look, label, kind, n);
+	for (int i = 0; i < n; i++) cast.label[i] = in[i].at.label, cast.kind[i] = in[i].at.kind;
+	sx_part_group(&cast);
 	SX_TRY(sx_fig_new(&f, ctx, style, narrow ? n_inequality : 2, cols));
 	/* Labels of narrow panels take much of their height. */
 	if (72 * style->width_in / cols < 18 * style->font_pt) sx_fig_shape(f, 0.8);
-	make_series(f, in, group, look, n, &fam, lines, dots);
+	make_series(f, in, cast.group, cast.look, n, &fam, lines, dots);
 	for (int i = 0; i < 2 * n_inequality; i++) {
 		int row = i / cols, col = i % cols;
-		const part p = {in, group, n, inequality[narrow ? row : col]};
+		const part p = {in, cast.group, n, inequality[narrow ? row : col]};
 		SX_TRY((narrow ? col : row) == 0 ? add_scatter(f, ctx, &p, dots, &fam, row, col)
 						 : add_ratio(f, ctx, &p, lines, row, col, &drawn));
 	}
 	if (!drawn)
 		SX_TRY(sx_fail(ctx, SX_EDATA, "none of the inequalities applies to %s",
 			       n == 1 ? in[0].at.label : "any of the inputs"));
-	describe(f, in, label, n, inequality, n_inequality);
+	describe(f, in, cast.label, n, inequality, n_inequality);
 	*out = f;
 	f = NULL;
 out:
 	sx_fig_free(f);
-	free(group);
 	free(lines);
 	free(dots);
-	free(look);
-	free(label);
-	free(kind);
+	sx_part_cast_free(&cast);
 	return st;
 }

@@ -258,36 +258,29 @@ sx_status sx_fig_context(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 {
 	sx_status st = SX_OK;
 	sx_fig *f = NULL;
-	size_t n = (size_t)d->n + 1;
-	int *group = sx_calloc(n, sizeof *group);
-	sx_fig_look *look = sx_calloc(n, sizeof *look);
-	const char **label = sx_calloc(n, sizeof *label);
-	char **name = sx_calloc(n, sizeof *name);
-	sx_fig_kind *kind = sx_calloc(n, sizeof *kind);
+	sx_part_cast cast = {0};
+	char **name = sx_calloc((size_t)d->n + 1, sizeof *name);
 	bool several = false;
-	if (!group || !look || !label || !name || !kind)
-		SX_TRY(sx_fail(ctx, SX_ENOMEM, "out of memory for a figure"));
+	if (!name) SX_TRY(sx_fail(ctx, SX_ENOMEM, "out of memory for a figure"));
+	SX_TRY(sx_part_cast_new(&cast, ctx, d->n));
 	if (is_empty(d))
 		SX_TRY(sx_fail(ctx, SX_EDATA,
 			       "there is neither perplexity nor retrieval in the inputs"));
 	for (int i = 0; i < d->n; i++) {
-		label[i] = d->curve[i].label, kind[i] = d->curve[i].kind;
+		cast.label[i] = d->curve[i].label, cast.kind[i] = d->curve[i].kind;
 		if (!(name[i] = series_name(&d->curve[i])))
 			SX_TRY(sx_fail(ctx, SX_ENOMEM, "out of memory for a figure"));
-		several = several || strcmp(label[i], label[0]) != 0;
+		several = several || strcmp(cast.label[i], cast.label[0]) != 0;
 	}
-	sx_part_groups(group, look, label, kind, d->n);
-	SX_TRY(build(&f, ctx, style, d, look, several, (const char *const *)name));
-	describe(f, d, label);
+	sx_part_group(&cast);
+	SX_TRY(build(&f, ctx, style, d, cast.look, several, (const char *const *)name));
+	describe(f, d, cast.label);
 	*out = f;
 	f = NULL;
 out:
 	sx_fig_free(f);
 	for (int i = 0; name && i < d->n; i++) free(name[i]);
-	free(group);
-	free(look);
-	free(label);
 	free(name);
-	free(kind);
+	sx_part_cast_free(&cast);
 	return st;
 }

@@ -48,23 +48,19 @@ sx_status sx_fig_course(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 	sx_fig *f = NULL;
 	char *names = NULL;
 	bool narrow = sx_part_is_narrow(style);
-	int *group = sx_calloc((size_t)n, sizeof *group);
-	sx_fig_look *look = sx_calloc((size_t)n, sizeof *look);
-	const char **label = sx_calloc((size_t)n, sizeof *label);
-	sx_fig_kind *kind = sx_calloc((size_t)n, sizeof *kind);
-	if (!group || !look || !label || !kind)
-		SX_TRY(sx_fail(ctx, SX_ENOMEM, "out of memory for a figure"));
+	sx_part_cast cast = {0};
+	SX_TRY(sx_part_cast_new(&cast, ctx, n));
 	for (int i = 0; i < n; i++) {
 		if (in[i].n < 1) SX_TRY(sx_fail(ctx, SX_EDATA, "%s has no steps", in[i].label));
-		label[i] = in[i].label, kind[i] = in[i].kind;
+		cast.label[i] = in[i].label, cast.kind[i] = in[i].kind;
 	}
-	sx_part_groups(group, look, label, kind, n);
+	sx_part_group(&cast);
 	SX_TRY(sx_fig_new(&f, ctx, style, narrow ? PANELS : 1, narrow ? 1 : PANELS));
 	sx_fig_shape(f, narrow ? 0.5 : 0.9);
 	add_panels(f, narrow);
-	for (int i = 0; i < n; i++) add_run(f, &in[i], look[i]);
+	for (int i = 0; i < n; i++) add_run(f, &in[i], cast.look[i]);
 	sx_fig_key_entry(f, "bound", grey);
-	names = sx_part_names(label, n);
+	names = sx_part_names(cast.label, n);
 	sx_part_about(
 		f, "A_c, its gradient and their bounds through training",
 		sx_format("Mean over heads of |A_c| (%s) with its bound I9, of its gradient's "
@@ -76,9 +72,6 @@ sx_status sx_fig_course(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 out:
 	sx_fig_free(f);
 	free(names);
-	free(group);
-	free(look);
-	free(label);
-	free(kind);
+	sx_part_cast_free(&cast);
 	return st;
 }

@@ -118,23 +118,16 @@ static bool note_cut(sx_fig *f, int panel, const curve *curves, int n_run, doubl
 static sx_status add_series(sx_fig *f, sx_ctx *ctx, curve *curves, int n_run)
 {
 	sx_status st = SX_OK;
-	const char **label = sx_calloc((size_t)n_run + 1, sizeof *label);
-	sx_fig_kind *kind = sx_calloc((size_t)n_run + 1, sizeof *kind);
-	sx_fig_look *look = sx_calloc((size_t)n_run + 1, sizeof *look);
-	int *group = sx_calloc((size_t)n_run + 1, sizeof *group);
-	if (!label || !kind || !look || !group)
-		SX_TRY(sx_fail(ctx, SX_ENOMEM, "out of memory for a figure"));
+	sx_part_cast c = {0};
+	SX_TRY(sx_part_cast_new(&c, ctx, n_run));
 	for (int i = 0; i < n_run; i++)
-		label[i] = curves[i].run->label, kind[i] = curves[i].run->kind;
-	sx_part_groups(group, look, label, kind, n_run);
+		c.label[i] = curves[i].run->label, c.kind[i] = curves[i].run->kind;
+	sx_part_group(&c);
 	for (int i = 0; i < n_run; i++)
-		curves[i].series = group[i] < i ? curves[group[i]].series
-						: sx_fig_series(f, label[i], look[i]);
+		curves[i].series = c.group[i] < i ? curves[c.group[i]].series
+						  : sx_fig_series(f, c.label[i], c.look[i]);
 out:
-	free(label);
-	free(kind);
-	free(look);
-	free(group);
+	sx_part_cast_free(&c);
 	return st;
 }
 

@@ -95,15 +95,11 @@ sx_status sx_fig_mix(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 	sx_status st = SX_OK;
 	sx_fig *f = NULL;
 	char *names = NULL;
-	int *group = sx_calloc((size_t)n, sizeof *group);
-	sx_fig_look *look = sx_calloc((size_t)n, sizeof *look);
-	const char **label = sx_calloc((size_t)n, sizeof *label);
-	sx_fig_kind *kind = sx_calloc((size_t)n, sizeof *kind);
-	if (!group || !look || !label || !kind)
-		SX_TRY(sx_fail(ctx, SX_ENOMEM, "out of memory for a figure"));
+	sx_part_cast cast = {0};
+	SX_TRY(sx_part_cast_new(&cast, ctx, n));
 	SX_TRY(check(ctx, in, n));
-	for (int i = 0; i < n; i++) label[i] = in[i].label, kind[i] = in[i].kind;
-	sx_part_groups(group, look, label, kind, n);
+	for (int i = 0; i < n; i++) cast.label[i] = in[i].label, cast.kind[i] = in[i].kind;
+	sx_part_group(&cast);
 	bool narrow = sx_part_is_narrow(style);
 	SX_TRY(sx_fig_new(&f, ctx, style, narrow ? in[0].n_quantity : 1,
 			  narrow ? 1 : in[0].n_quantity));
@@ -113,13 +109,13 @@ sx_status sx_fig_mix(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 			     sx_part_axis("Prefix spread", SX_FIG_LOG10),
 			     sx_part_axis(in[0].quantity[q], SX_FIG_LOG10));
 	for (int g = 0; g < n; g++) {
-		if (group[g] != g) continue;
-		int series = sx_fig_series(f, label[g], look[g]);
+		if (cast.group[g] != g) continue;
+		int series = sx_fig_series(f, cast.label[g], cast.look[g]);
 		for (int q = 0; q < in[0].n_quantity; q++)
-			SX_TRY(add_curve(f, ctx, in, group, n, g, q, series));
+			SX_TRY(add_curve(f, ctx, in, cast.group, n, g, q, series));
 	}
-	for (int q = 0; q < in[0].n_quantity; q++) add_guide(f, in, group, n, q);
-	names = sx_part_names(label, n);
+	for (int q = 0; q < in[0].n_quantity; q++) add_guide(f, in, cast.group, n, q);
+	names = sx_part_names(cast.label, n);
 	sx_part_about(f, "A_c against the spread of the tokens",
 		      sx_format("|A_c| and its gradient's norms (%s) against the prefix spread of "
 				"the first layer, with embeddings moved toward their mean, for %s: "
@@ -132,9 +128,6 @@ sx_status sx_fig_mix(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 out:
 	sx_fig_free(f);
 	free(names);
-	free(group);
-	free(look);
-	free(label);
-	free(kind);
+	sx_part_cast_free(&cast);
 	return st;
 }

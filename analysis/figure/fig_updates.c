@@ -168,19 +168,15 @@ sx_status sx_fig_updates(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 	char *names = NULL;
 	bool narrow = sx_part_is_narrow(style), spans = has_spans(in, n);
 	int panels = spans ? SPAN + 1 : SPAN;
-	int *group = sx_calloc((size_t)n, sizeof *group);
-	sx_fig_look *look = sx_calloc((size_t)n, sizeof *look);
-	const char **label = sx_calloc((size_t)n, sizeof *label);
-	sx_fig_kind *kind = sx_calloc((size_t)n, sizeof *kind);
-	if (!group || !look || !label || !kind)
-		SX_TRY(sx_fail(ctx, SX_ENOMEM, "out of memory for a figure"));
-	for (int i = 0; i < n; i++) label[i] = in[i].label, kind[i] = in[i].kind;
-	sx_part_groups(group, look, label, kind, n);
+	sx_part_cast cast = {0};
+	SX_TRY(sx_part_cast_new(&cast, ctx, n));
+	for (int i = 0; i < n; i++) cast.label[i] = in[i].label, cast.kind[i] = in[i].kind;
+	sx_part_group(&cast);
 	SX_TRY(sx_fig_new(&f, ctx, style, narrow ? panels : 1, narrow ? 1 : panels));
 	sx_fig_shape(f, narrow ? 0.8 : 1);
 	add_panels(f, in, n, narrow, spans);
-	SX_TRY(add_marks(f, ctx, in, n, group, look, spans));
-	names = sx_part_names(label, n);
+	SX_TRY(add_marks(f, ctx, in, n, cast.group, cast.look, spans));
+	names = sx_part_names(cast.label, n);
 	sx_part_about(f, "What updates do to A_c",
 		      sx_format("Change of A_c (%s) by single updates against its first order in "
 				"W_Q and W_K, and in W_Q, W_K and h, a dot per head, each divided "
@@ -196,9 +192,6 @@ sx_status sx_fig_updates(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 out:
 	sx_fig_free(f);
 	free(names);
-	free(group);
-	free(look);
-	free(label);
-	free(kind);
+	sx_part_cast_free(&cast);
 	return st;
 }

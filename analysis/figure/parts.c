@@ -24,20 +24,40 @@ int64_t sx_part_drop(const sx_fig_probe *p)
 	return -1;
 }
 
-void sx_part_groups(int *group, sx_fig_look *look, const char *const *label,
-		    const sx_fig_kind *kind, int n)
+sx_status sx_part_cast_new(sx_part_cast *c, sx_ctx *ctx, int n)
+{
+	size_t room = (size_t)n + 1;
+	*c = (sx_part_cast){.n = n,
+			    .label = sx_calloc(room, sizeof *c->label),
+			    .kind = sx_calloc(room, sizeof *c->kind),
+			    .group = sx_calloc(room, sizeof *c->group),
+			    .look = sx_calloc(room, sizeof *c->look)};
+	if (c->label && c->kind && c->group && c->look) return SX_OK;
+	return sx_fail(ctx, SX_ENOMEM, "out of memory for a figure");
+}
+
+void sx_part_cast_free(sx_part_cast *c)
+{
+	free(c->label);
+	free(c->kind);
+	free(c->group);
+	free(c->look);
+}
+
+void sx_part_group(sx_part_cast *c)
 {
 	bool taken[SX_FIG_OTHER] = {false};
 	int others = 0;
-	for (int i = 0; i < n; i++) {
+	for (int i = 0; i < c->n; i++) {
 		int same = 0;
-		while (strcmp(label[same], label[i]) != 0) same++;
-		group[i] = same;
-		look[i] = look[same];
+		while (strcmp(c->label[same], c->label[i]) != 0) same++;
+		c->group[i] = same;
+		c->look[i] = c->look[same];
 		if (same < i) continue;
-		bool own = kind[i] != SX_FIG_OTHER && !taken[kind[i]];
-		if (own) taken[kind[i]] = true;
-		look[i] = own ? sx_fig_look_of(kind[i], 0) : sx_fig_look_of(SX_FIG_OTHER, others++);
+		bool own = c->kind[i] != SX_FIG_OTHER && !taken[c->kind[i]];
+		if (own) taken[c->kind[i]] = true;
+		c->look[i] = own ? sx_fig_look_of(c->kind[i], 0)
+				 : sx_fig_look_of(SX_FIG_OTHER, others++);
 	}
 }
 

@@ -11,11 +11,22 @@ double sx_part_mean(const double *v, int64_t n, int64_t stride, const unsigned c
 /* The first record of recalibration, -1 if there is none. */
 int64_t sx_part_drop(const sx_fig_probe *p);
 
-/* Inputs with the same label are one group and look alike. group (n) receives the number of the
- * first input with the label, look (n) the look of it: that of its kind for the first group of the
- * kind, another one for the next. */
-void sx_part_groups(int *group, sx_fig_look *look, const char *const *label,
-		    const sx_fig_kind *kind, int n);
+/* The inputs of a figure. Those with the same label are one group and look alike: group is the number
+ * of the first input with the label, look that of its kind for the first group of the kind, another
+ * one for the next. Labels are borrowed. */
+typedef struct {
+	int n;
+	const char **label;
+	sx_fig_kind *kind;
+	int *group;
+	sx_fig_look *look;
+} sx_part_cast;
+
+/* Room for n inputs, zeros; then label and kind are the caller's to set, group and look
+ * sx_part_group's. SX_ENOMEM. */
+sx_status sx_part_cast_new(sx_part_cast *c, sx_ctx *ctx, int n) SX_NODISCARD;
+void sx_part_group(sx_part_cast *c);
+void sx_part_cast_free(sx_part_cast *c); /* frees what is inside */
 
 /* "A, B and C", each label once; the caller's, NULL when memory is out. */
 char *sx_part_names(const char *const *label, int n);
