@@ -5,6 +5,14 @@
 #include "engine/base.h"
 
 typedef struct {
+	int layer, head;
+} sx_map_choice;
+/* "L2-4/H*", several with commas: all chosen (layer, head) in order, each once. *out is the caller's.
+ * SX_EUSAGE with what is wrong, also when it chooses nothing. */
+sx_status sx_select_heads(sx_map_choice **out, int64_t *n, sx_ctx *ctx, const char *text, int L,
+			  int H) SX_NODISCARD;
+
+typedef struct {
 	int64_t n_layer, n_head; /* layers and heads that have a chosen one                 */
 	int32_t *layer, *head;   /* (n_layer), (n_head)                                    */
 	int32_t *slot;           /* (L,H) layer * n_head + head on these axes; -1 = not chosen */

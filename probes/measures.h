@@ -5,6 +5,7 @@
 #define SX_PROBES_MEASURES_H
 
 #include "engine/base.h"
+#include "probes/choice.h"
 #include "probes/reduce.h"
 
 /* Per (sequence, layer, head): means over the rows that qualify; the last five are the additive split
@@ -126,10 +127,6 @@ static inline int64_t sx_bound_family(int64_t i)
 }
 
 typedef struct {
-	int layer, head;
-} sx_map_choice;
-
-typedef struct {
 	int64_t S, L, H, T;          /* sequences, layers, query heads, tokens                    */
 	int64_t n_freq;              /* rotated pairs of a head                                  */
 	int64_t n_c;                 /* families of c                                            */
@@ -189,11 +186,6 @@ sx_status sx_measures_new(sx_measures **out, sx_ctx *ctx, const sx_measure_opts 
 			  int64_t L, int64_t H, int64_t T, int64_t n_freq,
 			  int64_t n_c) SX_NODISCARD;
 void sx_measures_free(sx_measures *m);
-
-/* "L2-4/H*", several with commas: all chosen (layer, head) in order, each once. *out is the caller's.
- * SX_EUSAGE with what is wrong, also when it chooses nothing. */
-sx_status sx_select_heads(sx_map_choice **out, int64_t *n, sx_ctx *ctx, const char *text, int L,
-			  int H) SX_NODISCARD;
 
 /* Additive split from sums over the visible triangle (docs/definitions.md; exact, in O(T)): scores
  * less their row means; key[j], offset[d] sums of these, ss_within the sum of their squares; row i sees
