@@ -11,6 +11,7 @@ typedef struct {
 	const char *what;
 	sx_spec spec; /* checked */
 	int64_t batch, rounds, pairs;
+	const char *observers; /* of `probes` and `pass`; NULL: all */
 } sx_bench_args;
 
 /* Each measures for a while; then prints text or, with --json, sets *doc. */

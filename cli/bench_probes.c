@@ -20,14 +20,17 @@ static const struct {
 	const char *key, *name;
 	sx_measure_opts opts;
 	int64_t n_c; /* families of A_c: the first ones */
+	bool reduce; /* all of /reduce but the largest entries and thumbnails */
 } rows[] = {
-	{"ac",                "A_c, 2 families",                    {.ac = true}, 2},
-	{"ac_weights_one",    "A_c, gradients but h, 1 family",     {.ac = true, .ac_gradients = true, .ac_without_h = true}, 1},
-	{"ac_gradients_one",  "A_c, all gradients, 1 family",       {.ac = true, .ac_gradients = true}, 1},
-	{"ac_weights",        "A_c, gradients but h, 2 families",   {.ac = true, .ac_gradients = true, .ac_without_h = true}, 2},
-	{"ac_gradients",      "A_c, all gradients, 2 families",     {.ac = true, .ac_gradients = true}, 2},
-	{"stats",             "statistics",                         {.stats = true}, 0},
-	{"rope",              "frequencies",                        {.rope = true}, 0},
+	{"ac",                "A_c, 2 families",                    {.ac = true}, 2, false},
+	{"ac_weights_one",    "A_c, gradients but h, 1 family",     {.ac = true, .ac_gradients = true, .ac_without_h = true}, 1, false},
+	{"ac_gradients_one",  "A_c, all gradients, 1 family",       {.ac = true, .ac_gradients = true}, 1, false},
+	{"ac_weights",        "A_c, gradients but h, 2 families",   {.ac = true, .ac_gradients = true, .ac_without_h = true}, 2, false},
+	{"ac_gradients",      "A_c, all gradients, 2 families",     {.ac = true, .ac_gradients = true}, 2, false},
+	{"stats",             "statistics",                         {.stats = true}, 0, false},
+	{"rope",              "frequencies",                        {.rope = true}, 0, false},
+	{"reduce",            "reducers",                           {0}, 0, true},
+	{"reduce_ac",         "reducers; A_c, 2 families",          {.ac = true}, 2, true},
 };
 /* clang-format on */
 enum { ROWS = sizeof rows / sizeof rows[0] };
@@ -43,6 +46,8 @@ typedef struct {
 
 /* Seconds of each turn, off and on, by pair. */
 typedef struct {
+	int which; /* of the rows above */
+	sx_reduce *reduce;
 	sx_measures *found;
 	sx_observers *observers;
 	double *off, *on, *ratio;
@@ -54,6 +59,7 @@ typedef struct {
 	subject of;
 	sx_family family[FAMILIES];
 	row row[ROWS];
+	int n;
 	double foreign, peak; /* cores; bytes of memory at most */
 } series;
 
@@ -92,15 +98,41 @@ out:
 	return st;
 }
 
-static sx_status make_row(row *r, sx_ctx *ctx, const sx_bench_args *a, const series *s, int which)
+/* Those that --observers names; all where it names none. */
+static sx_status choose_rows(series *s, sx_ctx *ctx, const char *list)
 {
+	for (int k = 0; k < ROWS && !list; k++) s->row[s->n++].which = k;
+	while (list && *list) {
+		size_t len = strcspn(list, ",");
+		int k = 0;
+		while (k < ROWS && (strlen(rows[k].key) != len || strncmp(rows[k].key, list, len)))
+			k++;
+		if (k == ROWS || s->n == ROWS)
+			return sx_fail(
+				ctx, SX_EUSAGE,
+				"--observers: %.*s is none of them, or too much; `sextant bench "
+				"probes --json` lists them",
+				(int)len, list);
+		s->row[s->n++].which = k;
+		list += len + (list[len] == ',');
+	}
+	return SX_OK;
+}
+
+static sx_status make_row(row *r, sx_ctx *ctx, const sx_bench_args *a, const series *s)
+{
+	const sx_reduce_words words = {.what = "all"};
 	const sx_spec *p = &a->spec;
 	size_t n = (size_t)a->pairs;
 	sx_status st = SX_OK;
-	SX_TRY(sx_measures_new(&r->found, ctx, &rows[which].opts, a->batch, p->L, p->H, p->T,
-			       p->D / 2, rows[which].n_c));
-	SX_TRY(sx_observers_new(&r->observers, ctx, p, &rows[which].opts, s->family,
-				sx_blas_threads(), r->found));
+	sx_measure_opts opts = rows[r->which].opts;
+	if (rows[r->which].reduce)
+		SX_TRY(sx_reduce_new(&r->reduce, ctx, &words, p->L, p->H, a->batch, p->T));
+	opts.reduce = r->reduce;
+	SX_TRY(sx_measures_new(&r->found, ctx, &opts, a->batch, p->L, p->H, p->T, p->D / 2,
+			       rows[r->which].n_c));
+	SX_TRY(sx_observers_new(&r->observers, ctx, p, &opts, s->family, sx_blas_threads(),
+				r->found));
 	r->off = sx_calloc(n, sizeof *r->off);
 	r->on = sx_calloc(n, sizeof *r->on);
 	r->ratio = sx_calloc(n, sizeof *r->ratio);
@@ -116,6 +148,7 @@ static void free_series(series *s)
 		row *r = &s->row[k];
 		sx_observers_free(r->observers);
 		sx_measures_free(r->found);
+		sx_reduce_free(r->reduce);
 		free(r->off);
 		free(r->on);
 		free(r->ratio);
@@ -134,14 +167,14 @@ static sx_status take_turns(series *s, sx_ctx *ctx, int64_t pairs)
 	sx_status st = SX_OK;
 	sx_progress progress;
 	double warm;
-	for (int k = 0; k < ROWS; k++) {
+	for (int k = 0; k < s->n; k++) {
 		SX_TRY(run_once(&warm, ctx, &s->of, NULL));
 		SX_TRY(run_once(&warm, ctx, &s->of, s->row[k].observers));
 	}
-	sx_progress_begin(&progress, ctx, "bench", 0, pairs * ROWS);
+	sx_progress_begin(&progress, ctx, "bench", 0, pairs * s->n);
 	sx_clocks begun = sx_clocks_now();
 	for (int64_t i = 0; i < pairs; i++)
-		for (int k = 0; k < ROWS; k++) {
+		for (int k = 0; k < s->n; k++) {
 			row *r = &s->row[k];
 			for (int turn = 0; turn < 2; turn++) {
 				bool on = (turn == 0) == (i % 2 == 0);
@@ -149,7 +182,7 @@ static sx_status take_turns(series *s, sx_ctx *ctx, int64_t pairs)
 						on ? r->observers : NULL));
 			}
 			r->ratio[i] = r->on[i] / r->off[i];
-			sx_progress_step(&progress, i * ROWS + k + 1, (double)NAN, 0);
+			sx_progress_step(&progress, i * s->n + k + 1, (double)NAN, 0);
 		}
 	sx_progress_end(&progress);
 	s->foreign = sx_foreign_cores(begun, sx_clocks_now());
@@ -200,7 +233,7 @@ static sx_status conclude(series *s, sx_ctx *ctx, int64_t pairs)
 	for (int64_t i = 0; i < pairs; i++) ones[i] = 1;
 	/* the end of a 90 % interval is a 95 % limit */
 	SX_TRY(sx_boot_new(&boot, ctx, pairs, SX_BOOT_RESAMPLES, 0.90, SEED));
-	for (int k = 0; k < ROWS; k++) {
+	for (int k = 0; k < s->n; k++) {
 		row *r = &s->row[k];
 		r->off_median = plain_median(r->off, ones, pairs);
 		r->on_median = plain_median(r->on, ones, pairs);
@@ -231,9 +264,9 @@ static sx_status print_text(const series *s, sx_ctx *ctx, const sx_bench_args *a
 	printf("pairs     %lld of each; foreign programs took %.2f cores; peak memory %.0f MiB\n\n",
 	       (long long)a->pairs, s->foreign, s->peak / 1048576);
 	sx_table *t = sx_table_new(5, headings);
-	for (int k = 0; k < ROWS; k++) {
+	for (int k = 0; k < s->n; k++) {
 		const row *r = &s->row[k];
-		sx_table_cell(t, "%s", rows[k].name);
+		sx_table_cell(t, "%s", rows[r->which].name);
 		sx_table_cell(t, "%.1f", 1e3 * r->off_median);
 		sx_table_cell(t, "%.1f", 1e3 * r->on_median);
 		sx_table_cell(t, "%.2f", 100 * r->overhead.value);
@@ -245,11 +278,11 @@ static sx_status print_text(const series *s, sx_ctx *ctx, const sx_bench_args *a
 static json_t *document(const series *s, const sx_bench_args *a)
 {
 	json_t *list = json_object();
-	for (int k = 0; k < ROWS; k++) {
+	for (int k = 0; k < s->n; k++) {
 		const row *r = &s->row[k];
-		json_object_set_new(list, rows[k].key,
+		json_object_set_new(list, rows[r->which].key,
 				    json_pack("{s:s, s:f, s:f, s:o, s:o, s:o}", "name",
-					      rows[k].name, "seconds_without", r->off_median,
+					      rows[r->which].name, "seconds_without", r->off_median,
 					      "seconds_with", r->on_median, "overhead",
 					      sx_json_number(r->overhead.value), "overhead_lower95",
 					      sx_json_number(r->overhead.lo), "overhead_upper95",
@@ -270,7 +303,8 @@ static sx_status bench(json_t **doc, sx_ctx *ctx, const sx_bench_args *a, bool t
 		SX_TRY(sx_family_parse(&s.family[c], ctx, family_names[c]));
 	SX_TRY(training ? sx_bench_new(&s.of.step, ctx, &a->spec, a->batch, 1)
 			: make_pass(&s.of, ctx, a));
-	for (int k = 0; k < ROWS; k++) SX_TRY(make_row(&s.row[k], ctx, a, &s, k));
+	SX_TRY(choose_rows(&s, ctx, a->observers));
+	for (int k = 0; k < s.n; k++) SX_TRY(make_row(&s.row[k], ctx, a, &s));
 	SX_TRY(take_turns(&s, ctx, a->pairs));
 	SX_TRY(conclude(&s, ctx, a->pairs));
 	if (a->common.json)

@@ -17,7 +17,8 @@ enum {
 	KEY_BATCH,
 	KEY_VOCAB,
 	KEY_ROUNDS,
-	KEY_PAIRS
+	KEY_PAIRS,
+	KEY_OBSERVERS
 };
 
 /* clang-format off */
@@ -31,6 +32,7 @@ static const struct argp_option options[] = {
 	{"batch", KEY_BATCH, "N", 0, "windows of a step (default: 8)", 1},
 	{"rounds", KEY_ROUNDS, "N", 0, "quiet rounds of `step` to measure (default: 7)", 2},
 	{"pairs", KEY_PAIRS, "N", 0, "pairs of `probes` and `pass` to measure (default: 200)", 2},
+	{"observers", KEY_OBSERVERS, "LIST", 0, "which of them `probes` and `pass` measure, by their names in --json (default: all)", 2},
 	SX_ARG_JSON, SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
 	{0},
 };
@@ -103,6 +105,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_PAIRS:
 		a->pairs = sx_parse_count(state, "--pairs", arg);
+		return 0;
+	case KEY_OBSERVERS:
+		a->observers = arg;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (a->what) argp_error(state, "%s: one benchmark at a time, or all", arg);
