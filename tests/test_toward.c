@@ -34,8 +34,10 @@ static void open_models(fixture *f, const char *method, int Hkv, sx_qk_norm norm
 		assert_int_equal(sx_family_parse(&f->family[c], NULL, families[c]), SX_OK);
 	snprintf(f->dir, sizeof f->dir, "/tmp/sextant-toward-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
+	char dir[sizeof f->dir];
+	memcpy(dir, f->dir, sizeof dir);
 	for (int k = 0; k < 2; k++)
-		snprintf(f->path[k], sizeof f->path[k], "%s/%d.safetensors", f->dir, k);
+		snprintf(f->path[k], sizeof f->path[k], "%s/%d.safetensors", dir, k);
 }
 
 static void close_models(fixture *f)

@@ -20,7 +20,8 @@ static int place_of(const sx_fig_update_data *in, int n, int i, int *count)
 	for (int k = 0; k < n; k++) {
 		if (!same_start(&in[k], &in[i])) continue;
 		(*count)++;
-		place += in[k].updates < in[i].updates || (in[k].updates == in[i].updates && k < i);
+		int64_t a = in[k].updates, b = in[i].updates;
+		place += a < b || (k < i && a == b);
 	}
 	return place;
 }
