@@ -76,17 +76,11 @@ void sx_functional_scores(sx_functional *f, const sx_tile *t, const sx_real *g)
 		1, f->dk + t->key0 * D, D);
 }
 
-/* Frobenius norm, in double over fixed lanes. */
+/* Frobenius norm. */
 SX_VECTOR
 static double functional_norm(const sx_real *x, int64_t n)
 {
-	double lane[SX_LANES] = {0}, sum = 0;
-	int64_t i = 0;
-	for (; i + SX_LANES <= n; i += SX_LANES)
-		for (int l = 0; l < SX_LANES; l++) lane[l] += (double)x[i + l] * (double)x[i + l];
-	for (int l = 0; i + l < n; l++) lane[l] += (double)x[i + l] * (double)x[i + l];
-	for (int l = 0; l < SX_LANES; l++) sum += lane[l];
-	return sqrt(sum);
+	return sqrt(sx_squares(x, n));
 }
 
 /* forward: y = g xhat, xhat = x / rho over W channels of which only the head's D carry dy. Returns

@@ -16,10 +16,11 @@ static int64_t least(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-/* Rows of a tile of N: long tiles spend less on packing W, but there should be enough of them. */
-static int64_t tile_rows(int64_t N)
+/* Rows of a tile of N, with nc tiles beside it: long tiles spend less on packing W, but there should
+ * be enough of them. */
+static int64_t tile_rows(int64_t N, int64_t nc)
 {
-	int64_t rows = N / WANTED_TILES / ROWS * ROWS;
+	int64_t rows = N * nc / WANTED_TILES / ROWS * ROWS;
 	return rows < ROWS ? ROWS : least(rows, ROWS_MOST);
 }
 
@@ -37,7 +38,7 @@ static bool start_rows(sx_real *y, const sx_real *b, const sx_real *res, int64_t
 void sx_linear_fwd(sx_real *y, const sx_real *x, const sx_real *W, const sx_real *b,
 		   const sx_real *res, int64_t N, int64_t Cin, int64_t Cout)
 {
-	int64_t height = tile_rows(N), nr = tiles(N, height), nc = tiles(Cout, COLS);
+	int64_t nc = tiles(Cout, COLS), height = tile_rows(N, nc), nr = tiles(N, height);
 #pragma omp parallel for schedule(dynamic)
 	for (int64_t t = 0; t < nr * nc; t++) {
 		int64_t r = t / nc * height, c = t % nc * COLS, at = r * Cout + c;
@@ -109,7 +110,7 @@ void sx_linear_bwd(sx_real *dx, sx_real *dW, sx_real *db, const sx_real *dy, con
 		   const sx_real *W, bool add, int64_t N, int64_t Cin, int64_t Cout,
 		   sx_real *scratch)
 {
-	int64_t height = tile_rows(N), nr = tiles(N, height), nc = tiles(Cin, COLS);
+	int64_t nc = tiles(Cin, COLS), height = tile_rows(N, nc), nr = tiles(N, height);
 	if (dx) {
 #pragma omp parallel for schedule(dynamic)
 		for (int64_t t = 0; t < nr * nc; t++) {

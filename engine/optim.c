@@ -89,13 +89,7 @@ void sx_adamw_step(sx_adamw *a, sx_model *model, const sx_params *grad, double g
 SX_VECTOR
 static double sum_squares(const sx_real *x, int64_t n)
 {
-	double lane[SX_LANES] = {0}, sum = 0;
-	int64_t i = 0;
-	for (; i + SX_LANES <= n; i += SX_LANES)
-		for (int l = 0; l < SX_LANES; l++) lane[l] += (double)x[i + l] * (double)x[i + l];
-	for (int l = 0; i + l < n; l++) lane[l] += (double)x[i + l] * (double)x[i + l];
-	for (int l = 0; l < SX_LANES; l++) sum += lane[l];
-	return sum;
+	return sx_squares(x, n);
 }
 
 double sx_grad_norm(const sx_params *grad)

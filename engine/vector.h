@@ -75,4 +75,16 @@ SX_INLINE sx_real sx_dot(const sx_real *x, const sx_real *y, int64_t n)
 	return sx_fold(lane);
 }
 
+/* Sum of squares, in double over fixed lanes. */
+SX_INLINE double sx_squares(const sx_real *x, int64_t n)
+{
+	double lane[SX_LANES] = {0}, sum = 0;
+	int64_t i = 0;
+	for (; i + SX_LANES <= n; i += SX_LANES)
+		for (int l = 0; l < SX_LANES; l++) lane[l] += (double)x[i + l] * (double)x[i + l];
+	for (int l = 0; i + l < n; l++) lane[l] += (double)x[i + l] * (double)x[i + l];
+	for (int l = 0; l < SX_LANES; l++) sum += lane[l];
+	return sum;
+}
+
 #endif
