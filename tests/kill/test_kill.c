@@ -8,7 +8,8 @@
  *	- `sextant recover` and `sextant train --resume` go on to the undisturbed run's checkpoints and
  *	  records, bit for bit.
  *
- *	test_kill SEXTANT INTERPOSER.so [N|all]     at N calls of each kind (10), or at all of them */
+ *	test_kill SEXTANT INTERPOSER.so [N|all|K/M]     at N calls of each kind (10), at all of them, or at
+ *	                                                every M-th from the K-th on (1/8 .. 8/8 are all) */
 #include "probes/runfile.h"
 #include "tests/check.h"
 
@@ -48,7 +49,8 @@ typedef struct {
 	char dir[64];
 	long calls, tearable; /* of the undisturbed run */
 	double seconds;       /* it took                */
-	long points;          /* of each kind to try; 0 = all */
+	long points;          /* of each kind to try; 0 = from `first` on each `stride`-th */
+	long first, stride;
 	sx_ctx ctx;
 	sx_run_file *whole; /* the undisturbed run */
 	bool stops;         /* what is tried adds a checkpoint to the run */
@@ -370,13 +372,14 @@ static int try(const disturbance *d)
 	return code;
 }
 
-/* Calls of each kind: all, or w.points of them spread over the run with both ends. */
+/* Calls of each kind: w.points of them spread over the run with both ends, or each w.stride-th. */
 static void at_calls(const char *what, long calls, bool (*fine)(int code))
 {
-	long n = w.points && w.points < calls ? w.points : calls, before = w.faults;
+	bool spread = w.points && w.points < calls;
+	long n = spread ? w.points : (calls - w.first) / w.stride + 1, before = w.faults;
 	for (long i = 0; i < n; i++) {
-		disturbance d = {.what = what};
-		d.at = n > 1 ? 1 + (calls - 1) * i / (n - 1) : 1;
+		disturbance d = {.what = what, .at = w.first + w.stride * i};
+		if (spread) d.at = n > 1 ? 1 + (calls - 1) * i / (n - 1) : 1;
 		int code = try(&d);
 		if (!fine(code)) complain("exits with %d", code);
 	}
@@ -742,7 +745,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(no_swmr_over_a_network),
 	};
 	if (argc < 3) {
-		fprintf(stderr, "usage: test_kill SEXTANT INTERPOSER.so [N|all]\n");
+		fprintf(stderr, "usage: test_kill SEXTANT INTERPOSER.so [N|all|K/M]\n");
 		return 64;
 	}
 	w.sextant = absolute(argv[1]);
@@ -752,6 +755,12 @@ int main(int argc, char **argv)
 		return 66;
 	}
 	w.points = argc > 3 ? strtol(argv[3], NULL, 10) : 10;
+	w.first = w.stride = 1;
+	if (argc > 3 && sscanf(argv[3], "%ld/%ld", &w.first, &w.stride) == 2) w.points = 0;
+	if (w.first < 1 || w.stride < w.first || w.points < 0) {
+		fprintf(stderr, "%s: a number, `all`, or K/M\n", argv[3]);
+		return 64;
+	}
 	if (getenv("SX_ONLY")) cmocka_set_test_filter(getenv("SX_ONLY"));
 	int failed = cmocka_run_group_tests(tests, make_world, end_world);
 	free(w.sextant);
