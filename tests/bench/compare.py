@@ -15,6 +15,7 @@ p = argparse.ArgumentParser(description=__doc__)
 p.add_argument("sextant", help="the program")
 p.add_argument("--rounds", type=int, default=5)
 p.add_argument("--python", default=sys.executable, help="one that has torch and h5py")
+p.add_argument("--only", default="", metavar="WORD", help="rows whose name has it")
 p.add_argument("shapes", nargs="*", default=["256x8", "1024x1", "4096x1"], metavar="TxB")
 a = p.parse_intermixed_args()
 
@@ -45,10 +46,11 @@ def peer(script, T, B, *more):
 
 
 def observers(T, B):
+    kind = "ac_weights_one"
     text, _, _ = spawn([a.sextant, "bench", "pass", "--quiet", "--json", "--context", str(T), "--batch",
-                        str(B), "--vocab", "256", "--pairs", "3"])
+                        str(B), "--vocab", "256", "--pairs", "3", "--observers", kind])
     found = json.loads(text)
-    row = found["observers"]["ac_weights_one"]
+    row = found["observers"][kind]
     return dict(forward=row["seconds_without"], total=row["seconds_with"], peak_bytes=found["peak_bytes"])
 
 
@@ -88,12 +90,16 @@ def main():
             works = {
                 "A_c + gradients, sextant": lambda: observers(T, B),
                 "A_c + gradients, PyTorch": lambda: peer("ac_torch.py", T, B),
+                "A_c + gradients, one graph": lambda: peer("ac_torch.py", T, B, "--whole"),
                 "maps f16, sextant trace": lambda: trace(folder, T, B, "f16"),
                 "maps f32, sextant trace": lambda: trace(folder, T, B, "f32"),
                 "maps f32 gzip 4, PyTorch + h5py": lambda: peer("maps_torch.py", T, B),
                 "maps f16 raw, PyTorch + h5py":
                     lambda: peer("maps_torch.py", T, B, "--store", "raw16"),
             }
+            if T * T * B > 2**23:
+                del works["A_c + gradients, one graph"]  # some 20 GiB at T = 4096
+            works = {name: work for name, work in works.items() if a.only in name}
             runs = {name: [] for name in works}
             for _ in range(a.rounds):
                 for name, work in works.items():
