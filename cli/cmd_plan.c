@@ -350,6 +350,7 @@ static sx_status plan_trace(plan *p, sx_ctx *ctx, const arguments *a)
 	p->n_memory = sx_cost_trace_memory(p->memory, s, &cost);
 	sx_file_axes axes = sx_cost_trace_axes(s, S, T, FAMILIES, o.n_map);
 	axes.maps_f32 = a->observe.maps_f32;
+	if (!o.ac_gradients) axes.wrt = 0;
 	axes.vocab = a->observe.logits ? s->V : 0;
 	add_measured(p, &axes, &o, 1, S);
 	add_file(p, "/out", &axes, 1);

@@ -57,7 +57,7 @@ static const char doc[] =
 	"  sextant trace stories260K.bin --tokenizer tok512.bin --prompt 'Once upon a time' \\\n"
 	"          --maps 'L*/H*' -o nope.h5 pos.method=nope\n"
 	"  sextant trace runs/rope@100 --toward runs/rope@101 --precision f64 -o update.h5\n"
-	"  sextant trace runs/rope --text long.txt --length 65536 --observe none --reduce \\\n"
+	"  sextant trace runs/rope --text long.txt --length 65536 --observe ac_value --reduce \\\n"
 	"          --thumbnails 256 -o long.h5\n"
 	"  sextant trace runs/rope --sites x,q_rot,k_rot,z --heads 'L2-4/H*' --rows 0-15,100- \\\n"
 	"          -o sites.h5\n";
@@ -188,8 +188,9 @@ static sx_status open_later(job *j)
 	bool same = false;
 	sx_status st = SX_OK;
 	if (!a->toward) return SX_OK;
-	if (!j->measure.ac)
-		return sx_fail(j->ctx, SX_EUSAGE, "--toward measures A_c: want --observe with ac");
+	if (!j->measure.ac_gradients)
+		return sx_fail(j->ctx, SX_EUSAGE,
+			       "--toward needs A_c and its gradients: want --observe with ac");
 	SX_TRY(sx_source_open(&j->later, j->ctx, a->toward, a->in.tokenizer, a->n, a->overrides,
 			      NULL));
 	if (!j->src.tensors || !j->later.tensors)
@@ -223,6 +224,9 @@ static sx_status read_input(job *j)
 	SX_TRY(sx_observe_choose(&j->measure, &j->map, &j->reduce, &j->sites, j->ctx, &a->observe,
 				 s, j->in.S, j->in.T));
 	SX_TRY(open_later(j));
+	if (a->batch && !j->measure.ac_gradients)
+		SX_TRY(sx_fail(j->ctx, SX_EUSAGE,
+			       "--batch-grad needs A_c and its gradients: want --observe with ac"));
 	j->measure.ac_batch = a->batch;
 	j->measure.query_row = j->in.query_row;
 	SX_TRY(check_memory(j));

@@ -177,7 +177,7 @@ static int64_t measured(const sx_spec *s, const sx_measure_opts *o, int64_t S, i
 	int64_t head = 0, n_freq = s->D / 2;
 	if (o->stats) head += SX_STAT_COUNT + SX_OFFSET_BINS + sx_score_bins(T);
 	if (o->rope) head += 5 * n_freq + 1;
-	if (o->ac) head += n_c * (1 + SX_WRT_COUNT) + 2;
+	if (o->ac) head += n_c * (1 + (o->ac_gradients ? SX_WRT_COUNT : 0)) + 2;
 	if (o->ac_toward) head += n_c * (2 + SX_WRT_COUNT);
 	if (o->grad) head += SX_GRAD_COUNT + T;
 	return S * ((int64_t)s->L * s->H * head + (o->spread ? s->L : 0));
@@ -359,6 +359,7 @@ static bool is_absent(sx_run_id id, const sx_file_axes *a)
 		if (later[i] == id) return true;
 	for (int i = 0; i < SX_SITE_COUNT; i++)
 		if (sx_site_dataset((sx_site)i) == id) return !a->sites || !a->sites->want[i];
+	if (id == SX_RUN_AC_PREFIX_SPREAD) return !a->wrt; /* measured with the gradients */
 	return !a->losses && (id == SX_RUN_EVAL_NLL || id == SX_RUN_EVAL_NLL_LAST);
 }
 

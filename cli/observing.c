@@ -83,9 +83,12 @@ static sx_status choose_observers(sx_measure_opts *o, sx_ctx *ctx, const char *l
 			o->rope = true;
 		else if (n == 2 && strncmp(s, "ac", n) == 0)
 			o->ac = o->ac_gradients = o->spread = true;
+		else if (n == 8 && strncmp(s, "ac_value", n) == 0)
+			o->ac = true;
 		else
 			return sx_fail(ctx, SX_EUSAGE,
-				       "--observe %s: want stats, rope, ac with commas, or none",
+				       "--observe %s: want stats, rope, ac, ac_value with commas, "
+				       "or none",
 				       list);
 		s += n + (s[n] == ',');
 	}

@@ -9,7 +9,7 @@
 #include "probes/sites.h"
 
 typedef struct {
-	const char *observe; /* NULL: stats, rope, ac                     */
+	const char *observe; /* NULL: stats, rope, ac; else also ac_value */
 	const char *maps;    /* heads, NULL: none                         */
 	bool maps_f32, logits, grad;
 	sx_reduce_words reduce;
@@ -35,7 +35,7 @@ enum {
 /* Rows of an argp table; SX_ARGS_REDUCE_SPANS for a verb that knows the text, too. */
 /* clang-format off */
 #define SX_ARGS_OBSERVE \
-	{"observe", SX_KEY_OBSERVE, "LIST", 0, "which of stats, rope, ac, or none (default: stats,rope,ac)", 3}, \
+	{"observe", SX_KEY_OBSERVE, "LIST", 0, "which of stats, rope, ac, or none (default: stats,rope,ac); ac_value: A_c without gradients and prefix spread, for long texts", 3}, \
 	{"maps", SX_KEY_MAPS, "HEADS", 0, "keep the attention maps of these heads, e.g. L2-4/H*", 3}, \
 	{"maps-type", SX_KEY_MAPS_TYPE, "f16|f32", 0, "their number format in the file (default: f16)", 3}, \
 	{"logits", SX_KEY_LOGITS, NULL, 0, "keep the logits", 3}, \

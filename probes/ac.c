@@ -213,8 +213,9 @@ static sx_status on_head(void *self, const sx_head *h)
 	for (int64_t k = 0; k < n_c; k++) {
 		sx_functional_finish(&a->f[k], h);
 		m->ac_value[at * n_c + k] = a->f[k].value;
-		memcpy(m->ac_grad + (at * n_c + k) * m->n_wrt, a->f[k].norm,
-		       (size_t)m->n_wrt * sizeof *m->ac_grad);
+		if (m->ac_grad)
+			memcpy(m->ac_grad + (at * n_c + k) * m->n_wrt, a->f[k].norm,
+			       (size_t)m->n_wrt * sizeof *m->ac_grad);
 		if (o->base.toward.wq && o->base.gradients) first_order(o, h, k, &a->f[k]);
 		if (o->sum) add_to_batch(o, h, k, &a->f[k]);
 	}

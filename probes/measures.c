@@ -97,7 +97,7 @@ sx_status sx_measures_new(sx_measures **out, sx_ctx *ctx, const sx_measure_opts 
 	make(&m->rope_var, o->rope, heads * n_freq, nan, &ok);
 	make(&m->rope_rest, o->rope, heads, nan, &ok);
 	make(&m->ac_value, o->ac, heads * n_c, nan, &ok);
-	make(&m->ac_grad, o->ac, heads * n_c * m->n_wrt, nan, &ok);
+	make(&m->ac_grad, o->ac && o->ac_gradients, heads * n_c * m->n_wrt, nan, &ok);
 	make(&m->ac_batch_grad, o->ac_batch, L * H * n_c * m->n_wrt, nan, &ok);
 	make(&m->ac_first_order, o->ac_toward, heads * n_c * m->n_wrt, nan, &ok);
 	make(&m->ac_change_norm, o->ac_toward, L * H * m->n_wrt, nan, &ok);

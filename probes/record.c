@@ -178,15 +178,18 @@ static sx_status axis_of_families(sx_run *run, sx_run_id id, const sx_family *f,
 
 static sx_status define_ac(sx_run *run, const sx_record_axes *a)
 {
-	const sx_run_id data[] = {SX_RUN_AC_VALUE, SX_RUN_AC_GRAD_NORM, SX_RUN_AC_MEAN_LOGIT_OSC,
+	const sx_run_id data[] = {SX_RUN_AC_VALUE, SX_RUN_AC_MEAN_LOGIT_OSC,
 				  SX_RUN_AC_MEAN_UNIFORM_L1};
 	sx_status st = SX_OK;
 	SX_TRY(axes_of_heads(run, a, SX_RUN_AC_STEP, SX_RUN_AC_PHASE, SX_RUN_AC_SEQUENCE,
 			     SX_RUN_AC_LAYER, SX_RUN_AC_HEAD));
 	SX_TRY(axis_of_families(run, SX_RUN_AC_C, a->family, a->n_c));
-	SX_TRY(sx_run_axis(run, SX_RUN_AC_WRT, 5, (const char *const *)wrt_names));
 	for (size_t i = 0; i < sizeof data / sizeof data[0]; i++)
 		SX_TRY(sx_run_define(run, data[i]));
+	if (a->measure->ac_gradients) {
+		SX_TRY(sx_run_axis(run, SX_RUN_AC_WRT, 5, (const char *const *)wrt_names));
+		SX_TRY(sx_run_define(run, SX_RUN_AC_GRAD_NORM));
+	}
 	if (a->measure->spread) SX_TRY(sx_run_define(run, SX_RUN_AC_PREFIX_SPREAD));
 	if (a->measure->ac_batch) SX_TRY(sx_run_define(run, SX_RUN_AC_BATCH_GRAD_NORM));
 	if (!a->measure->ac_toward) goto out;
@@ -447,7 +450,8 @@ static sx_status put_ac(sx_run *run, const sx_measures *m, int64_t step, int pha
 	sx_status st = SX_OK;
 	int64_t rec = sx_run_records(run, SX_RUN_AC_STEP);
 	SX_TRY(sx_run_put(run, SX_RUN_AC_VALUE, rec, (const double *)m->ac_value));
-	SX_TRY(sx_run_put(run, SX_RUN_AC_GRAD_NORM, rec, (const double *)m->ac_grad));
+	if (m->ac_grad)
+		SX_TRY(sx_run_put(run, SX_RUN_AC_GRAD_NORM, rec, (const double *)m->ac_grad));
 	SX_TRY(sx_run_put(run, SX_RUN_AC_MEAN_LOGIT_OSC, rec, (const double *)m->logit_osc));
 	SX_TRY(sx_run_put(run, SX_RUN_AC_MEAN_UNIFORM_L1, rec, (const double *)m->uniform_l1));
 	if (m->prefix_spread)

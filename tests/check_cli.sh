@@ -235,6 +235,20 @@ want 64 'rows 0-3,5: want positions below 5' "$sextant" trace whole --prompt hel
 want 64 'heads L2/H0' "$sextant" plan whole --sites z --heads L2/H0
 gone bad.h5
 want 64 'want stats, rope, ac' "$sextant" trace whole --observe everything -o no.h5
+# A_c by itself: the same values, nothing that is dear
+want 0 '' "$sextant" trace whole --text text.txt --length 48 --sequences 2 --observe ac -o every.h5 -q
+want 0 '' "$sextant" trace whole --text text.txt --length 48 --sequences 2 --observe ac_value -o values.h5 -q
+want 0 '' "$sextant" ls every.h5 ac/value
+cp out.txt every.txt
+want 0 '' "$sextant" ls values.h5 ac/value
+if [ -s out.txt ] && cmp -s out.txt every.txt; then ok; else no "A_c by itself: $(cat out.txt every.txt)"; fi
+want 0 '' "$sextant" ls values.h5
+if grep -qE '^/ac/(grad_norm|prefix_spread|wrt) ' out.txt; then no "more than A_c: $(cat out.txt)"; else ok; fi
+want 0 '' "$sextant" plan whole --length 48 --sequences 2 --observe ac_value --json
+# of 2 sequences, layers, heads and families 8 bytes; of the first three twice 8; a step and a phase
+if tr -d ' \n' <out.txt | grep -q '"record_bytes":265,'; then ok; else no "plan of A_c by itself: $(cat out.txt)"; fi
+want 64 'want --observe with ac' "$sextant" trace whole@6 --toward whole@12 --prompt hello --observe ac_value -o bad.h5
+want 64 'want --observe with ac' "$sextant" trace whole --prompt hello --observe ac_value --batch-grad -o bad.h5
 want 0 '' "$sextant" top --once whole
 if grep -q '^ended' out.txt && ! grep -q "$(printf '\033')" out.txt; then ok; else no "top of a run that ended: $(cat out.txt)"; fi
 want 66 'no run folder' "$sextant" top empty-or-not
