@@ -7,24 +7,29 @@
 int64_t sx_functional_reals(const sx_spec *s, int64_t T)
 {
 	bool norm = s->qk_norm != SX_QK_NORM_NONE, wide = s->qk_norm == SX_QK_NORM_FULL;
-	return (norm ? 4 : 2) * T * s->D + 2 * (int64_t)s->D * s->C + T * s->C +
+	return (norm ? 4 : 2) * T * s->D + 4 * (int64_t)s->D * s->C + T * s->C +
 	       (wide ? T * s->H * s->D : 0);
 }
 
-void sx_functional_start(sx_functional *f, const sx_spec *s, int64_t T, bool gradients,
+void sx_functional_start(sx_functional *f, int n, const sx_spec *s, int64_t T, bool gradients,
 			 sx_real *store)
 {
-	int64_t qk = T * s->D, w = (int64_t)s->D * s->C;
-	memset(f, 0, sizeof *f);
-	for (int i = 0; i < SX_WRT_COUNT; i++) f->norm[i] = (double)NAN;
-	if (!gradients) return;
-	f->dq = store, f->dk = f->dq + qk, store = f->dk + qk;
-	memset(f->dq, 0, 2 * (size_t)qk * sizeof *f->dq);
-	f->dq_raw = f->dq, f->dk_raw = f->dk;
-	if (s->qk_norm != SX_QK_NORM_NONE)
-		f->dq_raw = store, f->dk_raw = store + qk, store += 2 * qk;
-	f->dwq = store, f->dwk = store + w, f->dh = store + 2 * w;
-	f->wide = s->qk_norm == SX_QK_NORM_FULL ? f->dh + T * s->C : NULL;
+	int64_t D = s->D, w = D * s->C, ld = 2 * n * D;
+	bool norm = s->qk_norm != SX_QK_NORM_NONE;
+	sx_real *raw = norm ? store + T * ld : store, *dw = raw + T * ld;
+	sx_real *dh = dw + 2 * n * w, *pair = dh + n * T * s->C;
+	for (int k = 0; k < n; k++) {
+		f[k] = (sx_functional){.ld = ld};
+		for (int i = 0; i < SX_WRT_COUNT; i++) f[k].norm[i] = (double)NAN;
+		if (!gradients) continue;
+		f[k].dq = store + 2 * k * D, f[k].dk = f[k].dq + D;
+		f[k].dq_raw = raw + 2 * k * D, f[k].dk_raw = f[k].dq_raw + D;
+		f[k].dwq = dw + 2 * k * w, f[k].dwk = f[k].dwq + w;
+		f[k].dh = dh + k * T * s->C;
+		f[k].pair = pair;
+		f[k].wide = s->qk_norm == SX_QK_NORM_FULL ? pair + 2 * w : NULL;
+	}
+	if (gradients && n > 0) memset(store, 0, (size_t)(T * ld) * sizeof *store);
 }
 
 /* Over fixed lanes. */
@@ -71,16 +76,18 @@ void sx_functional_scores(sx_functional *f, const sx_tile *t, const sx_real *g)
 	int64_t D = h->spec->D;
 	sx_real scale = (sx_real)h->scale;
 	sx_gemm(false, false, t->nrow, D, t->nkey, scale, g, t->ld, h->k + t->key0 * h->ldk, h->ldk,
-		0, f->dq + t->row0 * D, D);
+		0, f->dq + t->row0 * f->ld, f->ld);
 	sx_gemm(true, false, t->nkey, D, t->nrow, scale, g, t->ld, h->q + t->row0 * h->ldq, h->ldq,
-		1, f->dk + t->key0 * D, D);
+		1, f->dk + t->key0 * f->ld, f->ld);
 }
 
-/* Frobenius norm. */
+/* Frobenius norm of x (rows,n), ld apart. */
 SX_VECTOR
-static double functional_norm(const sx_real *x, int64_t n)
+static double functional_norm(const sx_real *x, int64_t rows, int64_t n, int64_t ld)
 {
-	return sqrt(sx_squares(x, n));
+	double sum = 0;
+	for (int64_t r = 0; r < rows; r++) sum += sx_squares(x + r * ld, n);
+	return sqrt(sum);
 }
 
 /* forward: y = g xhat, xhat = x / rho over W channels of which only the head's D carry dy. Returns
@@ -99,50 +106,63 @@ static double norm_jacobian_row(sx_real *dx, const sx_real *dy, const sx_real *x
 	return shared;
 }
 
-/* One side (q or k) through its norm, its weights and into dh. heads: of this side. */
-static void through_weights(sx_functional *f, const sx_head *h, const sx_real *dy, sx_real *dx,
-			    sx_real *dw, const sx_real *w, const sx_real *raw, const sx_real *rstd,
-			    const sx_real *gain, int64_t head, int64_t heads, bool add)
+/* One side, q or k, of a head. */
+typedef struct {
+	const sx_real *w, *raw, *rstd, *gain;
+	int64_t head, heads;
+} side;
+
+/* dy through the QK-norm into dx. Of a norm over all heads the other heads' projections enter this head,
+ * too: f->wide (T,heads*D) is what reaches them all, and its way into dh is taken here. */
+static void through_norm(const sx_functional *f, const sx_head *h, const sx_real *dy, sx_real *dx,
+			 const side *o, bool add)
 {
 	const sx_spec *s = h->spec;
-	int64_t T = h->T, D = s->D, C = s->C, width = heads * D;
+	int64_t T = h->T, D = s->D, C = s->C, width = o->heads * D;
 	bool full = s->qk_norm == SX_QK_NORM_FULL;
-	for (int64_t t = 0; raw && t < T; t++) {
-		sx_real rs = full ? rstd[t] : rstd[t * heads + head];
-		const sx_real *x = raw + t * width;
-		double shared =
-			norm_jacobian_row(dx + t * D, dy + t * D, x + head * D,
-					  gain + (full ? head * D : 0), rs, D, full ? width : D);
+	for (int64_t t = 0; t < T; t++) {
+		sx_real rs = full ? o->rstd[t] : o->rstd[t * o->heads + o->head];
+		const sx_real *x = o->raw + t * width;
+		double shared = norm_jacobian_row(dx + t * f->ld, dy + t * f->ld, x + o->head * D,
+						  o->gain + (full ? o->head * D : 0), rs, D,
+						  full ? width : D);
 		if (!full) continue;
-		/* the other heads' projections enter this head through the common norm */
 		for (int64_t c = 0; c < width; c++)
 			f->wide[t * width + c] =
 				(sx_real)(-(double)(x[c] * rs) * shared * (double)rs);
-		for (int64_t c = 0; c < D; c++) f->wide[t * width + head * D + c] = dx[t * D + c];
+		for (int64_t c = 0; c < D; c++)
+			f->wide[t * width + o->head * D + c] = dx[t * f->ld + c];
 	}
-	sx_gemm(true, false, D, C, T, 1, dx, D, h->h, C, 0, dw, C);
-	if (!f->dh) return;
-	if (raw && full)
-		sx_gemm(false, false, T, C, width, 1, f->wide, width, w, C, add ? 1 : 0, f->dh, C);
-	else
-		sx_gemm(false, false, T, C, D, 1, dx, D, w + head * D * C, C, add ? 1 : 0, f->dh,
+	if (full && f->dh)
+		sx_gemm(false, false, T, C, width, 1, f->wide, width, o->w, C, add ? 1 : 0, f->dh,
 			C);
 }
 
-void sx_functional_finish(sx_functional *f, const sx_head *h)
+void sx_functional_finish(sx_functional *f, int n, const sx_head *h)
 {
 	const sx_spec *s = h->spec;
-	int64_t T = h->T, D = s->D, C = s->C;
-	if (!f->dq) return;
-	sx_rotate(f->dq, h->rot, true, 1, T, 1, D);
-	sx_rotate(f->dk, h->rot, true, 1, T, 1, D);
-	f->norm[SX_WRT_Q] = functional_norm(f->dq, T * D);
-	f->norm[SX_WRT_K] = functional_norm(f->dk, T * D);
-	through_weights(f, h, f->dq, f->dq_raw, f->dwq, h->wq, h->q_raw, h->q_rstd, h->q_gain,
-			h->head, s->H, false);
-	through_weights(f, h, f->dk, f->dk_raw, f->dwk, h->wk, h->k_raw, h->k_rstd, h->k_gain,
-			h->kv_head, s->Hkv, true);
-	f->norm[SX_WRT_WQ] = functional_norm(f->dwq, D * C);
-	f->norm[SX_WRT_WK] = functional_norm(f->dwk, D * C);
-	if (f->dh) f->norm[SX_WRT_H] = functional_norm(f->dh, T * C);
+	int64_t T = h->T, D = s->D, C = s->C, w = D * C;
+	if (n == 0 || !f->dq) return;
+	const side q = {h->wq, h->q_raw, h->q_rstd, h->q_gain, h->head, s->H},
+		   k = {h->wk, h->k_raw, h->k_rstd, h->k_gain, h->kv_head, s->Hkv};
+	sx_rotate(f->dq, h->rot, true, 1, T, 2 * n, D);
+	for (int i = 0; i < n; i++) {
+		f[i].norm[SX_WRT_Q] = functional_norm(f[i].dq, T, D, f->ld);
+		f[i].norm[SX_WRT_K] = functional_norm(f[i].dk, T, D, f->ld);
+		if (s->qk_norm == SX_QK_NORM_NONE) continue;
+		through_norm(&f[i], h, f[i].dq, f[i].dq_raw, &q, false);
+		through_norm(&f[i], h, f[i].dk, f[i].dk_raw, &k, true);
+	}
+	sx_gemm(true, false, 2 * n * D, C, T, 1, f->dq_raw, f->ld, h->h, C, 0, f->dwq, C);
+	memcpy(f->pair, q.w + q.head * w, (size_t)w * sizeof *f->pair);
+	memcpy(f->pair + w, k.w + k.head * w, (size_t)w * sizeof *f->pair);
+	for (int i = 0; i < n; i++) {
+		f[i].norm[SX_WRT_WQ] = functional_norm(f[i].dwq, 1, w, w);
+		f[i].norm[SX_WRT_WK] = functional_norm(f[i].dwk, 1, w, w);
+		if (!f[i].dh) continue;
+		if (s->qk_norm != SX_QK_NORM_FULL)
+			sx_gemm(false, false, T, C, 2 * D, 1, f[i].dq_raw, f->ld, f->pair, C, 0,
+				f[i].dh, C);
+		f[i].norm[SX_WRT_H] = functional_norm(f[i].dh, 1, T * C, T * C);
+	}
 }

@@ -15,20 +15,22 @@
 
 typedef enum { SX_WRT_WQ, SX_WRT_WK, SX_WRT_Q, SX_WRT_K, SX_WRT_H, SX_WRT_COUNT } sx_wrt;
 
-/* One head and one c. The caller's arrays; sx_functional_reals says how many reals `store` needs. */
+/* One head and one c. The gradients of several c lie side by side, so that one product makes the weights'
+ * gradients of them all: start and finish take n of them, `store` n times sx_functional_reals. */
 typedef struct {
 	double value;              /* A_c, complete after the last tile                     */
 	double norm[SX_WRT_COUNT]; /* Frobenius norms, by sx_functional_finish               */
+	int64_t ld;                /* between rows of dq, dk, dq_raw, dk_raw                 */
 	sx_real *dq, *dk;          /* (T,D): w.r.t. q, k before rotation, after QK-norm      */
 	sx_real *dwq, *dwk;        /* (D,C): the head's own rows of W_Q, W_K                 */
 	sx_real *dq_raw, *dk_raw;  /* (T,D): w.r.t. the projections (= dq, dk without norm)  */
 	sx_real *dh;               /* (T,C); set to NULL after the start, it is not computed */
-	sx_real *wide;             /* (T,H*D), full-width QK-norm only                       */
+	sx_real *pair, *wide;      /* scratch: the head's W_Q, W_K; (T,H*D) of full QK-norm   */
 } sx_functional;
 
 int64_t sx_functional_reals(const sx_spec *spec, int64_t T);
 /* Lays the arrays out in store and zeroes what accumulates. gradients = false: value alone. */
-void sx_functional_start(sx_functional *f, const sx_spec *spec, int64_t T, bool gradients,
+void sx_functional_start(sx_functional *f, int n, const sx_spec *spec, int64_t T, bool gradients,
 			 sx_real *store);
 /* c (nrow,nkey), `ldc` apart, 0 outside the visible keys; rows are expected to be centred. g: scratch
  * of nrow * tile->ld reals. */
@@ -40,6 +42,6 @@ double sx_functional_mean(const sx_real *p, const double *c, int64_t n);
  * apart: dq and dk alone. */
 void sx_functional_scores(sx_functional *f, const sx_tile *tile, const sx_real *g);
 /* After the head's last tile. */
-void sx_functional_finish(sx_functional *f, const sx_head *head);
+void sx_functional_finish(sx_functional *f, int n, const sx_head *head);
 
 #endif

@@ -7,7 +7,7 @@
 
 typedef struct {
 	sx_functional *f;  /* one per family                              */
-	sx_real *store;    /* their arrays, one after the other           */
+	sx_real *store;    /* their arrays                                */
 	double *c;         /* (tile rows, ld) a tile of weights            */
 	sx_real *g;        /* (tile rows, ld) gradient by the scores      */
 	int64_t tile_size; /* of c and g                                  */
@@ -17,7 +17,6 @@ typedef struct {
 typedef struct {
 	sx_observer_base base;
 	accumulator *acc;
-	int64_t reals; /* of one family's arrays */
 	sx_real *
 		sum; /* (L,H,n_c) times dW_Q and dW_K, over the sequences so far; NULL: not asked */
 } ac;
@@ -126,11 +125,8 @@ static sx_status on_tile(void *self, const sx_tile *t)
 	if (make_room(a, t->nrow * t->ld) != SX_OK) return SX_ENOMEM;
 	if (t->row0 == 0) {
 		a->osc = a->l1 = 0;
-		for (int64_t k = 0; k < n_c; k++) {
-			sx_functional_start(&a->f[k], h->spec, h->T, o->base.gradients,
-					    a->store + k * o->reals);
-			if (o->base.without_h) a->f[k].dh = NULL;
-		}
+		sx_functional_start(a->f, (int)n_c, h->spec, h->T, o->base.gradients, a->store);
+		for (int64_t k = 0; k < n_c && o->base.without_h; k++) a->f[k].dh = NULL;
 	}
 	for (int64_t r = 0; r < t->nrow; r++) {
 		int64_t i = t->row0 + r, first = sx_first_key(i, window),
@@ -210,8 +206,8 @@ static sx_status on_head(void *self, const sx_head *h)
 	int64_t at = sx_measure_at(&o->base, h), n_c = m->n_c;
 	m->logit_osc[at] = a->osc / (double)h->T;
 	m->uniform_l1[at] = a->l1 / (double)h->T;
+	sx_functional_finish(a->f, (int)n_c, h);
 	for (int64_t k = 0; k < n_c; k++) {
-		sx_functional_finish(&a->f[k], h);
 		m->ac_value[at * n_c + k] = a->f[k].value;
 		if (m->ac_grad)
 			memcpy(m->ac_grad + (at * n_c + k) * m->n_wrt, a->f[k].norm,
@@ -240,11 +236,11 @@ static void stop(void *self)
 static void start(sx_probe *probe, const sx_observer_base *base)
 {
 	int64_t n_c = base->into->n_c;
+	int64_t reals = base->gradients ? sx_functional_reals(base->spec, base->into->T) : 0;
 	ac *o = sx_calloc(1, sizeof *o);
 	bool ok = o != NULL;
 	if (ok) {
 		o->base = *base;
-		o->reals = base->gradients ? sx_functional_reals(base->spec, base->into->T) : 0;
 		o->acc = sx_calloc((size_t)base->threads, sizeof *o->acc);
 		ok = o->acc != NULL;
 	}
@@ -256,7 +252,7 @@ static void start(sx_probe *probe, const sx_observer_base *base)
 	}
 	for (int i = 0; ok && i < base->threads; i++) {
 		o->acc[i].f = sx_calloc((size_t)n_c, sizeof *o->acc[i].f);
-		o->acc[i].store = sx_calloc((size_t)(n_c * o->reals), sizeof *o->acc[i].store);
+		o->acc[i].store = sx_calloc((size_t)(n_c * reals), sizeof *o->acc[i].store);
 		ok = o->acc[i].f && o->acc[i].store;
 	}
 	if (!ok) {

@@ -86,8 +86,7 @@ typedef struct {
 	sx_observer_base base;
 	accumulator *acc;
 	sx_bounds_layer *layer;
-	int64_t reals; /* of one family's arrays                                         */
-	int64_t own;   /* the family `own`, -1 = not there                                 */
+	int64_t own; /* the family `own`, -1 = not there                                 */
 } bounds;
 
 static double most_of(const sx_real *x, int64_t n)
@@ -152,9 +151,8 @@ static void begin_head(bounds *o, accumulator *a, const sx_head *h)
 {
 	const sx_spec *s = h->spec;
 	int64_t T = h->T, n_c = o->base.into->n_c;
+	sx_functional_start(a->f, (int)(2 * n_c), s, T, true, a->store);
 	for (int64_t k = 0; k < n_c; k++) {
-		sx_functional_start(&a->f[k], s, T, true, a->store + k * o->reals);
-		sx_functional_start(&a->f[n_c + k], s, T, true, a->store + (n_c + k) * o->reals);
 		memset(&a->sum[k], 0, sizeof a->sum[k]);
 		for (int b = 0; b < SX_BOUND_OF_C; b++) a->sum[k].row[b].tightness = -1;
 	}
@@ -499,10 +497,10 @@ static double inner(const sx_real *a, const sx_real *b, int64_t n)
 }
 
 /* <db, b>, db = sum_t dx_t; 0 without biases. */
-static double inner_bias(const sx_real *dx, const sx_real *b, int64_t T, int64_t D)
+static double inner_bias(const sx_real *dx, int64_t ld, const sx_real *b, int64_t T, int64_t D)
 {
 	double total = 0;
-	for (int64_t t = 0; b && t < T; t++) total += inner(dx + t * D, b, D);
+	for (int64_t t = 0; b && t < T; t++) total += inner(dx + t * ld, b, D);
 	return total;
 }
 
@@ -522,7 +520,7 @@ static side whole(double lhs, double rhs, double paper, double allowance)
 }
 
 /* Rows of one family that are about the head as a whole; even: the functional of uniform rows. */
-static void finish_family(family_sums *x, sx_functional *f, sx_functional *even,
+static void finish_family(family_sums *x, const sx_functional *f, const sx_functional *even,
 			  const accumulator *a, const sx_head *h)
 {
 	static const sx_bound_c values[] = {SX_BOUND_I9, SX_BOUND_I9_TANH, SX_BOUND_T34,
@@ -532,8 +530,6 @@ static void finish_family(family_sums *x, sx_functional *f, sx_functional *even,
 	const sx_spec *s = h->spec;
 	int64_t D = s->D, size = D * s->C;
 	double none = (double)NAN;
-	sx_functional_finish(f, h);
-	sx_functional_finish(even, h);
 	for (size_t k = 0; k < sizeof values / sizeof values[0]; k++) {
 		const sum *of = &x->of[values[k]];
 		x->row[values[k]] = whole(fabs(f->value), of->rhs, none, of->allowance);
@@ -548,9 +544,9 @@ static void finish_family(family_sums *x, sx_functional *f, sx_functional *even,
 		whole(distance(f->dwq, even->dwq, size), x->of[SX_BOUND_E2].rhs, none,
 		      x->of[SX_BOUND_E2].allowance);
 	double on_wq = inner(f->dwq, h->wq + h->head * size, size) +
-		       inner_bias(f->dq, h->bq ? h->bq + h->head * D : NULL, h->T, D);
+		       inner_bias(f->dq, f->ld, h->bq ? h->bq + h->head * D : NULL, h->T, D);
 	double on_wk = inner(f->dwk, h->wk + h->kv_head * size, size) +
-		       inner_bias(f->dk, h->bk ? h->bk + h->kv_head * D : NULL, h->T, D);
+		       inner_bias(f->dk, f->ld, h->bk ? h->bk + h->kv_head * D : NULL, h->T, D);
 	x->row[SX_BOUND_E1_WQ] = whole(on_wq, x->euler, none, x->of[SX_BOUND_E1_WQ].allowance);
 	x->row[SX_BOUND_E1_WK] = whole(on_wk, x->euler, none, x->of[SX_BOUND_E1_WK].allowance);
 	/* As printed, with this head's norms for B and sqrt(d) for ||h_i||; C = max |c_ij|. */
@@ -569,8 +565,8 @@ static void finish_own(accumulator *a, const family_sums *x, const sx_functional
 {
 	double none = (double)NAN, off = x->of[SX_BOUND_E1_WQ].allowance / a->wq_size;
 	double size = (double)h->spec->D * h->spec->C; /* squares that may underflow in ||dW_Q|| */
-	double bias =
-		inner_bias(f->dq, h->bq ? h->bq + h->head * h->spec->D : NULL, h->T, h->spec->D);
+	double bias = inner_bias(f->dq, f->ld, h->bq ? h->bq + h->head * h->spec->D : NULL, h->T,
+				 h->spec->D);
 	a->plain[SX_BOUND_P33_VALUE] =
 		whole(x->nonuniform, f->value, none, x->of[SX_BOUND_I9].allowance);
 	a->plain[SX_BOUND_P33_VALUE].row = a->first_nonuniform;
@@ -653,6 +649,7 @@ static sx_status on_head(void *self, const sx_head *h)
 	accumulator *a = &o->acc[h->thread];
 	sx_measures *m = o->base.into;
 	int64_t at = sx_measure_at(&o->base, h), n = m->n_bound;
+	sx_functional_finish(a->f, (int)(2 * m->n_c), h);
 	for (int64_t k = 0; k < m->n_c; k++) {
 		finish_family(&a->sum[k], &a->f[k], &a->f[m->n_c + k], a, h);
 		if (k == o->own) finish_own(a, &a->sum[k], &a->f[k], h);
@@ -711,7 +708,7 @@ static void start(sx_probe *probe, const sx_observer_base *base)
 	bounds *o = sx_calloc(1, sizeof *o);
 	if (!o) return;
 	o->base = *base;
-	o->reals = sx_functional_reals(base->spec, base->into->T);
+	int64_t reals = sx_functional_reals(base->spec, base->into->T);
 	o->own = -1;
 	for (int64_t k = 0; k < n_c; k++)
 		if (strcmp(base->family[k].name, "own") == 0) o->own = k;
@@ -719,7 +716,7 @@ static void start(sx_probe *probe, const sx_observer_base *base)
 	o->layer = sx_bounds_layer_new(base);
 	bool ok = o->acc != NULL && o->layer != NULL;
 	for (int i = 0; ok && i < base->threads; i++)
-		ok = start_thread(&o->acc[i], n_c, o->reals, base->spec->D);
+		ok = start_thread(&o->acc[i], n_c, reals, base->spec->D);
 	if (!ok) {
 		stop(o);
 		return;

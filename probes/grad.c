@@ -39,7 +39,7 @@ static sx_status on_tile(void *self, const sx_tile *t)
 	if (t->row0 == 0) {
 		a->ss = 0;
 		memset(a->flow, 0, (size_t)h->T * sizeof *a->flow);
-		sx_functional_start(&a->f, h->spec, h->T, true, a->store);
+		sx_functional_start(&a->f, 1, h->spec, h->T, true, a->store);
 		a->f.dh = NULL;
 	}
 	for (int64_t r = 0; r < t->nrow; r++) {
@@ -64,7 +64,7 @@ static sx_status on_head(void *self, const sx_head *h)
 	accumulator *a = &o->acc[h->thread];
 	sx_measures *m = o->base.into;
 	int64_t at = sx_measure_at(&o->base, h);
-	sx_functional_finish(&a->f, h);
+	sx_functional_finish(&a->f, 1, h);
 	m->grad[SX_GRAD_DS][at] = sqrt(a->ss);
 	for (int g = SX_GRAD_DQ; g < SX_GRAD_COUNT; g++) m->grad[g][at] = a->f.norm[wrt[g]];
 	memcpy(m->key_flow + at * h->T, a->flow, (size_t)h->T * sizeof *a->flow);

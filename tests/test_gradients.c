@@ -463,7 +463,7 @@ static sx_status watch_tile(void *self, const sx_tile *t)
 	watcher *w = self;
 	const sx_head *h = t->head;
 	if (h->layer != w->layer || h->head != w->head || h->seq != w->seq) return SX_OK;
-	if (t->row0 == 0) sx_functional_start(&w->f, h->spec, T, w->gradients, w->store);
+	if (t->row0 == 0) sx_functional_start(&w->f, 1, h->spec, T, w->gradients, w->store);
 	memset(w->c, 0, sizeof w->c);
 	for (int64_t r = 0; r < t->nrow; r++) {
 		int64_t i = t->row0 + r, first = sx_first_key(i, h->plan->window);
@@ -488,7 +488,7 @@ static sx_status watch_end(void *self, const sx_head *h)
 {
 	watcher *w = self;
 	if (h->layer == w->layer && h->head == w->head && h->seq == w->seq)
-		sx_functional_finish(&w->f, h);
+		sx_functional_finish(&w->f, 1, h);
 	return SX_OK;
 }
 
@@ -563,9 +563,10 @@ static void check_functional(const variant *v, const char *family, int layer)
 		double q = dot(f.dwq, wq, D * C), k = dot(f.dwk, wk, D * C);
 		for (int64_t t = 0; s->qkv_bias && t < T; t++)
 			for (int64_t d = 0; d < D; d++) {
-				q += f.dq[t * D + d] *
+				q += f.dq[t * f.ld + d] *
 				     c->m.m->p.bq[(layer * s->H + w->head) * D + d];
-				k += f.dk[t * D + d] * c->m.m->p.bk[(layer * s->Hkv + kv) * D + d];
+				k += f.dk[t * f.ld + d] *
+				     c->m.m->p.bk[(layer * s->Hkv + kv) * D + d];
 			}
 		double size = fabs(w->euler) + 1e-3 * f.norm[SX_WRT_WQ];
 		if (!(fabs(q - w->euler) <= 1e-9 * size && fabs(k - w->euler) <= 1e-9 * size))

@@ -691,7 +691,7 @@ static sx_status keep_tile(void *self, const sx_tile *t)
 	const sx_head *h = t->head;
 	if (h->layer != 0 || h->head != 0) return SX_OK;
 	if (t->nrow * t->ld > 64 * 256) return SX_EINTERNAL;
-	if (t->row0 == 0) sx_functional_start(&k->f, h->spec, h->T, true, k->store);
+	if (t->row0 == 0) sx_functional_start(&k->f, 1, h->spec, h->T, true, k->store);
 	memset(k->c, 0, sizeof k->c);
 	for (int64_t r = 0; r < t->nrow; r++)
 		sx_family_row(k->own, t->row0 + r, 0, t->p + r * t->ld, k->c + r * t->ld);
@@ -702,7 +702,7 @@ static sx_status keep_tile(void *self, const sx_tile *t)
 static sx_status keep_head(void *self, const sx_head *h)
 {
 	keeper *k = self;
-	if (h->layer == 0 && h->head == 0) sx_functional_finish(&k->f, h);
+	if (h->layer == 0 && h->head == 0) sx_functional_finish(&k->f, 1, h);
 	return SX_OK;
 }
 
