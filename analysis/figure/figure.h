@@ -14,6 +14,10 @@
 
 #include "engine/base.h"
 
+/* The Greek letter or sign of that little TeX with which text (UTF-8) begins: its length in bytes and its
+ * command ("theta"), static; 0 where there is none. For those who write TeX. */
+size_t sx_fig_symbol(const char **command, const char *text);
+
 /* ---- style: the page of a venue ---- */
 
 typedef struct {

@@ -1,5 +1,7 @@
 #include "analysis/figure/text.h"
 
+#include "analysis/figure/figure.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,6 +125,18 @@ static void math(parser *s, bool upright, int depth, bool one)
 		}
 		if (one) return;
 	}
+}
+
+size_t sx_fig_symbol(const char **command, const char *text)
+{
+	if ((unsigned char)*text < 0x80) return 0;
+	for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++) {
+		size_t n = strlen(symbols[i].utf8);
+		if (strncmp(text, symbols[i].utf8, n) != 0) continue;
+		*command = symbols[i].name;
+		return n;
+	}
+	return 0;
 }
 
 /* The dollar that closes the one before p, or NULL. */

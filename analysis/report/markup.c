@@ -1,4 +1,5 @@
 /* The report's light markup, `code` and *emphasis*, in the terms of each format. */
+#include "analysis/figure/figure.h"
 #include "analysis/report/internal.h"
 
 #include <ctype.h>
@@ -71,9 +72,24 @@ static void put_char(FILE *out, markup_kind kind, char c)
 		fputc(c, out);
 }
 
+/* A Greek letter or a sign of mathematics, which pdflatex does not know by itself; 0 if there is none. */
+static size_t put_tex_symbol(FILE *out, const char *s)
+{
+	const char *command;
+	size_t n = sx_fig_symbol(&command, s);
+	if (n) fprintf(out, "$\\%s$", command);
+	return n;
+}
+
 static void put_part(FILE *out, markup_kind kind, const char *s, size_t n)
 {
-	for (size_t i = 0; i < n && s[i]; i++) put_char(out, kind, s[i]);
+	for (size_t i = 0; i < n && s[i]; i++) {
+		size_t symbol = kind == MARKUP_TEX ? put_tex_symbol(out, s + i) : 0;
+		if (symbol)
+			i += symbol - 1;
+		else
+			put_char(out, kind, s[i]);
+	}
 }
 
 /* "1." or "-" at the start of a line would make a list of it in Markdown. Returns the rest. */
