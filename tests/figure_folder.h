@@ -48,4 +48,29 @@ static char *slurp(const char *path, size_t *size)
 	return text;
 }
 
+/* ---- a log that is kept ---- */
+
+typedef struct {
+	char text[8192];
+	int warnings;
+} kept_log;
+
+static inline void keep_log(void *self, sx_log_level level, const char *msg)
+{
+	kept_log *k = self;
+	size_t n = strlen(k->text);
+	snprintf(k->text + n, sizeof k->text - n, "%s\n", msg);
+	k->warnings += level == SX_LOG_WARN;
+}
+
+static inline sx_ctx context(kept_log *k)
+{
+	sx_ctx ctx;
+	memset(k, 0, sizeof *k);
+	sx_ctx_init(&ctx);
+	ctx.log = keep_log;
+	ctx.log_self = k;
+	return ctx;
+}
+
 #endif

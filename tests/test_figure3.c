@@ -3,18 +3,11 @@
 #include "analysis/figure/internal.h"
 #include "analysis/figure/parts.h"
 #include "tests/figure_folder.h"
+#include "tests/figure_marks.h"
 
 static const sx_fig_style *style(const char *name)
 {
 	return sx_fig_style_find(name);
-}
-
-static const sx_fig_mark *find_mark(const sx_fig *f, int panel, mark_kind kind, int nth)
-{
-	for (int i = 0; i < f->panel[panel].n_mark; i++)
-		if (f->panel[panel].mark[i].kind == kind && nth-- == 0)
-			return &f->panel[panel].mark[i];
-	return NULL;
 }
 
 static int count_marks(const sx_fig *f, int panel, mark_kind kind)

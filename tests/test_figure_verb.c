@@ -1,24 +1,7 @@
 /* `sextant figure` from a CSV, from settings and from run files. */
-#include "cli/cmd.h"
 #include "cli/figure_inputs.h"
 #include "probes/runfile.h"
-#include "tests/figure_folder.h"
-
-extern const sx_cmd sx_cmd_figure;
-
-/* The verb with arguments separated by spaces; % stands for the folder. */
-static sx_status verb(sx_ctx *ctx, const char *line)
-{
-	char words[2048] = "figure ", *argv[20];
-	int argc = 0;
-	size_t n = strlen(words);
-	for (; *line && n < sizeof words - sizeof dir; line++)
-		n += (size_t)snprintf(words + n, sizeof words - n, *line == '%' ? "%s" : "%.1s",
-				      *line == '%' ? dir : line);
-	for (char *w = strtok(words, " "); w && argc < 19; w = strtok(NULL, " ")) argv[argc++] = w;
-	argv[argc] = NULL;
-	return sx_cmd_figure.run(ctx, argc, argv);
-}
+#include "tests/figure_verb.h"
 
 static void put(const char *name, const char *text)
 {
