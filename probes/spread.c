@@ -193,7 +193,7 @@ void sx_spread_rows(double *out, const sx_real *x, int64_t B, int64_t T, int64_t
 	{
 		double *at = desks + omp_get_thread_num() * desk_doubles(C);
 		desk d = {.sum = at, .mean = at + C};
-		d.near = (sx_real *)(d.mean + BLOCK * C);
+		d.near = (sx_real *)(void *)(d.mean + BLOCK * C);
 		d.dots = d.near + BLOCK * C;
 		memset(d.sum, 0, (size_t)C * sizeof *d.sum);
 #pragma omp for schedule(static)
