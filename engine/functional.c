@@ -138,6 +138,26 @@ static void through_norm(const sx_functional *f, const sx_head *h, const sx_real
 			C);
 }
 
+/* By way of W_Q and W_K at once; of a norm over all heads it is there already. */
+static void into_h(sx_functional *f, int n, const sx_head *h, const side *q, const side *k)
+{
+	const sx_spec *s = h->spec;
+	int64_t T = h->T, D = s->D, C = s->C, w = D * C;
+	bool through_pair = s->qk_norm != SX_QK_NORM_FULL, copied = false;
+	for (int i = 0; i < n; i++) {
+		if (!f[i].dh) continue;
+		if (through_pair && !copied) {
+			memcpy(f->pair, q->w + q->head * w, (size_t)w * sizeof *f->pair);
+			memcpy(f->pair + w, k->w + k->head * w, (size_t)w * sizeof *f->pair);
+			copied = true;
+		}
+		if (through_pair)
+			sx_gemm(false, false, T, C, 2 * D, 1, f[i].dq_raw, f->ld, f->pair, C, 0,
+				f[i].dh, C);
+		f[i].norm[SX_WRT_H] = functional_norm(f[i].dh, 1, T * C, T * C);
+	}
+}
+
 void sx_functional_finish(sx_functional *f, int n, const sx_head *h)
 {
 	const sx_spec *s = h->spec;
@@ -154,15 +174,9 @@ void sx_functional_finish(sx_functional *f, int n, const sx_head *h)
 		through_norm(&f[i], h, f[i].dk, f[i].dk_raw, &k, true);
 	}
 	sx_gemm(true, false, 2 * n * D, C, T, 1, f->dq_raw, f->ld, h->h, C, 0, f->dwq, C);
-	memcpy(f->pair, q.w + q.head * w, (size_t)w * sizeof *f->pair);
-	memcpy(f->pair + w, k.w + k.head * w, (size_t)w * sizeof *f->pair);
 	for (int i = 0; i < n; i++) {
 		f[i].norm[SX_WRT_WQ] = functional_norm(f[i].dwq, 1, w, w);
 		f[i].norm[SX_WRT_WK] = functional_norm(f[i].dwk, 1, w, w);
-		if (!f[i].dh) continue;
-		if (s->qk_norm != SX_QK_NORM_FULL)
-			sx_gemm(false, false, T, C, 2 * D, 1, f[i].dq_raw, f->ld, f->pair, C, 0,
-				f[i].dh, C);
-		f[i].norm[SX_WRT_H] = functional_norm(f[i].dh, 1, T * C, T * C);
 	}
+	into_h(f, n, h, &q, &k);
 }
