@@ -6,6 +6,7 @@
 #define SX_ANALYSIS_HEADS_H
 
 #include "analysis/stats/stats.h"
+#include "engine/language.h"
 #include "probes/runfile.h"
 
 typedef enum {
@@ -48,9 +49,8 @@ typedef struct {
 extern const sx_heads_thresholds sx_heads_rule;
 enum { SX_HEADS_NEAR = 8 };
 
-enum { SX_HEADS_FAMILIES = 2, SX_HEADS_KINDS = 4 };
+enum { SX_HEADS_FAMILIES = 2 };
 extern const char *const sx_heads_families[SX_HEADS_FAMILIES]; /* "previous", "diagonal"       */
-extern const char *const sx_heads_kinds[SX_HEADS_KINDS];       /* "text", .., as in the schema */
 
 /* One head in one record. Intervals are NaN from a single sequence, scores NaN where undefined. */
 typedef struct {
@@ -93,7 +93,7 @@ typedef struct {
 	int64_t n_record, layers, heads;
 	int64_t T, window; /* tokens of a sequence; keys a row sees at most, 0 = all           */
 	int64_t context;   /* of the model, tokens; 0 = not known                              */
-	int64_t sequences, of_kind[SX_HEADS_KINDS]; /* that are used; 0 of each: kinds not known */
+	int64_t sequences, of_kind[SX_PROBE_KINDS]; /* that are used; 0 of each: kinds not known */
 	int64_t induction_sequences; /* of kind `repeated`; 0: induction is from the ones above   */
 	int64_t before_drop;         /* the last record before the drop, -1 where there is none */
 	/* false: the file has no /stats/score_offset, and positional is from a kernel per

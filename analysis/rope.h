@@ -8,18 +8,18 @@
 #define SX_ANALYSIS_ROPE_H
 
 #include "analysis/stats/stats.h"
+#include "engine/language.h"
 #include "probes/runfile.h"
 
 /* ---- one record of a run file ---- */
 
-enum { SX_ROPE_FAMILIES = 2, SX_ROPE_KINDS = 4 };
+enum { SX_ROPE_FAMILIES = 2 };
 extern const char *const sx_rope_families[SX_ROPE_FAMILIES]; /* "previous", "diagonal"        */
-extern const char *const sx_rope_kinds[SX_ROPE_KINDS];       /* "text", .., as in the schema  */
 
 typedef struct {
 	int64_t layers, heads, freqs;
-	int64_t sequences;              /* those used                                   */
-	int64_t of_kind[SX_ROPE_KINDS]; /* how many of each kind they are               */
+	int64_t sequences;               /* those used                                   */
+	int64_t of_kind[SX_PROBE_KINDS]; /* how many of each kind they are               */
 	int64_t step;
 	int phase;        /* word of the schema's flags; -1 = not known                         */
 	double *inv_freq; /* (layer,freq) rad/token of plain rotation                           */

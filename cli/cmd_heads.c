@@ -2,7 +2,6 @@
 #include "cli/cmd.h"
 #include "cli/heads_print.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,44 +46,18 @@ struct args {
 	bool over_run;
 };
 
-static unsigned parse_kinds(struct argp_state *state, const char *arg)
-{
-	unsigned kinds = 0;
-	const char *next = arg;
-	for (size_t n; next; next = next[n] ? next + n + 1 : NULL) {
-		n = strcspn(next, ",");
-		int k = 0;
-		while (k < SX_HEADS_KINDS &&
-		       (strlen(sx_heads_kinds[k]) != n || strncmp(sx_heads_kinds[k], next, n) != 0))
-			k++;
-		if (k == SX_HEADS_KINDS)
-			argp_error(state,
-				   "--kinds %s: known are text, repeated, retrieval, constant",
-				   arg);
-		kinds |= 1U << k;
-	}
-	return kinds;
-}
-
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct args *a = state->input;
 	switch (key) {
-	case KEY_STEP: {
-		char *end;
-		errno = 0;
-		a->step = strtoll(arg, &end, 10);
-		if (end == arg || *end || errno || a->step < 0)
-			argp_error(state, "--step %s: must be a whole number, at least 0", arg);
+	case KEY_STEP:
+		a->step = sx_parse_step(state, arg);
 		return 0;
-	}
 	case KEY_PHASE:
-		a->phase = strcmp(arg, "recalibration") == 0;
-		if (!a->phase && strcmp(arg, "pretrain") != 0)
-			argp_error(state, "--phase %s: known are pretrain, recalibration", arg);
+		a->phase = sx_parse_phase(state, arg);
 		return 0;
 	case KEY_KINDS:
-		a->kinds = parse_kinds(state, arg);
+		a->kinds = sx_parse_kinds(state, arg);
 		return 0;
 	case KEY_RUN:
 		a->over_run = true;

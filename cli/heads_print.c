@@ -140,8 +140,8 @@ sx_status sx_heads_print_json(sx_ctx *ctx, const sx_heads_print *p)
 	const sx_heads *h = p->heads;
 	json_t *records = json_array(), *kinds = json_object();
 	for (int64_t r = 0; r < h->n_record; r++) json_array_append_new(records, record_json(p, r));
-	for (int k = 0; k < SX_HEADS_KINDS; k++)
-		json_object_set_new(kinds, sx_heads_kinds[k],
+	for (int k = 0; k < SX_PROBE_KINDS; k++)
+		json_object_set_new(kinds, sx_probe_kind_name((sx_probe_kind)k),
 				    json_integer((json_int_t)h->of_kind[k]));
 	json_t *before = h->before_drop < 0 ? json_null()
 					    : json_integer((json_int_t)h->step[h->before_drop]);
@@ -213,8 +213,9 @@ static void print_heading(const sx_heads_print *p)
 	       phase_name(h->phase[p->record]));
 	printf("%lld layers, %lld heads; %lld sequences of %lld tokens", (long long)h->layers,
 	       (long long)h->heads, (long long)h->sequences, (long long)h->T);
-	for (int k = 0, any = 0; k < SX_HEADS_KINDS; k++)
-		if (h->of_kind[k]) printf("%s%s", any++ ? ", " : ": ", sx_heads_kinds[k]);
+	for (int k = 0, any = 0; k < SX_PROBE_KINDS; k++)
+		if (h->of_kind[k])
+			printf("%s%s", any++ ? ", " : ": ", sx_probe_kind_name((sx_probe_kind)k));
 	if (h->induction_sequences)
 		printf("; induction: %lld repeated", (long long)h->induction_sequences);
 	printf("\n95 %% intervals over the sequences, percentile bootstrap");

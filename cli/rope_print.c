@@ -130,8 +130,8 @@ sx_status sx_rope_print_json(sx_ctx *ctx, const sx_rope_print *p)
 	json_t *heads = json_array(), *kinds = json_object(), *gamma = json_array();
 	for (int64_t i = 0; i < u->layers * u->heads; i++)
 		json_array_append_new(heads, head_json(p, i));
-	for (int k = 0; k < SX_ROPE_KINDS; k++)
-		json_object_set_new(kinds, sx_rope_kinds[k],
+	for (int k = 0; k < SX_PROBE_KINDS; k++)
+		json_object_set_new(kinds, sx_probe_kind_name((sx_probe_kind)k),
 				    json_integer((json_int_t)u->of_kind[k]));
 	for (int64_t l = 0; l < u->layers; l++)
 		json_array_append_new(gamma, list_json(u->gamma + l * u->freqs, u->freqs));
@@ -245,12 +245,12 @@ static void print_heading(const sx_rope_print *p)
 	       u->pairing ? u->pairing : "not known", p->pos.theta, (long long)p->trained_length,
 	       (long long)slow);
 	printf("Means and 95 %% intervals over %lld sequences", (long long)u->sequences);
-	for (int k = 0, any = 0; k < SX_ROPE_KINDS; k++)
+	for (int k = 0, any = 0; k < SX_PROBE_KINDS; k++)
 		if (u->of_kind[k])
 			printf("%s%lld %s", any++ ? ", " : " (", (long long)u->of_kind[k],
-			       sx_rope_kinds[k]);
+			       sx_probe_kind_name((sx_probe_kind)k));
 	int64_t kinds = 0;
-	for (int k = 0; k < SX_ROPE_KINDS; k++) kinds += u->of_kind[k];
+	for (int k = 0; k < SX_PROBE_KINDS; k++) kinds += u->of_kind[k];
 	printf("%s; percentile bootstrap\n", kinds ? ")" : "");
 	if (u->sequences > 1 && u->sequences < 16)
 		printf("These intervals are too short: from so few they cover about %d %%, not "
