@@ -268,6 +268,7 @@ static sx_status open_file(job *j, const char *command)
 				   .family = j->family,
 				   .n_c = j->n_c,
 				   .maps_f32 = j->a->observe.maps_f32,
+				   .maps_stored = j->a->observe.maps_stored,
 				   .records = 1,
 				   .samples = j->in.S};
 	SX_TRY(sx_run_create(&j->run, j->ctx, j->a->out, false));

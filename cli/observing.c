@@ -59,6 +59,9 @@ error_t sx_observe_parse(sx_observe_words *w, int key, char *arg, struct argp_st
 	case SX_KEY_MAPS_TYPE:
 		w->maps_f32 = sx_parse_maps_type(state, arg);
 		return 0;
+	case SX_KEY_MAPS_STORED:
+		w->maps_stored = true;
+		return 0;
 	case SX_KEY_LOGITS:
 		w->logits = true;
 		break;

@@ -11,7 +11,7 @@
 typedef struct {
 	const char *observe; /* NULL: stats, rope, ac; else also ac_value */
 	const char *maps;    /* heads, NULL: none                         */
-	bool maps_f32, logits, grad;
+	bool maps_f32, maps_stored, logits, grad;
 	sx_reduce_words reduce;
 	bool reducing;
 	const char *sites; /* NULL: none; heads and rows are those of reduce */
@@ -22,6 +22,7 @@ enum {
 	SX_KEY_OBSERVE = 0x5a01,
 	SX_KEY_MAPS,
 	SX_KEY_MAPS_TYPE,
+	SX_KEY_MAPS_STORED,
 	SX_KEY_LOGITS,
 	SX_KEY_GRAD,
 	SX_KEY_REDUCE,
@@ -38,6 +39,7 @@ enum {
 	{"observe", SX_KEY_OBSERVE, "LIST", 0, "which of stats, rope, ac, or none (default: stats,rope,ac); ac_value: A_c without gradients and prefix spread, for long texts", 3}, \
 	{"maps", SX_KEY_MAPS, "HEADS", 0, "keep the attention maps of these heads, e.g. L2-4/H*", 3}, \
 	{"maps-type", SX_KEY_MAPS_TYPE, "f16|f32", 0, "their number format in the file (default: f16)", 3}, \
+	{"maps-stored", SX_KEY_MAPS_STORED, NULL, 0, "do not compress them: quicker, several times the space", 3}, \
 	{"logits", SX_KEY_LOGITS, NULL, 0, "keep the logits", 3}, \
 	{"grad", SX_KEY_GRAD, NULL, 0, "gradients of the loss in every head (/grad): twice the time", 3}
 #define SX_ARGS_REDUCE \

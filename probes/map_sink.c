@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A packed chunk in the temporary file; bytes = 0: there is none. */
+/* A packed chunk: in s->kept where it ends within it, else in the temporary file. bytes = 0: none. */
 typedef struct {
 	int64_t offset, bytes;
 } piece;
@@ -30,8 +30,10 @@ struct sx_map_sink {
 	lane *lane;           /* (threads)                                      */
 	piece *piece;         /* (batch, widest, first[n_band])                 */
 	unsigned char *chunk; /* a packed one, read back                  */
+	unsigned char *kept;  /* (kept_bytes)                             */
+	int64_t kept_bytes;
 	int file;
-	atomic_llong end; /* of what is in the file                       */
+	atomic_llong end; /* of what waits                                */
 	atomic_int error; /* errno of the first write that failed         */
 };
 
@@ -53,11 +55,19 @@ static int64_t chunks(const sx_map_sink_opts *o)
 	return sx_run_map_cells(o->T, o->window) / (edge * edge);
 }
 
+/* Bytes of chunks that wait in memory. */
+static int64_t kept_bytes(const sx_map_sink_opts *o, int64_t maps)
+{
+	const int64_t most = 16 << 20,
+		      all = o->batch * maps * chunks(o) * sx_packed_most(chunk_bytes(o));
+	return all < most ? all : most;
+}
+
 int64_t sx_map_sink_bytes(const sx_map_sink_opts *o)
 {
 	int64_t bands = (o->T + sx_run_map_edge(o->T) - 1) / sx_run_map_edge(o->T);
 	return o->threads * (band_bytes(o) + sx_packer_bytes(chunk_bytes(o))) +
-	       sx_packed_most(chunk_bytes(o)) +
+	       sx_packed_most(chunk_bytes(o)) + kept_bytes(o, o->n_map) +
 	       o->batch * o->n_map * chunks(o) * (int64_t)sizeof(piece) +
 	       (bands + 1 + o->n_map) * (int64_t)sizeof(int64_t) +
 	       o->n_map * (int64_t)sizeof(sx_map_choice);
@@ -86,7 +96,7 @@ static bool make_lanes(sx_map_sink *s)
 	s->lane = sx_calloc((size_t)s->o.threads, sizeof *s->lane);
 	for (int t = 0; s->lane && t < s->o.threads; t++) {
 		s->lane[t].band = sx_calloc((size_t)band_bytes(&s->o), 1);
-		s->lane[t].packer = sx_packer_new(chunk_bytes(&s->o));
+		s->lane[t].packer = sx_packer_new(chunk_bytes(&s->o), s->o.stored);
 		if (!s->lane[t].band || !s->lane[t].packer) return false;
 	}
 	return s->lane != NULL;
@@ -131,7 +141,9 @@ sx_status sx_map_sink_new(sx_map_sink **out, sx_ctx *ctx, sx_run *run, const sx_
 	lay_out(s);
 	s->piece =
 		sx_calloc((size_t)(o->batch * s->widest * s->first[s->n_band]), sizeof *s->piece);
-	if (!s->piece) {
+	s->kept_bytes = kept_bytes(o, s->widest);
+	s->kept = sx_calloc((size_t)s->kept_bytes, 1);
+	if (!s->piece || !s->kept) {
 		st = sx_fail(ctx, SX_ENOMEM, "no memory for maps of %lld tokens", (long long)o->T);
 		goto out;
 	}
@@ -157,6 +169,7 @@ void sx_map_sink_free(sx_map_sink *s)
 	free(s->first);
 	free(s->piece);
 	free(s->chunk);
+	free(s->kept);
 	free(s);
 }
 
@@ -203,6 +216,10 @@ static void put_row(const sx_map_sink *s, const lane *l, const sx_map_rows *r, i
 
 static void write_out(sx_map_sink *s, const unsigned char *data, piece p)
 {
+	if (p.offset + p.bytes <= s->kept_bytes) {
+		memcpy(s->kept + p.offset, data, (size_t)p.bytes);
+		return;
+	}
 	for (int64_t done = 0; done < p.bytes;) {
 		ssize_t n = pwrite(s->file, data + done, (size_t)(p.bytes - done), p.offset + done);
 		if (n < 0 && errno == EINTR) continue;
@@ -247,8 +264,11 @@ void sx_map_sink_rows(sx_map_sink *s, const sx_map_rows *r)
 
 /* ---- the end of a layer ---- */
 
-static sx_status read_back(sx_map_sink *s, piece p)
+static sx_status read_back(const void **data, sx_map_sink *s, piece p)
 {
+	bool kept = p.offset + p.bytes <= s->kept_bytes;
+	*data = kept ? s->kept + p.offset : s->chunk;
+	if (kept) return SX_OK;
 	for (int64_t done = 0; done < p.bytes;) {
 		ssize_t n =
 			pread(s->file, s->chunk + done, (size_t)(p.bytes - done), p.offset + done);
@@ -270,9 +290,9 @@ static sx_status put_map(sx_map_sink *s, int64_t record, int64_t map, const piec
 		sx_run_map_band(s->o.T, s->o.window, band, &from, &to);
 		for (int64_t c = from; c < to; c++, p++) {
 			const int64_t start[] = {record, map, band * s->edge, c * s->edge};
-			SX_TRY(read_back(s, *p));
-			SX_TRY(sx_run_put_chunk(s->run, SX_RUN_ATTN_PROB, start, s->chunk,
-						p->bytes));
+			const void *data;
+			SX_TRY(read_back(&data, s, *p));
+			SX_TRY(sx_run_put_chunk(s->run, SX_RUN_ATTN_PROB, start, data, p->bytes));
 		}
 	}
 out:

@@ -1,8 +1,8 @@
 /* Attention maps on their way from the tiles into /attn/prob of a run file. Rows are rounded and
- * compressed on the thread whose tiles they come from; what comes out of a layer waits in a temporary
- * file beside the run file, and at the layer's end one thread writes it in the order of sequences,
+ * compressed on the thread whose tiles they come from; what comes out of a layer waits in memory, what
+ * is more than 16 MiB in a temporary file beside the run file, and at the layer's end one thread writes it in the order of sequences,
  * heads and rows: the bytes do not depend on the number of threads. Nothing of size (T,T) is held:
- * per thread the rows of one chunk, and where its chunks lie in the temporary file. Knows no
+ * per thread the rows of one chunk, and where the chunks lie. Knows no
  * precision. */
 #ifndef SX_PROBES_MAP_SINK_H
 #define SX_PROBES_MAP_SINK_H
@@ -18,7 +18,7 @@ typedef struct sx_map_sink sx_map_sink;
 typedef struct {
 	const sx_map_choice *map; /* (n_map) */
 	int64_t n_map, T, window, batch;
-	bool f32;
+	bool f32, stored; /* stored: not compressed, in the same form */
 	int threads;
 } sx_map_sink_opts;
 sx_status sx_map_sink_new(sx_map_sink **out, sx_ctx *ctx, sx_run *run,

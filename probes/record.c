@@ -337,6 +337,7 @@ sx_status sx_record_sink(sx_map_sink **out, sx_ctx *ctx, sx_run *run, const sx_r
 			      .window = a->spec->pos.window,
 			      .batch = batch,
 			      .f32 = a->maps_f32,
+			      .stored = a->maps_stored,
 			      .threads = threads};
 	*out = NULL;
 	return o.n_map ? sx_map_sink_new(out, ctx, run, &o) : SX_OK;

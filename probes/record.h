@@ -20,8 +20,8 @@ typedef struct {
 	const sx_measure_opts *measure;
 	const sx_family *family; /* (n_c)                                                */
 	int64_t n_c;
-	bool maps_f32;
-	int64_t records, samples; /* expected: of the statistics, of the maps             */
+	bool maps_f32, maps_stored; /* stored: not compressed */
+	int64_t records, samples;   /* expected: of the statistics, of the maps             */
 } sx_record_axes;
 
 /* Before sx_run_start. */

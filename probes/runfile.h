@@ -173,8 +173,8 @@ int64_t sx_run_map_cells(int64_t T, int64_t window);
 /* Makes chunks as the file holds them: shuffled, deflated, with their checksum, which is what HDF5's
  * own filters would leave, give or take the level of compression. One thread each. */
 typedef struct sx_packer sx_packer;
-/* For chunks of up to `bytes`; NULL = out of memory. */
-sx_packer *sx_packer_new(int64_t bytes);
+/* For chunks of up to `bytes`; stored: in deflate's form, but not compressed. NULL = out of memory. */
+sx_packer *sx_packer_new(int64_t bytes, bool stored);
 void sx_packer_free(sx_packer *p);
 /* Packs (nrow, ncol) elements of size 2 or 4, rows ld elements apart: returns the bytes at *packed,
  * valid until the next call. */

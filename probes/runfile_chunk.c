@@ -51,12 +51,12 @@ int64_t sx_packer_bytes(int64_t bytes)
 	return bytes + sx_packed_most(bytes);
 }
 
-sx_packer *sx_packer_new(int64_t bytes)
+sx_packer *sx_packer_new(int64_t bytes, bool stored)
 {
 	sx_packer *p = sx_calloc(1, sizeof *p);
 	if (!p) return NULL;
 	p->most = sx_packed_most(bytes);
-	p->z = libdeflate_alloc_compressor(LEVEL);
+	p->z = libdeflate_alloc_compressor(stored ? 0 : LEVEL);
 	p->plain = sx_calloc((size_t)bytes, 1);
 	p->packed = sx_calloc((size_t)p->most, 1);
 	if (p->z && p->plain && p->packed) return p;
@@ -103,10 +103,23 @@ static uint32_t folded(uint64_t sum)
 
 /* Fletcher's checksum (1982) of big-endian words of 16 bits modulo 65535, as HDF5's filter has it;
  * an odd byte is a word's upper half. n is below 2^22, so that 64 bits hold the sums. */
+SX_VECTOR
 static uint32_t fletcher32(const uint8_t *x, int64_t n)
 {
-	uint64_t a = 0, b = 0;
-	for (int64_t i = 0; i + 1 < n; i += 2) {
+	uint64_t lane[SX_LANES] = {0}, sum[SX_LANES] = {0}, a = 0, b = 0;
+	int64_t i = 0;
+	for (; i + 2 * SX_LANES <= n; i += 2 * SX_LANES)
+		for (int l = 0; l < SX_LANES; l++) {
+			lane[l] += (uint64_t)x[i + 2 * l] << 8 | x[i + 2 * l + 1];
+			sum[l] += lane[l];
+		}
+	/* a word is in b once for itself and once for each that follows: SX_LANES times as often as in
+	 * its lane's sum, less its place */
+	for (int l = 0; l < SX_LANES; l++) {
+		a += lane[l];
+		b += SX_LANES * sum[l] - (uint64_t)l * lane[l];
+	}
+	for (; i + 1 < n; i += 2) {
 		a += (uint64_t)x[i] << 8 | x[i + 1];
 		b += a;
 	}

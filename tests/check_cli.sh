@@ -235,6 +235,15 @@ want 64 'rows 0-3,5: want positions below 5' "$sextant" trace whole --prompt hel
 want 64 'heads L2/H0' "$sextant" plan whole --sites z --heads L2/H0
 gone bad.h5
 want 64 'want stats, rope, ac' "$sextant" trace whole --observe everything -o no.h5
+# maps that are not compressed: the same numbers, more bytes
+for how in '' --maps-stored; do
+	# shellcheck disable=SC2086 # an option or none
+	want 0 '' "$sextant" trace whole --text text.txt --length 48 --sequences 2 --observe none --maps 'L1/H*' $how -o "maps$how.h5" -q
+	want 0 '' "$sextant" ls "maps$how.h5" attn/prob
+	cp out.txt "maps$how.txt"
+done
+if cmp -s maps.txt maps--maps-stored.txt && [ "$(stat -c %s maps.h5)" -lt "$(stat -c %s maps--maps-stored.h5)" ]; then ok; else no "--maps-stored"; fi
+want 0 '' "$sextant" check maps--maps-stored.h5
 # A_c by itself: the same values, nothing that is dear
 want 0 '' "$sextant" trace whole --text text.txt --length 48 --sequences 2 --observe ac -o every.h5 -q
 want 0 '' "$sextant" trace whole --text text.txt --length 48 --sequences 2 --observe ac_value -o values.h5 -q

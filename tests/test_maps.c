@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <hdf5.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 /* ---- binary16 in vectors ---- */
 
@@ -222,12 +223,23 @@ static void maps_are_the_rounded_tiles(void **state)
 		     {2, 65, 0, true, "L*/H1"},     {1, 257, 0, false, "L*/H*"},
 		     {1, 257, 31, true, "L0/H3"},   {2, 513, 0, false, "L0/H1,L1/H*"},
 		     {1, 640, 300, false, "L*/H*"}, {1, 1024, 0, true, "L1/H0"},
-		     {1, 1024, 0, false, "L0/H2"}};
+		     {1, 1024, 0, false, "L0/H2"},  {2, 1024, 0, true, "L0/H*"}};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		subject x = subject_of(cases[i].B, cases[i].T, cases[i].window, cases[i].f32,
 				       cases[i].heads);
-		subject_runs(f, &x, f->path[0], false, 2, 1, NULL);
-		check_file(f, &x, f->path[0], 1);
+		int64_t size[2];
+		for (int stored = 0; stored < 2; stored++) {
+			struct stat s;
+			x.axes.maps_stored = stored;
+			subject_runs(f, &x, f->path[0], false, 2, 1, NULL);
+			check_file(f, &x, f->path[0], 1);
+			check(stat(f->path[0], &s) == 0);
+			size[stored] = s.st_size;
+		}
+		/* of the last what waits is too much for memory */
+		int64_t all = x.B * x.opts.n_map * sx_run_map_cells(x.T, cases[i].window) *
+			      (cases[i].f32 ? 4 : 2);
+		assert_true(size[1] >= size[0] && size[1] >= all);
 		subject_free(&x);
 	}
 }
@@ -514,11 +526,13 @@ static void write_too_much(struct fixture *f)
 	sx_run *run;
 	sx_map_sink *sink;
 	const sx_map_choice map = {0, 0};
-	enum { N = 1024 };
+	enum { N = 4096 };
 	static float p[N * N];
 	const sx_measure_opts opts = {.n_map = 1, .map = &map};
 	const sx_spec spec = small_spec("nope", 1, 4, 1, 1, 4);
-	const sx_record_axes axes = {.spec = &spec, .S = 1, .T = N, .measure = &opts, .samples = 1};
+	/* more than waits in memory */
+	const sx_record_axes axes = {
+		.spec = &spec, .S = 1, .T = N, .measure = &opts, .maps_stored = true, .samples = 1};
 	const sx_map_rows rows = {.nrow = N, .nkey = N, .ld = N, .f32 = p};
 	for (int64_t i = 0; i < N * N; i++)
 		p[i] = (float)sx_uniform(1, SX_STREAM_TEST, (uint64_t)i);

@@ -54,13 +54,13 @@ def observers(T, B):
     return dict(forward=row["seconds_without"], total=row["seconds_with"], peak_bytes=found["peak_bytes"])
 
 
-def trace(folder, T, B, kind):
+def trace(folder, T, B, kind, *how):
     """`sextant trace` from start to end with all its statistics; without maps, for what these add."""
     out = os.path.join(folder, "trace.h5")
     command = [a.sextant, "trace", os.path.join(folder, "config.yaml"), "--quiet", "--tokens",
                os.path.join(folder, "tokens.txt"), "--length", str(T), "--sequences", str(B), "--ac",
                "diagonal", "-o", out]
-    more = ["--maps", "L*/H*", "--maps-type", kind]
+    more = ["--maps", "L*/H*", "--maps-type", kind, *how]
     _, plain, _ = spawn(command)
     none = os.path.getsize(out)
     _, total, peak = spawn(command + more)
@@ -92,6 +92,7 @@ def main():
                 "A_c + gradients, PyTorch": lambda: peer("ac_torch.py", T, B),
                 "A_c + gradients, one graph": lambda: peer("ac_torch.py", T, B, "--whole"),
                 "maps f16, sextant trace": lambda: trace(folder, T, B, "f16"),
+                "maps f16 stored, sextant trace": lambda: trace(folder, T, B, "f16", "--maps-stored"),
                 "maps f32, sextant trace": lambda: trace(folder, T, B, "f32"),
                 "maps f32 gzip 4, PyTorch + h5py": lambda: peer("maps_torch.py", T, B),
                 "maps f16 raw, PyTorch + h5py":
