@@ -1,9 +1,8 @@
 /* Attention maps on their way from the tiles into /attn/prob of a run file. Rows are rounded and
- * compressed on the thread whose tiles they come from; what comes out of a layer waits in memory, what
- * is more than 16 MiB in a temporary file beside the run file, and at the layer's end one thread writes it in the order of sequences,
- * heads and rows: the bytes do not depend on the number of threads. Nothing of size (T,T) is held:
- * per thread the rows of one chunk, and where the chunks lie. Knows no
- * precision. */
+ * compressed on the thread whose tiles they come from; what comes out of a layer waits in memory, what is
+ * more than 16 MiB in a temporary file beside the run file, and at the layer's end one thread writes it in
+ * the order of sequences, heads and rows: the bytes do not depend on the number of threads. Nothing of
+ * size (T,T) is held: per thread the rows of one chunk, and where the chunks lie. Knows no precision. */
 #ifndef SX_PROBES_MAP_SINK_H
 #define SX_PROBES_MAP_SINK_H
 

@@ -21,6 +21,7 @@ double sx_distance_square(const double *from, const sx_real *x, int64_t n);
  * row of x (B,T,C): out (B,T). window 0 = all earlier keys. scratch: sx_spread_scratch doubles. */
 void sx_spread_rows(double *out, const sx_real *x, int64_t B, int64_t T, int64_t C, int64_t window,
 		    double *scratch);
+/* For the threads that OpenMP has at the time: the rows must not be asked for with more. */
 int64_t sx_spread_scratch(int64_t B, int64_t T, int64_t C);
 
 #endif
