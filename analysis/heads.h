@@ -6,7 +6,7 @@
 #define SX_ANALYSIS_HEADS_H
 
 #include "analysis/stats/stats.h"
-#include "engine/language.h"
+#include "engine/text/language.h"
 #include "probes/runfile.h"
 
 typedef enum {

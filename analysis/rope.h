@@ -8,7 +8,7 @@
 #define SX_ANALYSIS_ROPE_H
 
 #include "analysis/stats/stats.h"
-#include "engine/language.h"
+#include "engine/text/language.h"
 #include "probes/runfile.h"
 
 /* ---- one record of a run file ---- */

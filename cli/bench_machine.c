@@ -1,5 +1,5 @@
 #include "cli/bench.h"
-#include "engine/blas.h"
+#include "engine/op/blas.h"
 
 #include <string.h>
 #include <time.h>

@@ -2,9 +2,9 @@
  * pair of turns, their median, and its bootstrap 95 % upper limit. */
 #include "analysis/stats/stats.h"
 #include "cli/bench.h"
-#include "engine/bench.h"
-#include "engine/blas.h"
-#include "engine/model.h"
+#include "engine/model/bench.h"
+#include "engine/model/model.h"
+#include "engine/op/blas.h"
 #include "probes/observe.h"
 
 #include <math.h>

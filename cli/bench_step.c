@@ -1,8 +1,8 @@
 /* A training step, the products in it, its parts, and the machine's fused multiply-adds, by turns. */
 #include "cli/bench.h"
 #include "cli/cost.h"
-#include "engine/bench.h"
-#include "engine/blas.h"
+#include "engine/model/bench.h"
+#include "engine/op/blas.h"
 
 #include <stddef.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #include "analysis/mix.h"
 #include "cli/provenance.h"
 #include "cli/trace_pass.h"
-#include "engine/blas.h"
+#include "engine/op/blas.h"
 #include "probes/runfile.h"
 
 #include <math.h>

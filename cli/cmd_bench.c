@@ -2,7 +2,7 @@
  * measured in the same minute. */
 #include "cli/bench.h"
 #include "cli/cmd.h"
-#include "engine/blas.h"
+#include "engine/op/blas.h"
 
 #include <string.h>
 

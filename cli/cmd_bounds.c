@@ -6,7 +6,7 @@
 #include "cli/provenance.h"
 #include "cli/sequences.h"
 #include "cli/trace_pass.h"
-#include "engine/blas.h"
+#include "engine/op/blas.h"
 #include "probes/record.h"
 
 #include <math.h>

@@ -2,8 +2,8 @@
 #include "cli/cmd.h"
 #include "cli/eval_job.h"
 #include "cli/provenance.h"
-#include "engine/blas.h"
-#include "engine/tokens.h"
+#include "engine/op/blas.h"
+#include "engine/text/tokens.h"
 
 #include <errno.h>
 #include <math.h>

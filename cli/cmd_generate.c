@@ -2,8 +2,8 @@
 #include "cli/cmd.h"
 #include "cli/out.h"
 #include "cli/source.h"
-#include "engine/blas.h"
-#include "engine/generate.h"
+#include "engine/model/generate.h"
+#include "engine/op/blas.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -6,9 +6,9 @@
 #include "cli/out.h"
 #include "cli/source.h"
 #include "cli/study.h"
-#include "engine/llama2c.h"
-#include "engine/safetensors.h"
-#include "engine/tokens.h"
+#include "engine/files/llama2c.h"
+#include "engine/files/safetensors.h"
+#include "engine/text/tokens.h"
 #include "probes/runfile.h"
 
 #include <errno.h>

@@ -5,9 +5,9 @@
 #include "cli/observing.h"
 #include "cli/out.h"
 #include "cli/source.h"
-#include "engine/bench.h"
-#include "engine/blas.h"
-#include "engine/functional.h"
+#include "engine/model/bench.h"
+#include "engine/op/blas.h"
+#include "engine/op/functional.h"
 
 #include <stdlib.h>
 #include <string.h>

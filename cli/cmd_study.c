@@ -2,7 +2,7 @@
 #include "cli/cmd.h"
 #include "cli/out.h"
 #include "cli/study.h"
-#include "engine/blas.h"
+#include "engine/op/blas.h"
 
 #include <math.h>
 #include <stdlib.h>

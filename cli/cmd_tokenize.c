@@ -1,8 +1,8 @@
 /* sextant tokenize: text to ids and back. */
 #include "cli/cmd.h"
 #include "cli/out.h"
-#include "engine/tokenizer.h"
-#include "engine/tokens.h"
+#include "engine/text/tokenizer.h"
+#include "engine/text/tokens.h"
 
 #include <errno.h>
 #include <stdio.h>

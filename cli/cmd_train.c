@@ -3,7 +3,7 @@
 #include "cli/out.h"
 #include "cli/provenance.h"
 #include "cli/train_run.h"
-#include "engine/blas.h"
+#include "engine/op/blas.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -475,7 +475,7 @@ static sx_status check_train(const sx_config *c, sx_ctx *ctx)
 static sx_status check_data(const sx_config *c, sx_ctx *ctx)
 {
 	if (c->data.retrieval.keys == 0) return SX_OK;
-	/* They share the bytes 128-255 with the marker and BOS (engine/language.h). */
+	/* They share the bytes 128-255 with the marker and BOS (engine/text/language.h). */
 	if (c->data.retrieval.keys + c->data.retrieval.values > 126)
 		return sx_fail(ctx, SX_ECONFIG,
 			       "data.retrieval.keys = %d, data.retrieval.values = %d: together "

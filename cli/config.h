@@ -4,7 +4,7 @@
 #define SX_CLI_CONFIG_H
 
 #include "engine/base.h"
-#include "engine/pos.h"
+#include "engine/pos/pos.h"
 #include "engine/spec.h"
 
 typedef struct {

@@ -1,8 +1,8 @@
 #include "cli/cost.h"
 
-#include "engine/functional.h"
-#include "engine/language.h"
-#include "engine/model.h"
+#include "engine/model/model.h"
+#include "engine/op/functional.h"
+#include "engine/text/language.h"
 #include "probes/map_sink.h"
 #include "probes/record.h"
 

@@ -5,9 +5,9 @@
 #define SX_CLI_EVALUATE_H
 
 #include "cli/config.h"
-#include "engine/language.h"
-#include "engine/model.h"
-#include "engine/tokenizer.h"
+#include "engine/model/model.h"
+#include "engine/text/language.h"
+#include "engine/text/tokenizer.h"
 #include "probes/runfile.h"
 
 /* ---- loss ---- */

@@ -2,7 +2,7 @@
 #include "analysis/stats/stats.h"
 #include "cli/cmd.h"
 #include "cli/config.h"
-#include "engine/blas.h"
+#include "engine/op/blas.h"
 
 #include <jansson.h>
 #include <limits.h>

@@ -1,7 +1,7 @@
 /* What the verbs print with. */
 #include "cli/out.h"
 
-#include "engine/language.h"
+#include "engine/text/language.h"
 
 #include <errno.h>
 #include <math.h>

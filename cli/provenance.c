@@ -1,7 +1,7 @@
 #include "cli/provenance.h"
 
-#include "engine/blas.h"
-#include "engine/hf_config.h"
+#include "engine/files/hf_config.h"
+#include "engine/op/blas.h"
 
 #include <jansson.h>
 #include <math.h>

@@ -4,7 +4,7 @@
 
 #include "analysis/rope.h"
 #include "cli/out.h"
-#include "engine/pos.h"
+#include "engine/pos/pos.h"
 
 enum { SX_ROPE_PRINT_METHODS = 16, SX_ROPE_NAME = 32 };
 

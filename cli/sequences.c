@@ -1,6 +1,6 @@
 #include "cli/sequences.h"
 #include "cli/words.h"
-#include "engine/tokens.h"
+#include "engine/text/tokens.h"
 
 #include <stdlib.h>
 #include <string.h>

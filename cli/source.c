@@ -1,8 +1,8 @@
 #include "cli/source.h"
 
-#include "engine/hf_config.h"
-#include "engine/llama2c.h"
-#include "engine/weights.h"
+#include "engine/files/hf_config.h"
+#include "engine/files/llama2c.h"
+#include "engine/model/weights.h"
 
 #include <dirent.h>
 #include <jansson.h>

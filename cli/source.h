@@ -5,11 +5,11 @@
 #define SX_CLI_SOURCE_H
 
 #include "cli/config.h"
-#include "engine/corpus.h"
-#include "engine/language.h"
-#include "engine/model.h"
-#include "engine/safetensors.h"
-#include "engine/tokenizer.h"
+#include "engine/files/safetensors.h"
+#include "engine/model/model.h"
+#include "engine/text/corpus.h"
+#include "engine/text/language.h"
+#include "engine/text/tokenizer.h"
 
 typedef struct {
 	char *name;          /* as given                                              */

@@ -1,7 +1,7 @@
 /* What entries of a recipe may say besides which runs they look at: words for the verbs. */
 #include "cli/study.h"
-#include "engine/language.h"
-#include "engine/pos.h"
+#include "engine/pos/pos.h"
+#include "engine/text/language.h"
 #include "probes/families.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 #include "cli/trace_pass.h"
 
-#include "engine/model.h"
-#include "engine/weights.h"
+#include "engine/model/model.h"
+#include "engine/model/weights.h"
 #include "probes/observe.h"
 
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #ifndef SX_CLI_TRACE_PASS_H
 #define SX_CLI_TRACE_PASS_H
 
-#include "engine/safetensors.h"
+#include "engine/files/safetensors.h"
 #include "engine/spec.h"
 #include "probes/families.h"
 #include "probes/map_sink.h"

@@ -1,6 +1,6 @@
 #include "cli/train_log.h"
 
-#include "engine/blas.h"
+#include "engine/op/blas.h"
 
 #include <errno.h>
 #include <jansson.h>

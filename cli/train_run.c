@@ -7,9 +7,9 @@
 #include "cli/source.h"
 #include "cli/train_log.h"
 #include "cli/train_segments.h"
-#include "engine/blas.h"
-#include "engine/train.h"
-#include "engine/weights.h"
+#include "engine/model/train.h"
+#include "engine/model/weights.h"
+#include "engine/op/blas.h"
 #include "probes/observe.h"
 #include "probes/record.h"
 

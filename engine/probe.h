@@ -3,7 +3,7 @@
 #ifndef SX_ENGINE_PROBE_H
 #define SX_ENGINE_PROBE_H
 
-#include "engine/pos.h"
+#include "engine/pos/pos.h"
 #include "engine/real.h"
 #include "engine/spec.h"
 

@@ -4,7 +4,7 @@
 #define SX_ENGINE_SPEC_H
 
 #include "engine/base.h"
-#include "engine/pos.h"
+#include "engine/pos/pos.h"
 
 typedef enum {
 	SX_QK_NORM_NONE,

@@ -1,5 +1,5 @@
 /* A_c of every head for every family of c, its gradients, and what the bounds are made of. */
-#include "engine/functional.h"
+#include "engine/op/functional.h"
 #include "engine/vector.h"
 #include "probes/observe.h"
 

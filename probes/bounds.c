@@ -23,8 +23,8 @@
  * On a constant sequence rows are not quite equal, since rounding differs between rows; how far apart
  * they are is measured (Delta_i), and what follows from it is the allowance of P3.2: the right sides of
  * I4, T3.4, I10 and I11. That the spread stays small from layer to layer is P3.2.output's to say. */
-#include "engine/functional.h"
-#include "engine/spectral.h"
+#include "engine/op/functional.h"
+#include "engine/op/spectral.h"
 #include "probes/bounds_priv.h"
 
 #include <stdlib.h>

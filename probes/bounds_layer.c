@@ -15,8 +15,8 @@
  *   m = W_d act:           (F + 2) u ||W_d||_F ||act||
  *
  * A spread may be off twice what its vectors are. */
-#include "engine/gemm.h"
-#include "engine/spectral.h"
+#include "engine/op/gemm.h"
+#include "engine/op/spectral.h"
 #include "probes/bounds_priv.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Gradients of the loss in every head, from the tiles of the backward pass: norms by scores, q, k, W_Q
  * and W_K, and what each key's probabilities carry. Per query head: with shared key heads dk and dW_K
  * are the head's own path. */
-#include "engine/functional.h"
+#include "engine/op/functional.h"
 #include "engine/vector.h"
 #include "probes/observe.h"
 

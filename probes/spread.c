@@ -2,7 +2,7 @@
  * sequence and layer (DroPE, arXiv:2512.12167, Thm. 3.4). With a window, over the visible keys. */
 #include "probes/spread.h"
 
-#include "engine/gemm.h"
+#include "engine/op/gemm.h"
 #include "engine/vector.h"
 #include "probes/observe.h"
 

@@ -6,7 +6,7 @@
 #include "tests/recorder.h"
 
 #include "analysis/bounds.h"
-#include "engine/blas.h"
+#include "engine/op/blas.h"
 
 #include <float.h>
 

@@ -14,7 +14,7 @@ deny engine '(probes|analysis|cli)/' 'the engine includes nothing of ours'
 deny engine '(hdf5|H5|gsl/|cairo|pango|argp|yaml)' 'the engine knows no HDF5, GSL, Cairo, command line'
 deny probes '(analysis|cli)/' 'probes include the engine alone'
 deny probes '(gsl/|cairo|pango|argp|yaml)' 'probes know no GSL, Cairo, command line'
-deny probes 'engine/(model|ops|optim|train|weights|work|language|corpus|tokenizer)\.h' \
+deny probes 'engine/(model/|op/ops|text/)' \
 	'observers see the engine through probe.h, functional.h, base.h'
 deny analysis '(cli|engine/[a-z_0-9]*[^e]\.h|engine/(real|spec|ops|model)\.h)' 'analysis includes engine/base.h alone'
 deny analysis 'probes/(observe|trace|families|stats)' 'analysis reads run files'
@@ -28,7 +28,7 @@ only() {
 	printf '%s\n' "$3:" "$found"
 	bad=1
 }
-only 'cblas' '^engine/(gemm|blas|bench)\.c' 'CBLAS is for gemm.c, blas.c and bench.c'
+only 'cblas' '^engine/op/(gemm|blas)\.c' 'CBLAS is for gemm.c and blas.c'
 only '(hdf5|H5)' '^probes/runfile' 'HDF5 is for the run file'
 [ $bad = 0 ] && echo "include directions: fine"
 exit $bad

@@ -5,7 +5,7 @@
 
 #include "tests/check.h"
 
-#include "engine/model.h"
+#include "engine/model/model.h"
 #include "probes/observe.h"
 #include "probes/sites.h"
 

@@ -3,7 +3,7 @@
  * precisions. */
 #include "tests/bounds_fixture.h"
 
-#include "engine/spectral.h"
+#include "engine/op/spectral.h"
 #include "probes/record.h"
 
 #include <unistd.h>

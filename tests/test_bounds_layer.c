@@ -3,7 +3,7 @@
  * Compiled in both precisions. */
 #include "tests/bounds_fixture.h"
 
-#include "engine/spectral.h"
+#include "engine/op/spectral.h"
 
 static double rounded(void)
 {

@@ -1,9 +1,9 @@
 /* Evaluation and generation: against closed forms, against slow loops that know only sx_forward,
  * and against what llama2.c printed for a trained model. */
 #include "cli/evaluate.h"
-#include "engine/generate.h"
-#include "engine/llama2c.h"
-#include "engine/weights.h"
+#include "engine/files/llama2c.h"
+#include "engine/model/generate.h"
+#include "engine/model/weights.h"
 #include "probes/runfile.h"
 #include "tests/check.h"
 

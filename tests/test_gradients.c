@@ -3,8 +3,8 @@
  * d/de <v, f(x + e u)>, relative to |J^T v| |u|. */
 #include "tests/check.h"
 
-#include "engine/model.h"
-#include "engine/ops.h"
+#include "engine/model/model.h"
+#include "engine/op/ops.h"
 #include "probes/families.h"
 
 #include <omp.h>

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/hf_config.h"
+#include "engine/files/hf_config.h"
 
 static char dir[] = "/tmp/sextant-config-XXXXXX";
 static char file[64];

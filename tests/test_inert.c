@@ -2,8 +2,8 @@
  * bits with every observer on or none, and for 1, 2 and 8 threads. */
 #include "tests/small_model.h"
 
-#include "engine/blas.h"
-#include "engine/train.h"
+#include "engine/model/train.h"
+#include "engine/op/blas.h"
 
 static const int thread_counts[] = {1, 2, 8};
 static int n_counts =

@@ -1,6 +1,6 @@
 /* The retrieval language: every window is read back by a slow reader that knows only the grammar,
  * and counted. Bounds on counts are five standard errors of the stated law. */
-#include "engine/language.h"
+#include "engine/text/language.h"
 
 #include <jansson.h>
 #include <math.h>

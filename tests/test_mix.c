@@ -5,7 +5,7 @@
 #include "analysis/mix.h"
 #include "cli/trace_pass.h"
 #include "cli/words.h"
-#include "engine/blas.h"
+#include "engine/op/blas.h"
 #include "tests/run_fixture.h"
 
 #include <math.h>

@@ -2,11 +2,11 @@
  * and the optimiser against a plain one in double. */
 #include "tests/small_model.h"
 
-#include "engine/blas.h"
-#include "engine/ops.h"
-#include "engine/optim.h"
-#include "engine/softmax.h"
-#include "engine/train.h"
+#include "engine/model/optim.h"
+#include "engine/model/train.h"
+#include "engine/op/blas.h"
+#include "engine/op/ops.h"
+#include "engine/op/softmax.h"
 
 #include <float.h>
 

@@ -8,10 +8,10 @@
  * values and 2e-5 for gradients, in which terms of both signs cancel. */
 #include "tests/small_model.h"
 
-#include "engine/blas.h"
-#include "engine/hf_config.h"
-#include "engine/llama2c.h"
-#include "engine/weights.h"
+#include "engine/files/hf_config.h"
+#include "engine/files/llama2c.h"
+#include "engine/model/weights.h"
+#include "engine/op/blas.h"
 
 #include <jansson.h>
 

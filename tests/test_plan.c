@@ -5,9 +5,9 @@
 #include "cli/cmd.h"
 #include "cli/cost.h"
 #include "cli/evaluate.h"
-#include "engine/bench.h"
-#include "engine/blas.h"
-#include "engine/model.h"
+#include "engine/model/bench.h"
+#include "engine/model/model.h"
+#include "engine/op/blas.h"
 #include "probes/record.h"
 
 #include <jansson.h>

@@ -3,8 +3,8 @@
  * that hold over the table. */
 #include "tests/check.h"
 
-#include "engine/ops.h"
-#include "engine/pos.h"
+#include "engine/op/ops.h"
+#include "engine/pos/pos.h"
 
 #include <jansson.h>
 

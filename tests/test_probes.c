@@ -3,7 +3,7 @@
  * and 3.3). Compiled in both precisions. */
 #include "tests/recorder.h"
 
-#include "engine/blas.h"
+#include "engine/op/blas.h"
 #include "probes/families.h"
 
 static const char *const families[] = {"diagonal", "previous", "offset:3",

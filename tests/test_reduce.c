@@ -2,8 +2,8 @@
  * tile heights that fall on and beside every edge there is; compiled in both precisions. */
 #include "tests/recorder.h"
 
-#include "engine/blas.h"
-#include "engine/ops.h"
+#include "engine/op/blas.h"
+#include "engine/op/ops.h"
 #include "probes/record.h"
 
 #include <float.h>

@@ -15,8 +15,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "engine/llama2c.h"
-#include "engine/safetensors.h"
+#include "engine/files/llama2c.h"
+#include "engine/files/safetensors.h"
 
 static char dir[] = "/tmp/sextant-safetensors-XXXXXX";
 

@@ -1,8 +1,8 @@
 /* Tokenizers, files of ids and the corpus. References: ids and counts by llama2.c's run.c, files
  * laid out by hand, a quadratic rewriting of the greedy loop, one-shot hashes. */
-#include "engine/corpus.h"
-#include "engine/tokenizer.h"
-#include "engine/tokens.h"
+#include "engine/text/corpus.h"
+#include "engine/text/tokenizer.h"
+#include "engine/text/tokens.h"
 
 #include <errno.h>
 #include <jansson.h>

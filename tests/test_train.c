@@ -2,8 +2,8 @@
  * way: a loss that diverges, a disk that is full. In float. */
 #include "tests/small_model.h"
 
-#include "engine/blas.h"
-#include "engine/train.h"
+#include "engine/model/train.h"
+#include "engine/op/blas.h"
 
 #include <dirent.h>
 #include <signal.h>

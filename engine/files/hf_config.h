@@ -1,0 +1,36 @@
+/* config.json of Hugging Face's Llama family, in and out. Three forms, told apart by model_type:
+ *
+ *   llama        rope; linear scaling (our pi); yarn
+ *   llama_drope  no positional embedding, QK-norm over all heads or none, softmax_scale
+ *                (https://github.com/SakanaAI/DroPE, for transformers 4.56)
+ *   sextant      what the two cannot say: window, biases on q, k, v alone, other QK-norms, p-rope,
+ *                ntk, beta. Shape under the usual keys, the rest in an object "sextant" of its own:
+ *                {"qk_norm": "none|full|head", "qkv_bias": bool, "pos": {one key per field of
+ *                sx_pos_opts; attention_factor null = the method's own}}. Its rope_type is
+ *                "sextant" too: transformers refuses that by name, whatever class it is told to
+ *                use.
+ *
+ * Both shapes of the rope keys are read (transformers 4: rope_theta, rope_scaling; 5:
+ * rope_parameters) and both are written. What the engine does not do is refused by name. */
+#ifndef SX_ENGINE_FILES_HF_CONFIG_H
+#define SX_ENGINE_FILES_HF_CONFIG_H
+
+#include "engine/base.h"
+#include "engine/spec.h"
+
+/* Keys that are absent or null take transformers' defaults for Llama, where it has harmless ones
+ * (num_key_value_heads, head_dim, rope_theta 1e4, tie_word_embeddings false, bos 1, eos 2; a null
+ * bos or eos is none); of a list of eos ids the first counts. T is max_position_embeddings, and
+ * pos.train_length original_max_position_embeddings. softmax_scale s gives beta = s sqrt(head_dim);
+ * where rounding would change it, a key sextant_beta beside it keeps beta to the bit.
+ * SX_ENOINPUT; SX_EDATA names the key. */
+sx_status sx_hf_config_read(sx_spec *out, sx_ctx *ctx, const char *path) SX_NODISCARD;
+
+/* Writes the most standard form that is exactly right; sx_hf_config_form names it ("llama" ...).
+ * Rows of q and k are taken to be in half-split order, whatever s->interleaved says of the source.
+ * Fields that the method does not look at (factor under rope, say) are kept only in "sextant".
+ * SX_ECREATE, SX_EIO. */
+sx_status sx_hf_config_write(sx_ctx *ctx, const char *path, const sx_spec *s) SX_NODISCARD;
+const char *sx_hf_config_form(const sx_spec *s);
+
+#endif

@@ -1,0 +1,191 @@
+/* Memory of one batch, and what depends on its length. Shapes: N = B T rows, q = H D, kv = Hkv D. */
+#include "engine/model/model.h"
+#include "engine/op/ops.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TILE = 64 };
+
+static sx_real *take(sx_arena *a, int64_t n)
+{
+	return sx_arena_take(a, (size_t)n, sizeof(sx_real));
+}
+
+static int64_t most(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static sx_attention_dims attention_dims(const sx_spec *s, const sx_pos_plan *p, int64_t B,
+					int64_t T, int64_t tile)
+{
+	return (sx_attention_dims){.B = B,
+				   .T = T,
+				   .tile = tile,
+				   .H = s->H,
+				   .Hkv = s->Hkv,
+				   .D = s->D,
+				   .scale = p->beta / sqrt((double)s->D),
+				   .window = p->window};
+}
+
+/* Scratch is shared by all operations: the largest need. Probes may come, so scores are counted. */
+static int64_t scratch_reals(const sx_spec *s, int64_t B, int64_t T, int64_t tile, int threads,
+			     bool train)
+{
+	sx_pos_plan plan = {.beta = s->pos.beta, .window = s->pos.window};
+	int64_t N = B * T, q = (int64_t)s->H * s->D, kv = (int64_t)s->Hkv * s->D;
+	int64_t n =
+		sx_attention_scratch(attention_dims(s, &plan, B, T, tile), train, true, threads);
+	n = most(n, sx_loss_scratch(N, s->V, threads));
+	if (!train) return n;
+	n = most(n, sx_linear_scratch(N, s->C, q));
+	n = most(n, sx_linear_scratch(N, s->C, kv));
+	n = most(n, sx_linear_scratch(N, q, s->C));
+	n = most(n, sx_linear_scratch(N, s->C, s->F));
+	n = most(n, sx_linear_scratch(N, s->F, s->C));
+	n = most(n, sx_norm_scratch(N, 1, s->C));
+	n = most(n, sx_norm_scratch(N, 1, q));
+	return most(n, sx_norm_scratch(N, s->H, s->D));
+}
+
+static void lay_out_layer(sx_layer_acts *l, sx_arena *a, const sx_spec *s, int64_t N)
+{
+	int64_t q = (int64_t)s->H * s->D, kv = (int64_t)s->Hkv * s->D;
+	bool per_head = s->qk_norm == SX_QK_NORM_HEAD;
+	l->x = take(a, N * s->C);
+	l->h = take(a, N * s->C);
+	l->rstd1 = take(a, N);
+	if (s->qk_norm != SX_QK_NORM_NONE) {
+		l->q_raw = take(a, N * q);
+		l->k_raw = take(a, N * kv);
+		l->q_rstd = take(a, N * (per_head ? s->H : 1));
+		l->k_rstd = take(a, N * (per_head ? s->Hkv : 1));
+	}
+	l->q = take(a, N * q);
+	l->k = take(a, N * kv);
+	l->v = take(a, N * kv);
+	l->rows = take(a, 2 * N * s->H);
+	l->z = take(a, N * q);
+	l->xa = take(a, N * s->C);
+	l->u = take(a, N * s->C);
+	l->rstd2 = take(a, N);
+	l->gate = take(a, N * s->F);
+	l->up = take(a, N * s->F);
+	l->act = take(a, N * s->F);
+}
+
+static void lay_out(sx_work *w, const sx_spec *s)
+{
+	sx_arena *a = &w->arena;
+	int64_t N = w->B * w->T, q = (int64_t)s->H * s->D, kv = (int64_t)s->Hkv * s->D;
+	bool train = w->mode == SX_WORK_TRAIN;
+	w->plan = sx_arena_take(a, (size_t)s->L, sizeof *w->plan);
+	w->rot = sx_arena_take(a, (size_t)s->L, sizeof *w->rot);
+	w->layer = sx_arena_take(a, (size_t)w->layers_kept, sizeof *w->layer);
+	for (int l = 0; l < w->layers_kept; l++) {
+		sx_layer_acts dry = {0};
+		lay_out_layer(w->layer ? &w->layer[l] : &dry, a, s, N);
+	}
+	w->x_out = take(a, N * s->C);
+	w->f = take(a, N * s->C);
+	w->rstd_f = take(a, N);
+	w->loss_rows = take(a, 2 * N);
+	w->nll = sx_arena_take(a, (size_t)N, sizeof *w->nll);
+	if (train) {
+		w->dx = take(a, N * s->C);
+		w->dh = take(a, N * s->C);
+		w->dq = take(a, N * q);
+		w->dk = take(a, N * kv);
+		w->dv = take(a, N * kv);
+		w->dz = take(a, N * q);
+		w->da = take(a, N * s->F);
+		w->db = take(a, N * s->F);
+	}
+	w->scratch = take(a, scratch_reals(s, w->B, w->T, w->tile, w->threads, train));
+}
+
+/* Tables of cos and sin of the first layer; other layers share them when their plan is the same. */
+static int64_t rotation_reals(const sx_spec *s, int64_t T)
+{
+	return 2 * T * (s->D / 2);
+}
+
+size_t sx_work_bytes(const sx_spec *s, int64_t B, int64_t T, sx_work_mode mode, int threads)
+{
+	sx_work w = {.mode = mode,
+		     .B = B,
+		     .T = T,
+		     .tile = TILE,
+		     .threads = threads,
+		     .layers_kept = mode == SX_WORK_TRAIN ? s->L : 1};
+	lay_out(&w, s);
+	return w.arena.used + (size_t)rotation_reals(s, T) * sizeof(sx_real);
+}
+
+static bool same_plan(const sx_pos_plan *a, const sx_pos_plan *b)
+{
+	return a->n_freq == b->n_freq && a->attention_factor == b->attention_factor &&
+	       memcmp(a->inv_freq, b->inv_freq, (size_t)a->n_freq * sizeof *a->inv_freq) == 0;
+}
+
+static sx_status make_positions(sx_work *w, sx_ctx *ctx, const sx_spec *s)
+{
+	sx_status st = SX_OK;
+	for (int l = 0; l < s->L; l++) {
+		SX_TRY(sx_pos_plan_make(&w->plan[l], ctx, &s->pos, s->D, s->T, l, w->T));
+		if (!w->plan[l].turns) continue;
+		if (l > 0 && w->rot[l - 1].cos && same_plan(&w->plan[l], &w->plan[l - 1])) {
+			w->rot[l] = w->rot[l - 1];
+			continue;
+		}
+		sx_rotation *r = &w->rot[l];
+		r->n_freq = w->plan[l].n_freq;
+		r->cos = sx_calloc((size_t)rotation_reals(s, w->T), sizeof *r->cos);
+		if (!r->cos) return sx_fail(ctx, SX_ENOMEM, "no memory for rotation tables");
+		r->sin = r->cos + rotation_reals(s, w->T) / 2;
+		sx_rotation_fill(r, &w->plan[l], w->T);
+	}
+out:
+	return st;
+}
+
+sx_status sx_work_new(sx_work **out, sx_ctx *ctx, const sx_model *m, int64_t B, int64_t T,
+		      sx_work_mode mode)
+{
+	sx_status st = SX_OK;
+	if (B < 1 || T < 1 || B > ((int64_t)1 << 36) / T)
+		return sx_fail(ctx, SX_ECONFIG,
+			       "a batch of %lld sequences of %lld tokens is too large",
+			       (long long)B, (long long)T);
+	sx_work *w = sx_calloc(1, sizeof *w);
+	if (!w) return sx_fail(ctx, SX_ENOMEM, "no memory for a batch");
+	w->mode = mode, w->B = B, w->T = T, w->tile = TILE;
+	w->threads = omp_get_max_threads();
+	w->layers = m->spec.L;
+	w->layers_kept = mode == SX_WORK_TRAIN ? w->layers : 1;
+	lay_out(w, &m->spec);
+	SX_TRY(sx_arena_commit(&w->arena, ctx));
+	lay_out(w, &m->spec);
+	SX_TRY(make_positions(w, ctx, &m->spec));
+	*out = w;
+	w = NULL;
+out:
+	sx_work_free(w);
+	return st;
+}
+
+void sx_work_free(sx_work *w)
+{
+	if (!w) return;
+	for (int l = 0; w->arena.base && l < w->layers; l++) {
+		if (w->rot[l].cos && (l == 0 || w->rot[l].cos != w->rot[l - 1].cos))
+			free(w->rot[l].cos);
+		sx_pos_plan_free(&w->plan[l]);
+	}
+	sx_arena_free(&w->arena);
+	free(w);
+}

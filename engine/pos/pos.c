@@ -1,0 +1,180 @@
+/* The table of positional methods. Each fills a plan that starts as plain RoPE. Pairs are counted
+ * from 0: omega_m = theta^(-2m/d), m = 0..d/2-1, d the rotated width. */
+#include "engine/pos/pos.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+sx_pos_opts sx_pos_opts_default(void)
+{
+	sx_pos_opts o = {.method = "rope",
+			 .theta = 1e4,
+			 .factor = 1,
+			 .beta = 1,
+			 .beta_fast = 32,
+			 .beta_slow = 1,
+			 .truncate = true,
+			 .attention_factor = (double)NAN,
+			 .keep = 0.75};
+	return o;
+}
+
+static void spectrum(sx_pos_plan *p, double theta)
+{
+	double d = p->rotary;
+	for (int m = 0; m < p->n_freq; m++) p->inv_freq[m] = pow(theta, -2.0 * m / d);
+}
+
+static void plan_rope(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
+{
+	(void)o, (void)layer, (void)length, (void)p; /* the start of every plan */
+}
+
+static void plan_nope(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
+{
+	(void)o, (void)layer, (void)length;
+	for (int m = 0; m < p->n_freq; m++) p->inv_freq[m] = 0;
+}
+
+static void plan_pi(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
+{
+	(void)layer, (void)length;
+	for (int m = 0; m < p->n_freq; m++) p->inv_freq[m] /= o->factor;
+}
+
+/* theta' = theta s^(d/(d-2)): the first pair keeps its frequency, the last is stretched by s. */
+static void plan_ntk(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
+{
+	(void)layer, (void)length;
+	double d = p->rotary;
+	spectrum(p, o->theta * pow(o->factor, d / (d - 2)));
+}
+
+/* As shipped (the authors' code, Hugging Face): the ramp is linear in the pair index. The paper
+ * writes it in rotations over the trained length; mid-band gammas differ much. */
+static void plan_yarn(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
+{
+	(void)layer, (void)length;
+	const double two_pi = 6.283185307179586476925;
+	double d = p->rotary, L = (double)o->train_length, s = o->factor;
+	double lo = d * log(L / (o->beta_fast * two_pi)) / (2 * log(o->theta));
+	double hi = d * log(L / (o->beta_slow * two_pi)) / (2 * log(o->theta));
+	if (o->truncate) lo = floor(lo), hi = ceil(hi);
+	lo = fmax(lo, 0), hi = fmin(hi, d - 1); /* d - 1, not d/2 - 1: as in the reference */
+	if (lo == hi) hi += 0.001;
+	for (int m = 0; m < p->n_freq; m++) {
+		double r = fmin(1, fmax(0, (m - lo) / (hi - lo)));
+		p->inv_freq[m] = r * (p->inv_freq[m] / s) + (1 - r) * p->inv_freq[m];
+	}
+	p->attention_factor = s <= 1 ? 1 : 0.1 * log(s) + 1;
+}
+
+/* The highest floor(keep d / 2) frequencies with their own spacing, the others are not turned. */
+static void plan_p_rope(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
+{
+	(void)layer, (void)length;
+	int kept = (int)floor(o->keep * p->rotary / 2);
+	for (int m = kept; m < p->n_freq; m++) p->inv_freq[m] = 0;
+}
+
+/* clang-format off */
+const sx_pos_method sx_pos_methods[] = {
+	{"rope",   "rotary embedding",                            "Su et al. 2021, arXiv:2104.09864",         plan_rope},
+	{"nope",   "no positional embedding; what DroPE leaves",  "Kazemnejad et al. 2023, arXiv:2305.19466", plan_nope},
+	{"pi",     "position interpolation, gamma = 1/s",         "Chen et al. 2023, arXiv:2306.15595",       plan_pi},
+	{"ntk",    "NTK-aware: base stretched",                   "bloc97 2023; arXiv:2309.00071, sec. 3.1",  plan_ntk},
+	{"yarn",   "NTK-by-parts ramp and attention factor",      "Peng et al. 2023, arXiv:2309.00071",       plan_yarn},
+	{"p-rope", "lowest frequencies not turned",               "Barbero et al. 2024, arXiv:2410.06205",    plan_p_rope},
+	{NULL, NULL, NULL, NULL},
+};
+/* clang-format on */
+
+const sx_pos_method *sx_pos_find(const char *name)
+{
+	for (const sx_pos_method *m = sx_pos_methods; m->name; m++)
+		if (strcmp(m->name, name) == 0) return m;
+	return NULL;
+}
+
+static sx_status check_opts(sx_ctx *ctx, const sx_pos_opts *o, int head_dim)
+{
+	if (head_dim < 2 || head_dim % 2)
+		return sx_fail(ctx, SX_ECONFIG, "pos.head_dim = %d: must be even and at least 2",
+			       head_dim);
+	if (!(o->theta > 1) || !isfinite(o->theta))
+		return sx_fail(ctx, SX_ECONFIG, "pos.theta = %g: must be a number above 1",
+			       o->theta);
+	if (!(o->factor >= 1) || !isfinite(o->factor))
+		return sx_fail(ctx, SX_ECONFIG, "pos.factor = %g: must be at least 1", o->factor);
+	if (!(o->beta > 0 && o->beta <= 1e30))
+		return sx_fail(ctx, SX_ECONFIG, "pos.beta = %g: must be positive, at most 1e30",
+			       o->beta);
+	if (!(o->keep >= 0 && o->keep <= 1))
+		return sx_fail(ctx, SX_ECONFIG, "pos.keep = %g: must lie in [0, 1]", o->keep);
+	if (o->window < 0 || o->window > (int64_t)1 << 31)
+		return sx_fail(ctx, SX_ECONFIG, "pos.window = %lld: must lie between 0 and 2^31",
+			       (long long)o->window);
+	if (!(o->beta_fast > o->beta_slow) || !(o->beta_slow > 0))
+		return sx_fail(ctx, SX_ECONFIG,
+			       "pos.beta_fast = %g, pos.beta_slow = %g: need fast > slow > 0",
+			       o->beta_fast, o->beta_slow);
+	if (!isnan(o->attention_factor) &&
+	    !(o->attention_factor > 0 && isfinite(o->attention_factor)))
+		return sx_fail(ctx, SX_ECONFIG, "pos.attention_factor = %g: must be positive",
+			       o->attention_factor);
+	if (strcmp(o->method, "ntk") == 0 && head_dim == 2)
+		return sx_fail(ctx, SX_ECONFIG,
+			       "pos.method = ntk: needs more than one pair of channels");
+	return SX_OK;
+}
+
+sx_status sx_pos_plan_make(sx_pos_plan *plan, sx_ctx *ctx, const sx_pos_opts *opts, int head_dim,
+			   int64_t train_length, int layer, int64_t length)
+{
+	sx_pos_opts o = *opts;
+	const sx_pos_method *method = sx_pos_find(o.method);
+	if (!method)
+		return sx_fail(
+			ctx, SX_ECONFIG,
+			"pos.method = %s: unknown; known are rope, nope, pi, ntk, yarn, p-rope",
+			o.method);
+	sx_status st = check_opts(ctx, &o, head_dim);
+	if (st != SX_OK) return st;
+	if (o.train_length <= 0) o.train_length = train_length;
+	if (o.train_length < 1)
+		return sx_fail(ctx, SX_ECONFIG,
+			       "pos.train_length: the trained context is not known; set it");
+
+	sx_pos_plan p = {.rotary = head_dim,
+			 .n_freq = head_dim / 2,
+			 .attention_factor = 1,
+			 .beta = o.beta,
+			 .window = o.window};
+	p.inv_freq = sx_calloc((size_t)p.n_freq, sizeof *p.inv_freq);
+	p.gamma = sx_calloc((size_t)p.n_freq, sizeof *p.gamma);
+	if (!p.inv_freq || !p.gamma) {
+		sx_pos_plan_free(&p);
+		return sx_fail(ctx, SX_ENOMEM, "no memory for a positional plan");
+	}
+	spectrum(&p, o.theta);
+	method->plan(&o, layer, length, &p);
+	if (!isnan(o.attention_factor)) p.attention_factor = o.attention_factor;
+	bool any = false;
+	for (int m = 0; m < p.n_freq; m++) {
+		p.gamma[m] = p.inv_freq[m] / pow(o.theta, -2.0 * m / p.rotary);
+		any = any || p.inv_freq[m] != 0;
+	}
+	p.turns = any || p.attention_factor != 1;
+	*plan = p;
+	return SX_OK;
+}
+
+void sx_pos_plan_free(sx_pos_plan *plan)
+{
+	if (!plan) return;
+	free(plan->inv_freq);
+	free(plan->gamma);
+	memset(plan, 0, sizeof *plan);
+}

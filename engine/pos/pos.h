@@ -1,0 +1,53 @@
+/* A positional encoding is data. A method fills a plan; one rotate kernel (op_rotate.c) and the
+ * attention tile consume it. To add a method: one function and one row in pos.c, and a golden row. */
+#ifndef SX_ENGINE_POS_POS_H
+#define SX_ENGINE_POS_POS_H
+
+#include "engine/base.h"
+
+/* What a user sets. Zero or NaN where a comment says so means "the method's own default". */
+typedef struct {
+	char method[16];      /* a name of sx_pos_methods                                    */
+	double theta;         /* base of the spectrum, e.g. 1e4                              */
+	double factor;        /* context extension s = new length / trained length           */
+	double beta;          /* multiplies the logits, on top of whatever the method does   */
+	int64_t train_length; /* trained context, tokens; 0 = the model's                    */
+	double beta_fast, beta_slow; /* YaRN ramp: rotations over the trained length (32, 1)   */
+	bool truncate;           /* YaRN: round the ramp's ends to whole pairs, as shipped      */
+	double attention_factor; /* multiplies cos and sin; NaN = the method's own              */
+	double keep;             /* p-RoPE: share of the frequencies kept, highest first, [0,1] */
+	int64_t window;          /* a query sees keys at distance < window; 0 = all             */
+} sx_pos_opts;
+sx_pos_opts sx_pos_opts_default(void); /* rope, theta 1e4, everything else neutral */
+
+/* What the engine consumes, for one layer. Pairs are (m, m + rotary/2), angles position * inv_freq.
+ * score = beta / sqrt(D) * q~ . k~, where the first `rotary` channels of q~ and k~ are rotated and
+ * multiplied by attention_factor and the rest pass unchanged (so logits of rotated channels carry
+ * its square, the others nothing). */
+typedef struct {
+	int rotary;       /* rotated width, even, <= head_dim                            */
+	int n_freq;       /* rotary / 2                                                  */
+	double *inv_freq; /* (n_freq) rad/token; 0 = this pair is not turned; owned      */
+	double *gamma;    /* (n_freq) inv_freq / plain RoPE's at the same theta; owned   */
+	double attention_factor;
+	double beta;
+	int64_t window; /* 0 = all keys */
+	bool turns;     /* any inv_freq != 0 or attention_factor != 1                  */
+} sx_pos_plan;
+
+typedef struct {
+	const char *name, *summary, *source;
+	/* Starts from plain RoPE: inv_freq filled, attention_factor 1. `length` is the length of
+	 * the input at hand, for methods that look at it. */
+	void (*plan)(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *inout);
+} sx_pos_method;
+extern const sx_pos_method sx_pos_methods[];        /* ends with a NULL name */
+const sx_pos_method *sx_pos_find(const char *name); /* NULL if unknown */
+
+/* Fills plan for one layer of a model with head dimension D trained at train_length (used where
+ * o->train_length is 0). SX_ECONFIG on an unknown method or a value out of range. */
+sx_status sx_pos_plan_make(sx_pos_plan *plan, sx_ctx *ctx, const sx_pos_opts *o, int head_dim,
+			   int64_t train_length, int layer, int64_t length) SX_NODISCARD;
+void sx_pos_plan_free(sx_pos_plan *plan);
+
+#endif
