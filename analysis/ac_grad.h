@@ -4,7 +4,7 @@
 #define SX_ANALYSIS_AC_GRAD_H
 
 #include "analysis/stats/stats.h"
-#include "probes/runfile.h"
+#include "probes/runfile/runfile.h"
 
 typedef struct {
 	char family[32], wrt[8];

@@ -2,7 +2,7 @@
 #ifndef SX_ANALYSIS_AC_LAST_H
 #define SX_ANALYSIS_AC_LAST_H
 
-#include "probes/runfile.h"
+#include "probes/runfile/runfile.h"
 
 typedef struct {
 	int layer, head;

@@ -1,6 +1,6 @@
 #include "analysis/bounds.h"
 
-#include "probes/runfile.h"
+#include "probes/runfile/runfile.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #ifndef SX_ANALYSIS_COURSE_H
 #define SX_ANALYSIS_COURSE_H
 
-#include "probes/runfile.h"
+#include "probes/runfile/runfile.h"
 
 /* Of the last record, over the sequences whose tokens differ (spread of the first layer above 0).
  * Means over sequences, layers and heads; ratios: the largest of a head. What does not apply (a

@@ -4,7 +4,7 @@
 #define SX_ANALYSIS_DROP_H
 
 #include "analysis/stats/stats.h"
-#include "probes/runfile.h"
+#include "probes/runfile/runfile.h"
 
 typedef enum {
 	SX_DROP_BEFORE, /* the last record of pretraining                       */

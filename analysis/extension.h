@@ -5,7 +5,7 @@
 #define SX_ANALYSIS_EXTENSION_H
 
 #include "analysis/stats/stats.h"
-#include "probes/runfile.h"
+#include "probes/runfile/runfile.h"
 
 /* Number of the temperature c[i] with the largest share hits[i] / trials[i]; ties go to the smaller
  * c. A single candidate (a method as it is shipped, c NaN) is chosen where it has trials. -1: none

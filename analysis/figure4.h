@@ -5,7 +5,7 @@
 #ifndef SX_ANALYSIS_FIGURE4_H
 #define SX_ANALYSIS_FIGURE4_H
 
-#include "probes/runfile.h"
+#include "probes/runfile/runfile.h"
 
 enum { SX_FIGURE4_LAYERS = 24, SX_FIGURE4_FAMILIES = 2 };
 extern const char *const sx_figure4_family[SX_FIGURE4_FAMILIES]; /* "diagonal", "previous" */

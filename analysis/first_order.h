@@ -4,7 +4,7 @@
 #define SX_ANALYSIS_FIRST_ORDER_H
 
 #include "analysis/stats/stats.h"
-#include "probes/runfile.h"
+#include "probes/runfile/runfile.h"
 
 /* Of x as a forecast of y, over heads: 1 - sum (y - x)^2 / sum y^2, at most 1, below 0 where x is worse
  * than none. */

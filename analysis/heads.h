@@ -7,7 +7,7 @@
 
 #include "analysis/stats/stats.h"
 #include "engine/text/language.h"
-#include "probes/runfile.h"
+#include "probes/runfile/runfile.h"
 
 typedef enum {
 	SX_HEAD_POSITIONAL,

@@ -2,7 +2,7 @@
 #ifndef SX_ANALYSIS_LAST_H
 #define SX_ANALYSIS_LAST_H
 
-#include "probes/runfile.h"
+#include "probes/runfile/runfile.h"
 
 /* The last record of a growing dataset: *out is the caller's. SX_EDATA where it has none. */
 sx_status sx_last_read(double **out, sx_ctx *ctx, sx_run_file *f, sx_run_id id) SX_NODISCARD;

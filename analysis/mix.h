@@ -6,7 +6,7 @@
 #define SX_ANALYSIS_MIX_H
 
 #include "analysis/stats/stats.h"
-#include "probes/runfile.h"
+#include "probes/runfile/runfile.h"
 
 /* Borrowed. */
 typedef struct {

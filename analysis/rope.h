@@ -9,7 +9,7 @@
 
 #include "analysis/stats/stats.h"
 #include "engine/text/language.h"
-#include "probes/runfile.h"
+#include "probes/runfile/runfile.h"
 
 /* ---- one record of a run file ---- */
 

@@ -1,10 +1,10 @@
 #include "cli/bounds_mix.h"
 
 #include "analysis/mix.h"
-#include "cli/provenance.h"
-#include "cli/trace_pass.h"
 #include "engine/op/blas.h"
-#include "probes/runfile.h"
+#include "probes/lab/provenance.h"
+#include "probes/lab/trace.h"
+#include "probes/runfile/runfile.h"
 
 #include <math.h>
 #include <stdlib.h>

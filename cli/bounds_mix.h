@@ -2,8 +2,8 @@
 #ifndef SX_CLI_BOUNDS_MIX_H
 #define SX_CLI_BOUNDS_MIX_H
 
-#include "cli/sequences.h"
-#include "probes/families.h"
+#include "probes/lab/sequences.h"
+#include "probes/observe/families.h"
 
 typedef struct {
 	const sx_source *source;

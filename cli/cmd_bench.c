@@ -1,6 +1,6 @@
 /* sextant bench: how fast a training step is, beside what bounds it, and what observers add to it,
  * measured in the same minute. */
-#include "cli/bench.h"
+#include "cli/bench/bench.h"
 #include "cli/cmd.h"
 #include "engine/op/blas.h"
 

@@ -2,9 +2,9 @@
 #include "analysis/report/report.h"
 #include "cli/cmd.h"
 #include "cli/out.h"
-#include "cli/study.h"
-#include "cli/train_log.h"
-#include "probes/runfile.h"
+#include "cli/study/study.h"
+#include "probes/lab/train_log.h"
+#include "probes/runfile/runfile.h"
 
 #include <stdlib.h>
 #include <string.h>

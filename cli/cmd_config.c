@@ -1,7 +1,7 @@
 /* sextant config: all settings with defaults and meaning, one of them, or a file resolved. */
 #include "cli/cmd.h"
-#include "cli/config.h"
 #include "cli/out.h"
+#include "probes/config/config.h"
 
 #include <stdlib.h>
 #include <string.h>

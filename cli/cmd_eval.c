@@ -1,9 +1,9 @@
 /* sextant eval: the loss and needle retrieval by length, for one variant of the positions or many. */
 #include "cli/cmd.h"
 #include "cli/eval_job.h"
-#include "cli/provenance.h"
 #include "engine/op/blas.h"
 #include "engine/text/tokens.h"
+#include "probes/lab/provenance.h"
 
 #include <errno.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 /* sextant figure: one figure for a paper. */
+#include "analysis/gallery/gallery.h"
+#include "analysis/gallery/inputs.h"
 #include "cli/cmd.h"
-#include "cli/figure_inputs.h"
-#include "cli/figure_make.h"
 #include "cli/out.h"
 
 #include <argp.h>

@@ -1,9 +1,9 @@
 /* sextant generate: text from a model. */
 #include "cli/cmd.h"
 #include "cli/out.h"
-#include "cli/source.h"
 #include "engine/model/generate.h"
 #include "engine/op/blas.h"
+#include "probes/lab/source.h"
 
 #include <errno.h>
 #include <stdlib.h>

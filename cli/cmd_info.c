@@ -2,14 +2,14 @@
  * object, which the text form prints key by key. */
 #include "analysis/report/report.h"
 #include "cli/cmd.h"
-#include "cli/config.h"
 #include "cli/out.h"
-#include "cli/source.h"
-#include "cli/study.h"
+#include "cli/study/study.h"
 #include "engine/files/llama2c.h"
 #include "engine/files/safetensors.h"
 #include "engine/text/tokens.h"
-#include "probes/runfile.h"
+#include "probes/config/config.h"
+#include "probes/lab/source.h"
+#include "probes/runfile/runfile.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #include "cli/cmd.h"
 #include "cli/dump.h"
 #include "cli/out.h"
-#include "probes/runfile.h"
+#include "probes/runfile/runfile.h"
 
 #include <stdlib.h>
 #include <string.h>

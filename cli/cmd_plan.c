@@ -1,13 +1,13 @@
 /* sextant plan: parameters, FLOPs, memory and file sizes of a run or a trace before it is made. */
 #include "cli/cmd.h"
-#include "cli/cost.h"
 #include "cli/memory.h"
 #include "cli/observing.h"
 #include "cli/out.h"
-#include "cli/source.h"
 #include "engine/model/bench.h"
 #include "engine/op/blas.h"
 #include "engine/op/functional.h"
+#include "probes/lab/cost.h"
+#include "probes/lab/source.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* sextant recover: what a killed run left, as a whole run file. */
 #include "cli/cmd.h"
 #include "cli/out.h"
-#include "cli/train_segments.h"
-#include "probes/runfile.h"
+#include "probes/lab/train_segments.h"
+#include "probes/runfile/runfile.h"
 
 #include <stdlib.h>
 #include <string.h>

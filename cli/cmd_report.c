@@ -1,9 +1,9 @@
 /* sextant report: a folder with the findings of runs, traces, evaluations and bounds. */
+#include "analysis/gallery/inputs.h"
+#include "analysis/sections/sections.h"
 #include "cli/cmd.h"
-#include "cli/figure_inputs.h"
 #include "cli/out.h"
-#include "cli/provenance.h"
-#include "cli/report_job.h"
+#include "probes/lab/provenance.h"
 
 #include <stdio.h>
 #include <stdlib.h>

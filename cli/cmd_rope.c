@@ -3,8 +3,8 @@
 #include "analysis/heads.h"
 #include "analysis/rope.h"
 #include "cli/cmd.h"
-#include "cli/config.h"
 #include "cli/rope_print.h"
+#include "probes/config/config.h"
 
 #include <ctype.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 /* A whole study from its recipe: what it costs, what is missing, then the report. */
 #include "cli/cmd.h"
 #include "cli/out.h"
-#include "cli/study.h"
+#include "cli/study/study.h"
 #include "engine/op/blas.h"
 
 #include <math.h>

@@ -3,11 +3,11 @@
 #include "cli/memory.h"
 #include "cli/observing.h"
 #include "cli/out.h"
-#include "cli/provenance.h"
-#include "cli/sequences.h"
-#include "cli/trace_pass.h"
 #include "engine/op/blas.h"
-#include "probes/record.h"
+#include "probes/lab/provenance.h"
+#include "probes/lab/sequences.h"
+#include "probes/lab/trace.h"
+#include "probes/record/record.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* Trains from scratch or recalibrates, dropping the positional embedding on the way. */
 #include "cli/cmd.h"
 #include "cli/out.h"
-#include "cli/provenance.h"
-#include "cli/train_run.h"
 #include "engine/op/blas.h"
+#include "probes/lab/provenance.h"
+#include "probes/lab/train_run.h"
 
 #include <stdlib.h>
 #include <string.h>

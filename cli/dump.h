@@ -2,7 +2,7 @@
 #ifndef SX_CLI_DUMP_H
 #define SX_CLI_DUMP_H
 
-#include "probes/runfile.h"
+#include "probes/runfile/runfile.h"
 
 /* Prints the dataset at `path` ("/ac/value") to stdout: a heading, then tab-separated lines. Axes by
  * their values, flags by their words; along a step the phase follows it. SX_EUSAGE if the schema has

@@ -1,7 +1,7 @@
 /* The run file of `sextant eval -o`: /extension with all variants, and of a model as it stands /eval
  * with the loss of every window. */
 #include "cli/eval_job.h"
-#include "cli/provenance.h"
+#include "probes/lab/provenance.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -3,9 +3,9 @@
 #ifndef SX_CLI_EVAL_JOB_H
 #define SX_CLI_EVAL_JOB_H
 
-#include "cli/evaluate.h"
 #include "cli/out.h"
-#include "cli/source.h"
+#include "probes/lab/evaluate.h"
+#include "probes/lab/source.h"
 
 enum { SX_EVAL_LIST = 64 }; /* lengths, methods, temperatures: at most */
 

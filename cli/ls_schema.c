@@ -1,6 +1,6 @@
 /* The page of the run file, from its table: docs/runfile.md is this output. */
 #include "cli/dump.h"
-#include "probes/runfile.h"
+#include "probes/runfile/runfile.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +8,8 @@
 static const char intro[] =
 	"# The run file\n"
 	"\n"
-	"HDF5; made by `sextant ls --schema` from `probes/schema.h`. What the numbers are is in "
+	"HDF5; made by `sextant ls --schema` from `probes/runfile/schema.h`. What the numbers are "
+	"is in "
 	"`definitions.md`.\n"
 	"\n"
 	"Every axis has a dimension scale of its name in its group; every dataset has `units` and "

@@ -1,8 +1,8 @@
 /* The program: a table of verbs, the log on stderr, the exit code. No mathematics here. */
 #include "analysis/stats/stats.h"
 #include "cli/cmd.h"
-#include "cli/config.h"
 #include "engine/op/blas.h"
+#include "probes/config/config.h"
 
 #include <jansson.h>
 #include <limits.h>

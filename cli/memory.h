@@ -2,7 +2,7 @@
 #ifndef SX_CLI_MEMORY_H
 #define SX_CLI_MEMORY_H
 
-#include "cli/cost.h"
+#include "probes/lab/cost.h"
 
 #include <argp.h>
 

@@ -5,8 +5,8 @@
 
 #include "cli/out.h"
 #include "engine/spec.h"
-#include "probes/measures.h"
-#include "probes/sites.h"
+#include "probes/observe/measures.h"
+#include "probes/observe/sites.h"
 
 typedef struct {
 	const char *observe; /* NULL: stats, rope, ac; else also ac_value */

@@ -4,7 +4,7 @@
 #define SX_CLI_TOP_H
 
 #include "analysis/ac_last.h"
-#include "cli/config.h"
+#include "probes/config/config.h"
 
 #include <jansson.h>
 

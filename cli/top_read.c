@@ -1,6 +1,6 @@
 #include "cli/top.h"
 
-#include "cli/cost.h"
+#include "probes/lab/cost.h"
 
 #include <dirent.h>
 #include <errno.h>

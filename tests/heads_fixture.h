@@ -4,7 +4,7 @@
 #define SX_TESTS_HEADS_FIXTURE_H
 
 #include "analysis/heads.h"
-#include "probes/observe.h"
+#include "probes/observe/observe.h"
 #include "tests/run_fixture.h"
 
 #include <hdf5.h>

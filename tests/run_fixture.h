@@ -3,7 +3,7 @@
 #ifndef SX_TESTS_RUN_FIXTURE_H
 #define SX_TESTS_RUN_FIXTURE_H
 
-#include "probes/runfile.h"
+#include "probes/runfile/runfile.h"
 #include "tests/check.h"
 
 #include <dirent.h>

@@ -6,8 +6,8 @@
 #include "tests/check.h"
 
 #include "engine/model/model.h"
-#include "probes/observe.h"
-#include "probes/sites.h"
+#include "probes/observe/observe.h"
+#include "probes/observe/sites.h"
 
 #include <omp.h>
 

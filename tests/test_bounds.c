@@ -4,7 +4,7 @@
 #include "tests/bounds_fixture.h"
 
 #include "engine/op/spectral.h"
-#include "probes/record.h"
+#include "probes/record/record.h"
 
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
 /* The configuration: defaults, YAML in and out, overrides, refusals, comparison, the way to a
  * model's spec. */
-#include "cli/config.h"
+#include "probes/config/config.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,10 +1,10 @@
 /* Evaluation and generation: against closed forms, against slow loops that know only sx_forward,
  * and against what llama2.c printed for a trained model. */
-#include "cli/evaluate.h"
 #include "engine/files/llama2c.h"
 #include "engine/model/generate.h"
 #include "engine/model/weights.h"
-#include "probes/runfile.h"
+#include "probes/lab/evaluate.h"
+#include "probes/runfile/runfile.h"
 #include "tests/check.h"
 
 #include <unistd.h>

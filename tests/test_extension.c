@@ -2,7 +2,7 @@
  * on other problems, seeds pooled, and two models compared window by window. */
 #include "analysis/extension.h"
 #include "cli/cmd.h"
-#include "cli/evaluate.h"
+#include "probes/lab/evaluate.h"
 #include "tests/figure_folder.h"
 
 #include <jansson.h>

@@ -1,6 +1,6 @@
 /* `sextant figure` from a CSV, from settings and from run files. */
-#include "cli/figure_inputs.h"
-#include "probes/runfile.h"
+#include "analysis/gallery/inputs.h"
+#include "probes/runfile/runfile.h"
 #include "tests/figure_verb.h"
 
 static void put(const char *name, const char *text)

@@ -1,4 +1,4 @@
-/* Gradients of the loss in every head (probes/grad.c) against what the engine's backward pass gives by
+/* Gradients of the loss in every head (probes/observe/grad.c) against what the engine's backward pass gives by
  * other ways: the gradients of parameters, those at the sites of whole layers, and maps multiplied out
  * in full. */
 #include "tests/small_model.h"

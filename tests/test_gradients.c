@@ -5,7 +5,7 @@
 
 #include "engine/model/model.h"
 #include "engine/op/ops.h"
-#include "probes/families.h"
+#include "probes/observe/families.h"
 
 #include <omp.h>
 

@@ -4,7 +4,7 @@
 #include "tests/recorder.h"
 #include "tests/run_fixture.h"
 
-#include "probes/record.h"
+#include "probes/record/record.h"
 
 #include <fcntl.h>
 #include <hdf5.h>

@@ -3,9 +3,9 @@
 #include "analysis/course.h"
 #include "analysis/figure4.h"
 #include "analysis/mix.h"
-#include "cli/trace_pass.h"
-#include "cli/words.h"
 #include "engine/op/blas.h"
+#include "probes/lab/trace.h"
+#include "probes/lab/words.h"
 #include "tests/run_fixture.h"
 
 #include <math.h>

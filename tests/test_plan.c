@@ -3,12 +3,12 @@
 #include "tests/check.h"
 
 #include "cli/cmd.h"
-#include "cli/cost.h"
-#include "cli/evaluate.h"
 #include "engine/model/bench.h"
 #include "engine/model/model.h"
 #include "engine/op/blas.h"
-#include "probes/record.h"
+#include "probes/lab/cost.h"
+#include "probes/lab/evaluate.h"
+#include "probes/record/record.h"
 
 #include <jansson.h>
 #include <malloc.h>

@@ -4,7 +4,7 @@
 #include "tests/recorder.h"
 
 #include "engine/op/blas.h"
-#include "probes/families.h"
+#include "probes/observe/families.h"
 
 static const char *const families[] = {"diagonal", "previous", "offset:3",
 				       "first",    "window:4", "own"};

@@ -4,7 +4,7 @@
 
 #include "engine/op/blas.h"
 #include "engine/op/ops.h"
-#include "probes/record.h"
+#include "probes/record/record.h"
 
 #include <float.h>
 #include <unistd.h>

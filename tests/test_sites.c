@@ -5,7 +5,7 @@
 
 #include "tests/run_fixture.h"
 
-#include "probes/record.h"
+#include "probes/record/record.h"
 
 #include <float.h>
 

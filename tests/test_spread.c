@@ -1,7 +1,7 @@
 /* The distance of every row's farthest key from the mean of its keys, which sx_spread_rows looks for in
  * rounded products: the bits of measuring every key, whatever the keys are. */
 #include "engine/base.h"
-#include "probes/spread.h"
+#include "probes/observe/spread.h"
 #include "tests/check.h"
 
 enum { MOST_C = 40 };

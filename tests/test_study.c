@@ -1,5 +1,5 @@
 /* Recipes as items, their order, study.json. What the jobs do is tests/check_study.sh's. */
-#include "cli/study.h"
+#include "cli/study/study.h"
 #include "tests/check.h"
 
 #include <stdlib.h>

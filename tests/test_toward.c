@@ -1,7 +1,7 @@
 /* The changes of A_c up to later weights, in double: against plain passes of models put together by
  * hand, and the first order against what is left when the way is made shorter. */
-#include "cli/trace_pass.h"
 #include "engine/model/weights.h"
+#include "probes/lab/trace.h"
 #include "tests/small_model.h"
 
 #include <unistd.h>

@@ -1,6 +1,6 @@
 /* analysis.h5: the numbers of all tables and figures. */
 #include "analysis/report/internal.h"
-#include "probes/runfile.h"
+#include "probes/runfile/runfile.h"
 
 #include <math.h>
 #include <stdlib.h>

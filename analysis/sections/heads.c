@@ -1,0 +1,408 @@
+/* Classes of heads, and which frequencies positional heads use. */
+#include "analysis/heads.h"
+#include "analysis/rope.h"
+#include "analysis/sections/sections.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST = 256, TEXT = 1 };
+
+static bool is_trace(const sx_report_item *i)
+{
+	return i->kind == SX_STUDY_TRACE && i->file && !i->untrained &&
+	       sx_run_has(i->file, SX_RUN_STATS_OFFSET_PROFILE);
+}
+
+/* Where there are no traces: the probe batch of a run at its last record. */
+static bool is_probed_run(const sx_report_item *i)
+{
+	return i->kind == SX_STUDY_RUN && i->file && !i->untrained &&
+	       sx_run_has(i->file, SX_RUN_STATS_OFFSET_PROFILE);
+}
+
+static int find_traces(const sx_report_job *j, int *at)
+{
+	int n = sx_report_find(j, at, MOST, is_trace);
+	return n ? n : sx_report_find(j, at, MOST, is_probed_run);
+}
+
+/* Of these, those whose last record has rotated pairs; returns their number. */
+static int with_frequencies(const sx_report_job *j, int *at, int n)
+{
+	int kept = 0;
+	for (int i = 0; i < n; i++)
+		if (!j->item[at[i]].nope &&
+		    sx_run_has(j->item[at[i]].file, SX_RUN_ROPE_LOGIT_SHARE))
+			at[kept++] = at[i];
+	return kept;
+}
+
+static bool loses_positions(const sx_report_item *i)
+{
+	return i->kind == SX_STUDY_RUN && i->file && i->drops && i->nope &&
+	       sx_run_has(i->file, SX_RUN_STATS_OFFSET_PROFILE);
+}
+
+/* ---- classes ---- */
+
+static void describe(sx_report_table *t, const sx_report_item *item, const sx_head_scores *s)
+{
+	char label[32];
+	if (s->label == SX_LABEL_OFFSET)
+		snprintf(label, sizeof label, "offset %lld", (long long)s->best_offset);
+	else
+		snprintf(label, sizeof label, "%s",
+			 s->label == SX_LABEL_NONE ? "" : sx_head_label_name(s->label));
+	const sx_interval *score[] = {&s->positional, &s->content, &s->key,      &s->r2_offset,
+				      &s->prev,       &s->diag,    &s->induction};
+	sx_report_cell_text(t, item->label);
+	sx_report_cell_text(t, item->name);
+	sx_report_cell_int(t, item->seed);
+	sx_report_cell_int(t, s->layer);
+	sx_report_cell_int(t, s->head);
+	sx_report_cell_text(t, sx_head_class_name(s->cls));
+	sx_report_cell_text(t, label);
+	for (size_t k = 0; k < sizeof score / sizeof score[0]; k++)
+		sx_report_cell_interval(t, score[k]->value, score[k]->lo, score[k]->hi);
+}
+
+static sx_report_table *class_table(sx_report_job *j)
+{
+	sx_report_table *t = sx_report_table_add(
+		j->report, "heads", "heads",
+		"Class and scores of every head on held-out text (induction on repeated blocks "
+		"where there are any), 95 % bootstrap intervals over sequences. Shares of the "
+		"scores' squares about their row means: positional, one kernel of the offset for "
+		"all sequences; content, what row, key and offset leave; key, what the key "
+		"explains beyond row and offset; r2_offset, a kernel for each sequence. The rule "
+		"is in docs/definitions.md.");
+	sx_report_col_text(t, "model", "Model", "label of the run");
+	sx_report_col_text(t, "trace", "Trace", "name of the trace");
+	sx_report_col_int(t, "seed", "Seed", "1", "seed of the run");
+	sx_report_col_int(t, "layer", "Layer", "1", "layer");
+	sx_report_col_int(t, "head", "Head", "1", "query head");
+	sx_report_col_text(t, "class", "Class", "class of the head");
+	sx_report_col_text(t, "label", "Label", "finer label");
+	sx_report_col_interval(t, "positional", "Positional", "1", "positional share", "%.2f");
+	sx_report_col_interval(t, "content", "Content", "1", "content share", "%.2f");
+	sx_report_col_interval(t, "key", "Key", "1", "key share", "%.2f");
+	sx_report_col_interval(t, "r2_offset", "r2 offset", "1",
+			       "share of one offset kernel for each sequence", "%.2f");
+	sx_report_col_interval(t, "prev", "Previous", "1", "mass on the previous token", "%.2f");
+	sx_report_col_interval(t, "diag", "Current", "1", "mass on the token itself", "%.2f");
+	sx_report_col_interval(t, "induction", "Induction", "1", "induction mass", "%.2f");
+	return t;
+}
+
+/* All seeds' traces of one label and name. */
+typedef struct {
+	const sx_report_item *item; /* the first of them */
+	int count[SX_HEAD_CLASSES], all;
+	bool binned, longer; /* some have offsets in bins; sequences beyond the context */
+} class_sums;
+
+/* Heads of each class in one record; counts are added. */
+static sx_status add_classes(sx_report_job *j, sx_report_table *t, const sx_report_item *item,
+			     class_sums *sums)
+{
+	sx_status st = SX_OK;
+	sx_heads *h = NULL;
+	const sx_heads_opts o = {.kinds = TEXT, .seed = j->seed};
+	SX_TRY(sx_heads_read(&h, j->ctx, item->file, &o));
+	for (int64_t i = 0; i < h->layers * h->heads; i++) {
+		const sx_head_scores *s =
+			sx_heads_at(h, h->n_record - 1, i / h->heads, i % h->heads);
+		describe(t, item, s);
+		sums->count[s->cls]++;
+		sums->all++;
+	}
+	sums->binned = sums->binned || (h->one_kernel && h->binned_from >= 0);
+	sums->longer = sums->longer || (h->context > 0 && h->T > h->context);
+out:
+	sx_heads_free(h);
+	return st;
+}
+
+static bool same_trace(const sx_report_item *a, const sx_report_item *b)
+{
+	return strcmp(a->label, b->label) == 0 && strcmp(a->name, b->name) == 0;
+}
+
+/* "RoPE (final): 8 positional, 12 semantic": all seeds together. */
+static void say_classes(sx_report_job *j, const class_sums *sums)
+{
+	char list[256] = "";
+	size_t used = 0;
+	for (int c = 0; c < SX_HEAD_CLASSES; c++) {
+		if (!sums->count[c]) continue;
+		int w = snprintf(list + used, sizeof list - used, "%s%d %s", used ? ", " : "",
+				 sums->count[c], sx_head_class_name((sx_head_class)c));
+		used += w > 0 && used + (size_t)w < sizeof list ? (size_t)w : 0;
+	}
+	sx_report_say(j, "%s (%s): of %d heads %s.", sums->item->label, sums->item->name, sums->all,
+		      list);
+}
+
+static double positional_part(const class_sums *s)
+{
+	return s->all ? (double)s->count[SX_HEAD_POSITIONAL] / s->all : 0;
+}
+
+/* Where positional heads are most and fewest, and what to mind of the traces. */
+static void say_conclusion(sx_report_job *j, const class_sums *sums, int n)
+{
+	const class_sums *most = sums, *least = sums;
+	bool binned = false, longer = false;
+	for (int i = 0; i < n; i++) {
+		if (positional_part(&sums[i]) > positional_part(most)) most = &sums[i];
+		if (positional_part(&sums[i]) < positional_part(least)) least = &sums[i];
+		binned = binned || sums[i].binned;
+		longer = longer || sums[i].longer;
+	}
+	if (most != least)
+		sx_report_say(j,
+			      "Positional heads are most frequent in %s (%s), %d of %d, and rarest "
+			      "in %s (%s), %d of %d.",
+			      most->item->label, most->item->name, most->count[SX_HEAD_POSITIONAL],
+			      most->all, least->item->label, least->item->name,
+			      least->count[SX_HEAD_POSITIONAL], least->all);
+	else
+		sx_report_say(j, "Positional heads are equally frequent in all of these traces.");
+	if (binned)
+		sx_report_say(j, "Some traces have far offsets in bins, where a kernel that turns "
+				 "is hidden: trace again the models whose heads have a larger "
+				 "r2_offset than positional share.");
+	if (longer) sx_report_say(j, "Some traces are longer than their model's context.");
+}
+
+static sx_status classes(sx_report_job *j, const int *at, int n)
+{
+	sx_status st = SX_OK;
+	sx_report_table *t = class_table(j);
+	int found = 0;
+	class_sums *sums = sx_calloc((size_t)n, sizeof *sums);
+	if (!sums) SX_TRY(sx_fail(j->ctx, SX_ENOMEM, "no memory for the classes of heads"));
+	for (int i = 0; i < n; i++) {
+		bool first = true;
+		for (int k = 0; k < i; k++)
+			first = first && !same_trace(&j->item[at[k]], &j->item[at[i]]);
+		if (!first) continue;
+		sums[found].item = &j->item[at[i]];
+		for (int k = i; k < n; k++)
+			if (same_trace(&j->item[at[k]], &j->item[at[i]]))
+				SX_TRY(add_classes(j, t, &j->item[at[k]], &sums[found]));
+		found++;
+	}
+	say_conclusion(j, sums, found);
+	for (int i = 0; i < found; i++) say_classes(j, &sums[i]);
+out:
+	free(sums);
+	return st;
+}
+
+/* Over the run that loses its positions: how far each head's attention over distances moved. */
+static sx_status say_shift(sx_report_job *j, const sx_report_item *item)
+{
+	sx_status st = SX_OK;
+	sx_heads *h = NULL;
+	char name[128];
+	double right_after = 0, end = 0;
+	int n = 0, nearer = 0;
+	const sx_heads_opts o = {.kinds = TEXT, .seed = j->seed};
+	SX_TRY(sx_heads_read(&h, j->ctx, item->file, &o));
+	if (h->before_drop < 0 || h->before_drop + 1 >= h->n_record) goto out;
+	for (int64_t l = 0; l < h->layers; l++)
+		for (int64_t k = 0; k < h->heads; k++, n++) {
+			double then = sx_heads_at(h, h->before_drop + 1, l, k)->profile_shift;
+			double now = sx_heads_at(h, h->n_record - 1, l, k)->profile_shift;
+			right_after += then, end += now;
+			nearer += now < then;
+		}
+	sx_report_name(j, item, name, sizeof name);
+	sx_report_say(
+		j,
+		"%s: recalibration brings %d of %d heads back nearer to the distances that they "
+		"attended over before the drop: the share of a head's mass that lies at other "
+		"distances than then (mean over heads) is %.2f right after the drop and %.2f "
+		"at the end.",
+		name, nearer, n, right_after / n, end / n);
+out:
+	sx_heads_free(h);
+	return st;
+}
+
+sx_status sx_report_heads(sx_report_job *j)
+{
+	sx_status st = SX_OK;
+	int at[MOST], run[MOST];
+	int n = find_traces(j, at);
+	int n_run = sx_report_find(j, run, MOST, loses_positions);
+	if (n + n_run == 0) return SX_OK;
+	sx_report_section(j->report, "Positional and semantic heads");
+	if (n_run) {
+		int first = sx_report_first_seed(j, run, n_run);
+		SX_TRY(sx_report_draw(
+			j, "plane", "plane",
+			"Each head by its positional and its content share, and its "
+			"path through the drop: before it, right after it, at the end "
+			"of recalibration. Bars: 95 % bootstrap intervals over "
+			"sequences.",
+			run, first,
+			&(sx_report_figure_words){.style = "icml", .step = -1, .sequence = -1}));
+	}
+	if (n) {
+		sx_report_say(j, "*Heads*%s.",
+			      sx_report_seeds(j, at, n) > 1 ? ", all seeds together" : "");
+		SX_TRY(classes(j, at, n));
+	}
+	n_run = sx_report_find(j, run, MOST, loses_positions);
+	for (int i = 0; i < n_run; i++) SX_TRY(say_shift(j, &j->item[run[i]]));
+out:
+	return st;
+}
+
+/* ---- frequencies ---- */
+
+/* Positional heads against semantic, key and mixed ones; *n of each. */
+static sx_status group_heads(sx_rope_group **out, int n[2], sx_report_job *j,
+			     const sx_report_item *item, int64_t heads)
+{
+	sx_status st = SX_OK;
+	sx_heads *h = NULL;
+	const sx_heads_opts o = {.kinds = TEXT, .seed = j->seed};
+	sx_rope_group *g = sx_calloc((size_t)heads, sizeof *g);
+	n[0] = n[1] = 0;
+	if (!g) SX_TRY(sx_fail(j->ctx, SX_ENOMEM, "no memory for the heads"));
+	SX_TRY(sx_heads_read(&h, j->ctx, item->file, &o));
+	for (int64_t i = 0; i < heads; i++) {
+		sx_head_class c = sx_heads_at(h, h->n_record - 1, i / h->heads, i % h->heads)->cls;
+		bool against = c == SX_HEAD_SEMANTIC || c == SX_HEAD_KEY || c == SX_HEAD_MIXED;
+		g[i] = c == SX_HEAD_POSITIONAL ? SX_ROPE_A : against ? SX_ROPE_B : SX_ROPE_NEITHER;
+		if (g[i] != SX_ROPE_NEITHER) n[g[i] == SX_ROPE_B]++;
+	}
+	*out = g;
+	g = NULL;
+out:
+	free(g);
+	sx_heads_free(h);
+	return st;
+}
+
+static void frequency_row(sx_report_table *t, const sx_report_item *item, const int n[2],
+			  const sx_rope_contrast *c)
+{
+	sx_report_cell_text(t, item->label);
+	sx_report_cell_text(t, item->name);
+	sx_report_cell_int(t, item->seed);
+	sx_report_cell_int(t, n[0]);
+	sx_report_cell_int(t, n[1]);
+	sx_report_cell_real(t, c ? c->centre.cliff : (double)NAN);
+	sx_report_cell_real(t, c ? c->centre.p : (double)NAN);
+	sx_report_cell_real(t, c ? c->ac_centre.rho : (double)NAN);
+	sx_report_cell_real(t, c ? c->ac_centre.p : (double)NAN);
+}
+
+static const double level = 0.05; /* of p, for what is said in words */
+
+static sx_status contrast(sx_report_job *j, sx_report_table *t, const sx_report_item *item,
+			  bool say)
+{
+	sx_status st = SX_OK;
+	sx_rope_use u = {0};
+	sx_rope_head *head = NULL;
+	sx_rope_group *group = NULL;
+	sx_rope_contrast c = {0};
+	int n[2];
+	char name[128];
+	SX_TRY(sx_rope_read(&u, j->ctx, item->file, -1, -1, TEXT));
+	const sx_rope_setting s = {
+		.trained_length = 0, .logit_scale = (double)NAN, .seed = j->seed};
+	SX_TRY(sx_rope_heads(&head, j->ctx, &u, &s));
+	SX_TRY(group_heads(&group, n, j, item, u.layers * u.heads));
+	SX_TRY(sx_rope_contrast_make(&c, j->ctx, &u, head, group));
+	frequency_row(t, item, n, &c);
+	if (!say) goto out;
+	sx_report_name(j, item, name, sizeof name);
+	if (n[0] && n[1])
+		sx_report_say(
+			j,
+			"%s: positional heads %s semantic, key and "
+			"mixed ones: %d against %d, centres of their frequencies, Cliff's delta "
+			"%+.2f (+1: every positional head's is higher), p = %.2g for the heads "
+			"of this one model.",
+			name,
+			c.centre.p > level   ? "cannot be told by their frequencies from"
+			: c.centre.cliff > 0 ? "use higher frequencies than"
+					     : "use lower frequencies than",
+			n[0], n[1], c.centre.cliff, c.centre.p);
+	else
+		sx_report_say(j,
+			      "%s: positional heads %d, semantic, key and mixed ones %d, so no "
+			      "contrast between them can be tested.",
+			      name, n[0], n[1]);
+	sx_report_say(j,
+		      "Over all its heads |A_c| and the centre correlate with rho = %+.2f (p = "
+		      "%.2g).",
+		      c.ac_centre.rho, c.ac_centre.p);
+out:
+	sx_rope_contrast_free(&c);
+	free(group);
+	free(head);
+	sx_rope_use_free(&u);
+	return st;
+}
+
+/* The first run's label where these have it: what is said in words; the table has them all. */
+static const char *first_label(const sx_report_job *j, const int *at, int n)
+{
+	for (int i = 0; i < j->n; i++)
+		for (int k = 0; k < n && j->item[i].kind == SX_STUDY_RUN; k++)
+			if (strcmp(j->item[at[k]].label, j->item[i].label) == 0)
+				return j->item[i].label;
+	return j->item[at[0]].label;
+}
+
+sx_status sx_report_frequencies(sx_report_job *j)
+{
+	sx_status st = SX_OK;
+	int at[MOST], one[MOST], n = with_frequencies(j, at, find_traces(j, at));
+	if (!n) return SX_OK;
+	memcpy(one, at, sizeof at);
+	int first = sx_report_first_seed(j, one, n);
+	sx_report_section(j->report, "Frequencies");
+	SX_TRY(sx_report_draw(
+		j, "frequencies", "frequencies",
+		"What each pair of rotated channels carries of a head's scores: share "
+		"of the scores' variance within rows. The line marks the pairs that "
+		"never complete a turn within the trained length.",
+		one, first, NULL));
+	sx_report_table *t = sx_report_table_add(
+		j->report, "frequencies", "frequencies",
+		"Do positional heads use other frequencies? Centre: mean log frequency weighted by "
+		"a head's logit shares. Mann-Whitney test of the centres of positional heads "
+		"against semantic, key and mixed ones, and Spearman's correlation of the largest "
+		"|A_c| with the centre over all heads. p is conditional on the row's one model: "
+		"how often its heads, dealt at random, would give at least as much. It says "
+		"nothing of other models or seeds, since heads of one model are not independent "
+		"draws; seeds that agree do.");
+	sx_report_col_text(t, "model", "Model", "label of the run");
+	sx_report_col_text(t, "trace", "Trace", "name of the trace");
+	sx_report_col_int(t, "seed", "Seed", "1", "seed of the run");
+	sx_report_col_int(t, "positional", "Positional", "1", "positional heads");
+	sx_report_col_int(t, "semantic", "Semantic, key, mixed", "1",
+			  "semantic, key and mixed heads");
+	sx_report_col_real(t, "cliff", "Cliff's delta", "1", "Cliff's delta of the centres",
+			   "%+.2f");
+	sx_report_col_real(t, "p", "p", "1", "p of the Mann-Whitney test, two-sided", "%.2g");
+	sx_report_col_real(t, "rho", "rho", "1", "Spearman's rho of |A_c| and the centre", "%+.2f");
+	sx_report_col_real(t, "rho_p", "p", "1", "p of rho, two-sided", "%.2g");
+	sx_report_say(j, "*Frequencies.*");
+	const char *label = first_label(j, at, n);
+	for (int i = 0; i < n; i++)
+		SX_TRY(contrast(j, t, &j->item[at[i]], strcmp(j->item[at[i]].label, label) == 0));
+out:
+	return st;
+}

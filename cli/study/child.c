@@ -1,0 +1,85 @@
+/* Children of the program: this binary with other words. */
+#include "cli/study/study.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Between fork and exec: only what may be called there. */
+static void become(const sx_child *c, int out, int in, pid_t parent)
+{
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+	/* A terminal's signals reach the study alone, which passes them on once: a second one would
+	 * stop a training run before its checkpoint. If the study is killed, its jobs end, too. */
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent) _exit(127);
+	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) signal(signals[i], SIG_DFL);
+	if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0) _exit(127);
+	if (c->log && dup2(out, STDERR_FILENO) < 0) _exit(127);
+	if (c->folder && chdir(c->folder) != 0) _exit(127);
+	execv("/proc/self/exe", c->argv);
+	_exit(127);
+}
+
+sx_status sx_child_start(int *pid, sx_ctx *ctx, const sx_child *c)
+{
+	sx_status st = SX_OK;
+	int in = open("/dev/null", O_RDWR | O_CLOEXEC), out = c->out;
+	pid_t parent = getpid(), child = -1;
+	char threads[16];
+	if (c->log) out = open(c->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	if (in < 0 || out < 0) {
+		st = sx_fail(ctx, SX_ECREATE, "cannot write %s: %s", c->log ? c->log : "/dev/null",
+			     strerror(errno));
+		goto out;
+	}
+	/* the environment is set before the fork: setenv may allocate */
+	const char *before = getenv("OMP_NUM_THREADS");
+	char *old = before ? sx_strdup(before) : NULL;
+	snprintf(threads, sizeof threads, "%d", c->threads);
+	if (c->threads > 0) setenv("OMP_NUM_THREADS", threads, 1);
+	fflush(NULL);
+	child = fork();
+	if (child == 0) become(c, out, in, parent);
+	if (old)
+		setenv("OMP_NUM_THREADS", old, 1);
+	else
+		unsetenv("OMP_NUM_THREADS");
+	free(old);
+	if (child < 0)
+		st = sx_fail(ctx, SX_EINTERNAL, "cannot begin another process: %s",
+			     strerror(errno));
+	else
+		*pid = (int)child;
+out:
+	if (in >= 0) close(in);
+	if (c->log && out >= 0) close(out);
+	return st;
+}
+
+int sx_child_exit(int status)
+{
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int sx_child_wait(int pid)
+{
+	int status = 0;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR) return 127;
+	return sx_child_exit(status);
+}
+
+sx_status sx_child_status(int code)
+{
+	for (int i = 1; i < SX_STATUS_COUNT; i++)
+		if (sx_status_exit((sx_status)i) == code) return (sx_status)i;
+	return SX_EINTERNAL;
+}

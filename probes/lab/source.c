@@ -1,0 +1,339 @@
+#include "probes/lab/source.h"
+
+#include "engine/files/hf_config.h"
+#include "engine/files/llama2c.h"
+#include "engine/model/weights.h"
+
+#include <dirent.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- run folders ---- */
+
+sx_status sx_checkpoint_split(char **run, int64_t *step, sx_ctx *ctx, const char *arg)
+{
+	const char *at = strrchr(arg, '@');
+	char *end = NULL;
+	*step = -1;
+	if (at && at[1]) {
+		long long n = strtoll(at + 1, &end, 10);
+		if (*end == '\0' && n >= 0) *step = n;
+	}
+	*run = *step >= 0 ? sx_format("%.*s", (int)(at - arg), arg) : sx_strdup(arg);
+	return *run ? SX_OK : sx_fail(ctx, SX_ENOMEM, "no memory for a path");
+}
+
+sx_status sx_checkpoint_find(char **out, int64_t *found, sx_ctx *ctx, const char *run, int64_t step)
+{
+	char *dir = sx_format("%s/checkpoints", run);
+	if (!dir) return sx_fail(ctx, SX_ENOMEM, "no memory for a path");
+	DIR *d = opendir(dir);
+	long long best = -1;
+	for (struct dirent *e; d && (e = readdir(d));) {
+		char *end = NULL;
+		if (strncmp(e->d_name, "step-", 5) != 0) continue;
+		long long n = strtoll(e->d_name + 5, &end, 10);
+		if (*end || end == e->d_name + 5 || n < 0) continue;
+		if (step >= 0 ? n == step : n > best) best = n;
+	}
+	if (d) closedir(d);
+	sx_status st = SX_OK;
+	if (best < 0) {
+		st = step >= 0 ? sx_fail(ctx, SX_ENOINPUT, "%s has no checkpoint of step %lld", run,
+					 (long long)step)
+			       : sx_fail(ctx, SX_ENOINPUT, "%s has no checkpoint yet", run);
+	} else {
+		*out = sx_format("%s/step-%08lld", dir, best);
+		*found = best;
+		if (!*out) st = sx_fail(ctx, SX_ENOMEM, "no memory for a path");
+	}
+	free(dir);
+	return st;
+}
+
+/* step and phase of a checkpoint of ours; other folders have none. */
+static void read_state(sx_source *s)
+{
+	char *path = sx_format("%s/state.json", s->folder);
+	json_t *j = path ? json_load_file(path, 0, NULL) : NULL;
+	json_int_t step = 0;
+	const char *phase = NULL;
+	if (j && json_unpack(j, "{s:I, s:s}", "step", &step, "phase", &phase) == 0) {
+		s->step = step;
+		s->step_known = true;
+		s->phase = strcmp(phase, "recalibration") == 0;
+	}
+	json_decref(j);
+	free(path);
+}
+
+/* ---- the kinds of MODEL ---- */
+
+static sx_status open_folder(sx_source *s, sx_ctx *ctx)
+{
+	sx_status st = SX_OK;
+	char *config = sx_format("%s/config.json", s->folder);
+	if (!config) return sx_fail(ctx, SX_ENOMEM, "no memory for a path");
+	SX_TRY(sx_hf_config_read(&s->spec, ctx, config));
+	SX_TRY(sx_safetensors_open(&s->tensors, ctx, s->folder));
+	read_state(s);
+out:
+	free(config);
+	return st;
+}
+
+/* The config.yaml of a run; texts of MODELs inside a run are found through it. */
+static sx_status load_config(sx_source *s, sx_ctx *ctx, const char *path)
+{
+	sx_config_free(&s->cfg);
+	s->has_config = false;
+	sx_status st = sx_config_load(&s->cfg, ctx, path, 0, NULL);
+	if (st == SX_OK) s->has_config = true;
+	return st;
+}
+
+static sx_status open_run(sx_source *s, sx_ctx *ctx, const char *run, int64_t step)
+{
+	sx_status st = SX_OK;
+	int64_t found = 0;
+	char *config = sx_format("%s/config.yaml", run);
+	if (!config) return sx_fail(ctx, SX_ENOMEM, "no memory for a path");
+	SX_TRY(load_config(s, ctx, config));
+	SX_TRY(sx_checkpoint_find(&s->folder, &found, ctx, run, step));
+	SX_TRY(open_folder(s, ctx));
+out:
+	free(config);
+	return st;
+}
+
+static bool ends_in(const char *s, const char *tail)
+{
+	size_t n = strlen(s), m = strlen(tail);
+	return n >= m && strcmp(s + n - m, tail) == 0;
+}
+
+static bool has_file(const char *dir, const char *name)
+{
+	char *p = sx_format("%s/%s", dir, name);
+	bool there = p && sx_path_exists(p);
+	free(p);
+	return there;
+}
+
+/* Fills folder, tensors, spec, cfg; the vocabulary of a configuration is still open. */
+static sx_status open_kind(sx_source *s, sx_ctx *ctx, const char *model, bool *random)
+{
+	sx_status st = SX_OK;
+	char *run = NULL, *config = NULL;
+	int64_t step = -1;
+	*random = false;
+	SX_TRY(sx_config_init(&s->cfg, ctx));
+	SX_TRY(sx_checkpoint_split(&run, &step, ctx, model));
+	if (sx_path_is_dir(run) && has_file(run, "config.yaml")) {
+		SX_TRY(open_run(s, ctx, run, step));
+	} else if (sx_path_is_dir(model)) {
+		if (has_file(model, "study.json"))
+			SX_TRY(sx_fail(ctx, SX_EDATA,
+				       "%s is the work folder of a study: name one of its runs "
+				       "(`sextant info %s`)",
+				       model, model));
+		if (!has_file(model, "config.json")) {
+			st = sx_fail(ctx, SX_EDATA,
+				     "%s: neither a run folder (no config.yaml) nor a model in "
+				     "Hugging Face layout (no config.json)",
+				     model);
+			goto out;
+		}
+		s->folder = sx_strdup(model);
+		/* a checkpoint inside a run knows its data */
+		config = sx_format("%s/../../config.yaml", model);
+		if (config && sx_path_exists(config)) SX_TRY(load_config(s, ctx, config));
+		SX_TRY(open_folder(s, ctx));
+	} else if (ends_in(model, ".bin")) {
+		SX_TRY(sx_llama2c_open(&s->tensors, &s->spec, ctx, model));
+	} else if (ends_in(model, ".yaml") || ends_in(model, ".yml")) {
+		SX_TRY(load_config(s, ctx, model));
+		*random = true;
+		s->step_known = true;
+	} else if (!sx_path_exists(run)) {
+		st = sx_fail(ctx, SX_ENOINPUT, "there is no model %s", model);
+	} else {
+		st = sx_fail(
+			ctx, SX_EDATA,
+			"%s: not a model: want a run folder, a folder in Hugging Face layout, a "
+			"llama2.c .bin or a .yaml configuration",
+			model);
+	}
+out:
+	free(run);
+	free(config);
+	return st;
+}
+
+static sx_status open_tokenizer(sx_source *s, sx_ctx *ctx, const char *tokenizer)
+{
+	const char *what = tokenizer ? tokenizer : s->has_config ? s->cfg.data.tokenizer : NULL;
+	int vocab = s->spec.V;
+	if (!what) {
+		char *json = s->folder ? sx_format("%s/tokenizer.json", s->folder) : NULL;
+		if (json && sx_path_exists(json)) {
+			sx_tokenizer *never = NULL; /* refused, with the way round it */
+			sx_status st = sx_tokenizer_open(&never, ctx, json, vocab);
+			sx_tokenizer_free(never);
+			if (st != SX_OK)
+				snprintf(s->tok_why, sizeof s->tok_why, "%.500s", ctx->message);
+		} else {
+			snprintf(s->tok_why, sizeof s->tok_why,
+				 "%.300s: its tokenizer is not known; give --tokenizer bytes, "
+				 "--tokenizer FILE.bin, or ids with --tokens",
+				 s->name);
+		}
+		free(json);
+		return SX_OK;
+	}
+	return sx_tokenizer_open(&s->tok, ctx, what, vocab);
+}
+
+static bool in_groups(const char *key, const char *const *groups)
+{
+	for (; groups && *groups; groups++) {
+		size_t n = strlen(*groups);
+		if (strncmp(key, *groups, n) == 0 && (key[n] == '.' || key[n] == '=')) return true;
+	}
+	return false;
+}
+
+/* Overrides of cfg; the ones that are left (pos.*, or misplaced) follow in rest. */
+static sx_status split_overrides(sx_source *s, sx_ctx *ctx, int n, char *const *words,
+				 const char *const *allowed, char **rest, int *n_rest)
+{
+	for (int i = 0; i < n; i++) {
+		if (!in_groups(words[i], allowed)) {
+			rest[(*n_rest)++] = words[i];
+			continue;
+		}
+		sx_status st = sx_config_set(&s->cfg, ctx, words[i]);
+		if (st != SX_OK) return st;
+	}
+	return SX_OK;
+}
+
+sx_status sx_source_open(sx_source *out, sx_ctx *ctx, const char *model, const char *tokenizer,
+			 int n, char *const *overrides, const char *const *allowed)
+{
+	sx_status st = SX_OK;
+	sx_source s = {.spec = sx_spec_default()};
+	char **rest = sx_calloc((size_t)n + 1, sizeof *rest);
+	int n_rest = 0;
+	bool random = false;
+	s.name = sx_strdup(model);
+	if (!s.name || !rest) {
+		st = sx_fail(ctx, SX_ENOMEM, "no memory to open a model");
+		goto out;
+	}
+	SX_TRY(open_kind(&s, ctx, model, &random));
+	SX_TRY(split_overrides(&s, ctx, n, overrides, allowed, rest, &n_rest));
+	s.seed = (uint64_t)s.cfg.seed;
+	s.init = strcmp(s.cfg.model.init, "0.02") == 0 ? SX_INIT_002 : SX_INIT_FAN_IN;
+	if (random) {
+		SX_TRY(sx_tokenizer_open(&s.tok, ctx, tokenizer ? tokenizer : s.cfg.data.tokenizer,
+					 0));
+		SX_TRY(sx_config_spec(&s.cfg, sx_tokenizer_vocab(s.tok), &s.spec, ctx));
+		s.spec.bos = sx_tokenizer_bos(s.tok);
+		s.spec.eos = sx_tokenizer_eos(s.tok);
+	} else {
+		SX_TRY(open_tokenizer(&s, ctx, tokenizer));
+	}
+	SX_TRY(sx_spec_override(&s.spec, ctx, n_rest, rest));
+	*out = s;
+	s = (sx_source){0};
+out:
+	free(rest);
+	sx_source_free(&s);
+	return st;
+}
+
+void sx_source_free(sx_source *s)
+{
+	free(s->name);
+	free(s->folder);
+	sx_tensors_free(s->tensors);
+	sx_tokenizer_free(s->tok);
+	sx_config_free(&s->cfg);
+	memset(s, 0, sizeof *s);
+}
+
+sx_status sx_source_need_tokenizer(const sx_source *s, sx_ctx *ctx)
+{
+	return s->tok ? SX_OK : sx_fail(ctx, SX_EDATA, "%s", s->tok_why);
+}
+
+sx_status sx_source_model(sx_model **out, sx_ctx *ctx, const sx_source *s)
+{
+	if (s->tensors) return sx_model_load(out, ctx, s->tensors, &s->spec);
+	sx_status st = sx_model_new(out, ctx, &s->spec);
+	if (st == SX_OK) sx_model_init(*out, s->seed, s->init);
+	return st;
+}
+
+sx_status sx_source_spec(sx_spec *out, sx_ctx *ctx, sx_config *cfg)
+{
+	sx_status st = SX_OK;
+	sx_tokenizer *tok = NULL;
+	sx_source init = {0};
+	if (cfg->init[0]) {
+		SX_TRY(sx_source_open(&init, ctx, cfg->init, cfg->data.tokenizer, 0, NULL, NULL));
+		SX_TRY(sx_config_adopt(cfg, ctx, &init.spec));
+		SX_TRY(sx_config_spec(cfg, init.spec.V, out, ctx));
+		out->tied = init.spec.tied;
+	} else {
+		SX_TRY(sx_tokenizer_open(&tok, ctx, cfg->data.tokenizer, 0));
+		SX_TRY(sx_config_spec(cfg, sx_tokenizer_vocab(tok), out, ctx));
+	}
+out:
+	sx_tokenizer_free(tok);
+	sx_source_free(&init);
+	return st;
+}
+
+/* ---- training data ---- */
+
+sx_status sx_data_open(sx_data *out, sx_ctx *ctx, const sx_config *cfg, int vocab)
+{
+	sx_status st = SX_OK;
+	sx_data *d = out;
+	memset(d, 0, sizeof *d);
+	sx_language_opts o = sx_language_opts_default();
+	o.on = cfg->data.retrieval.keys > 0;
+	if (o.on) {
+		o.keys = cfg->data.retrieval.keys;
+		o.values = cfg->data.retrieval.values;
+		o.facts_lo = (int)cfg->data.retrieval.facts.lo;
+		o.facts_hi = (int)cfg->data.retrieval.facts.hi;
+		o.items_lo = (int)cfg->data.retrieval.items.lo;
+		o.items_hi = (int)cfg->data.retrieval.items.hi;
+	}
+	sx_filler_parse(cfg->data.filler, &o.filler);
+	o.bos = cfg->data.bos;
+	SX_TRY(sx_tokenizer_open(&d->tok, ctx, cfg->data.tokenizer, vocab));
+	if (o.filler == SX_FILLER_TEXT) {
+		SX_TRY(sx_corpus_read(&d->corpus, ctx, (const char *const *)cfg->data.text.at,
+				      (int64_t)cfg->data.text.n, d->tok));
+		d->has_corpus = true;
+	}
+	SX_TRY(sx_language_init(&d->lang, ctx, &o, d->has_corpus ? &d->corpus : NULL,
+				(uint64_t)cfg->seed));
+	d->lang.corpus = d->has_corpus ? &out->corpus : NULL;
+out:
+	if (st != SX_OK) sx_data_free(d);
+	return st;
+}
+
+void sx_data_free(sx_data *d)
+{
+	sx_tokenizer_free(d->tok);
+	if (d->has_corpus) sx_corpus_free(&d->corpus);
+	memset(d, 0, sizeof *d);
+}

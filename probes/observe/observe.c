@@ -1,0 +1,80 @@
+#include "probes/observe/observe.h"
+
+#include <stdlib.h>
+
+/* Those of the forward pass, then those of the backward pass. */
+static const sx_observer_kind *const kinds[] = {
+	&sx_observe_stats,  &sx_observe_rope,   &sx_observe_ac,
+	&sx_observe_maps,   &sx_observe_reduce, &sx_observe_sites,
+	&sx_observe_spread, &sx_observe_bounds, &sx_observe_grad};
+enum { N_KINDS = sizeof kinds / sizeof kinds[0], N_FORWARD = N_KINDS - 1 };
+
+struct sx_observers {
+	sx_probe probe[N_KINDS];
+	const sx_observer_kind *kind[N_KINDS];
+	int n, forward; /* all, and those of the forward pass */
+};
+
+sx_status sx_observers_new(sx_observers **out, sx_ctx *ctx, const sx_spec *spec,
+			   const sx_measure_opts *opts, const sx_family *family, int threads,
+			   sx_measures *into)
+{
+	sx_observers *o = sx_calloc(1, sizeof *o);
+	sx_observer_base base = {.spec = spec,
+				 .into = into,
+				 .family = family,
+				 .query_row = opts->query_row,
+				 .reduce = opts->reduce,
+				 .sites = opts->sites,
+				 .gradients = opts->ac_gradients,
+				 .without_h = opts->ac_without_h,
+				 .threads = threads};
+	if (!o) return sx_fail(ctx, SX_ENOMEM, "no memory for observers");
+	for (int k = 0; k < N_KINDS; k++) {
+		if (!kinds[k]->wanted(opts)) continue;
+		kinds[k]->start(&o->probe[o->n], &base);
+		if (!o->probe[o->n].self) {
+			sx_observers_free(o);
+			return sx_fail(ctx, SX_ENOMEM, "no memory for the observer of %s",
+				       kinds[k]->name);
+		}
+		o->kind[o->n++] = kinds[k];
+		o->forward += k < N_FORWARD;
+	}
+	*out = o;
+	return SX_OK;
+}
+
+void sx_observers_free(sx_observers *o)
+{
+	for (int i = 0; o && i < o->n; i++) o->kind[i]->free(o->probe[i].self);
+	free(o);
+}
+
+void sx_observers_place(sx_observers *o, int64_t seq0)
+{
+	/* every observer's state begins with its base */
+	for (int i = 0; i < o->n; i++) ((sx_observer_base *)o->probe[i].self)->seq0 = seq0;
+}
+
+void sx_observers_sink(sx_observers *o, sx_map_sink *sink)
+{
+	for (int i = 0; i < o->n; i++) ((sx_observer_base *)o->probe[i].self)->sink = sink;
+}
+
+void sx_observers_toward(sx_observers *o, sx_toward toward)
+{
+	for (int i = 0; i < o->n; i++) ((sx_observer_base *)o->probe[i].self)->toward = toward;
+}
+
+const sx_probe *sx_observers_probes(const sx_observers *o, int *n)
+{
+	*n = o->forward;
+	return o->probe;
+}
+
+const sx_probe *sx_observers_backward(const sx_observers *o, int *n)
+{
+	*n = o->n - o->forward;
+	return o->probe + o->forward;
+}

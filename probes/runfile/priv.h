@@ -1,0 +1,140 @@
+/* What the runfile*.c share. Nobody else includes it. */
+#ifndef SX_PROBES_RUNFILE_PRIV_H
+#define SX_PROBES_RUNFILE_PRIV_H
+
+#include "probes/runfile/runfile.h"
+
+#include <hdf5.h>
+
+#define SX_RUN_SCHEMA_NAME    "sextant"
+#define SX_RUN_SCHEMA_VERSION "1.0"
+enum { SX_RUN_SCHEMA_MAJOR = 1 }; /* of the tables, too */
+#define SX_TABLES_SCHEMA_NAME    "sextant-analysis"
+#define SX_TABLES_SCHEMA_VERSION "1.0"
+
+/* ---- HDF5's manners (runfile.c) ---- */
+
+/* Silences HDF5's printing in this thread, and its clean-up at exit, which after a failed write
+ * complains on stderr: our files are closed by hand. To be called before anything else of HDF5. */
+void sx_h5_quiet(void);
+/* sx_fail with HDF5's innermost complaint in brackets; to be called right after what failed. */
+sx_status sx_h5_fail_at(sx_ctx *ctx, sx_status st, const char *file, int line, const char *func,
+			const char *fmt, ...) SX_PRINTF(6, 7);
+#define sx_h5_fail(ctx, st, ...) \
+	sx_h5_fail_at((ctx), (st), __FILE__, __LINE__, __func__, __VA_ARGS__)
+
+/* New type ids, the caller's to close; width counts for strings alone. On disk little-endian, in
+ * memory the machine's own; F16 is uint16_t in memory. Negative on failure. */
+hid_t sx_h5_disk_type(sx_run_type type, size_t width);
+hid_t sx_h5_mem_type(sx_run_type type, size_t width);
+/* A variable-length UTF-8 string type. */
+hid_t sx_h5_text_type(void);
+/* Sets an attribute of the object at `where`: n values, one scalar where n is -1. */
+herr_t sx_h5_put_attr(hid_t file, const char *where, const char *name, hid_t disk, hid_t mem,
+		      int64_t n, const void *value);
+
+/* ---- elements (runfile_convert.c) ---- */
+
+/* Bytes of an element in memory; width counts for strings alone. */
+size_t sx_disk_size(sx_run_type type, size_t width);
+/* Whether elements in memory already are as stored, and whether they can be made so. */
+bool sx_disk_is_native(sx_run_type type, sx_run_mem mem);
+bool sx_disk_takes(sx_run_type type, sx_run_mem mem);
+/* Makes n elements of `size` bytes; false where one does not fit. */
+bool sx_disk_convert(void *out, sx_run_type type, size_t size, const void *data, sx_run_mem mem,
+		     int64_t n);
+/* n missing elements: NaN, -1, 255, the empty string. */
+void sx_disk_fill(void *out, sx_run_type type, size_t size, int64_t n);
+
+/* ---- the schema (runfile.c) ---- */
+
+/* Axes of a row, in order; returns how many. */
+int sx_run_axes(sx_run_id id, sx_run_id axes[SX_RUN_MAX_DIMS]);
+/* The row called `name` in the group of row id, or SX_RUN_COUNT. */
+sx_run_id sx_run_sibling(sx_run_id id, const char *name);
+const char *sx_run_name(sx_run_id id); /* "entropy" of "/stats/entropy"             */
+bool sx_run_is_axis(sx_run_id id);
+bool sx_run_name_grows(const char *axis); /* step, sample, ckpt                     */
+bool sx_run_is_document(sx_run_id id);    /* a text of /meta                           */
+/* Attention maps: square chunks of one map, and 0 where none is stored. */
+bool sx_run_is_map(sx_run_id id);
+/* "/stats" of "/stats/entropy". */
+void sx_run_group(sx_run_id id, char out[32]);
+
+/* ---- a file being written (runfile_define.c, runfile_write.c) ---- */
+
+/* clang-format off */
+/* A dataset or an axis of this file. */
+typedef struct {
+	hid_t set;            /* 0 = not there                                           */
+	sx_run_type type;
+	size_t size;          /* bytes of an element                                     */
+	int ndim;
+	int64_t dims[SX_RUN_MAX_DIMS]; /* dims[0] of what grows: rows on disk            */
+	int64_t rows;         /* a growing axis: records between two flushes             */
+	sx_run_id axis;       /* the growing axis, or SX_RUN_COUNT                       */
+	bool column;          /* no other axis than that: rows wait in buf for the flush */
+	unsigned char *buf;   /* (held, size) rows dims[0] .. dims[0] + held - 1         */
+	int64_t held, cap;
+} sx_run_column;
+
+struct sx_run {
+	sx_ctx *ctx;
+	char *path, *writing; /* the name it will have, the name it has                  */
+	hid_t file;
+	bool live, started, broken;
+	bool named;           /* path is its name: a reader may have it open             */
+	sx_run_column col[SX_RUN_COUNT];
+	void *scratch;        /* converted elements                                      */
+	size_t scratch_size;
+};
+/* clang-format on */
+
+static inline bool sx_run_grows(const sx_run_column *c)
+{
+	return c->axis != SX_RUN_COUNT;
+}
+
+/* Strings are held at fixed length and so written to a live file. A sealed one has them of variable
+ * length: netCDF 4.9 overruns its buffer on arrays of the other kind. */
+static inline bool sx_run_texts_vary(const sx_run *run, const sx_run_column *c)
+{
+	return c->type == SX_DISK_STR && !run->live;
+}
+
+/* SX_EIO, right after a failed call of HDF5: nothing more goes into a file in an unknown state. */
+sx_status sx_run_broke(sx_run *run, const char *what);
+/* SX_EIO where an earlier write failed. */
+sx_status sx_run_check(sx_run *run);
+/* The same, and SX_EINTERNAL after sx_run_start: SWMR allows no new objects, though HDF5 1.10 does
+ * not refuse them. */
+sx_status sx_run_refuse_new(sx_run *run, const char *what);
+
+/* ---- a file being read (runfile_read.c, runfile_verify.c) ---- */
+
+struct sx_run_file {
+	sx_ctx *ctx;
+	char *path;
+	hid_t file;
+	bool live;
+	bool tables; /* a report's: another schema */
+};
+
+/* Length of the axis of this name beside the dataset at `path`; -1 if there is none. */
+int64_t sx_run_axis_length(const sx_run_file *f, const char *path, const char *axis);
+
+/* ---- for the seal ---- */
+
+hid_t sx_run_file_hid(const sx_run_file *f);
+
+/* Numbers as sx_h5_mem_type says, no conversion. */
+sx_status sx_run_put_raw(sx_run *run, sx_run_id id, const int64_t *start, const int64_t *count,
+			 const void *data) SX_NODISCARD;
+sx_status sx_run_read_raw(sx_run_file *f, sx_run_id id, const int64_t *start, const int64_t *count,
+			  void *out) SX_NODISCARD;
+/* Reads all of a file that may be damaged: bad (SX_RUN_COUNT) tells what cannot be read. SX_ENOMEM. */
+sx_status sx_run_survey(sx_run_file *f, bool *bad) SX_NODISCARD;
+/* Type on disk: a schema's F16 may be F32 there. SX_EDATA where it is another than the schema's. */
+sx_status sx_run_file_type(sx_run_file *f, sx_run_id id, sx_run_type *type) SX_NODISCARD;
+
+#endif

@@ -1,0 +1,542 @@
+/* Writing a run file: its beginning, its records, its end. */
+#include "probes/runfile/priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	SMALL_TREE = 4, /* sealed files: half the children of a chunk tree's node */
+	PAGE = 1024     /* live files; see set_pages */
+};
+
+/* What a failed write leaves shall be what a kill would have left: whatever HDF5 still holds goes
+ * nowhere, above all the mark that the file was closed well. */
+static void give_up(sx_run *run)
+{
+	int *fd = NULL, nowhere = open("/dev/null", O_RDWR);
+	run->broken = true;
+	if (nowhere >= 0 && H5Fget_vfd_handle(run->file, H5P_DEFAULT, (void **)&fd) >= 0 && fd)
+		dup2(nowhere, *fd);
+	if (nowhere >= 0) close(nowhere);
+}
+
+sx_status sx_run_broke(sx_run *run, const char *what)
+{
+	sx_status st = sx_h5_fail(run->ctx, SX_EIO, "writing %s to %s failed", what, run->writing);
+	give_up(run);
+	return st;
+}
+
+sx_status sx_run_check(sx_run *run)
+{
+	if (run->broken)
+		return sx_fail(run->ctx, SX_EIO, "%s is given up: an earlier write to it failed",
+			       run->writing);
+	return SX_OK;
+}
+
+/* ---- creation ---- */
+
+/* A kill stops a write at a border between the system's pages, of 4096 bytes. What HDF5 writes over in
+ * place and is no larger than a page of the file does not lie across one: headers and the roots of
+ * indices; leaves of an index with more than some 60 entries may be larger. In pages of 4096 they
+ * would be safe, too, but chunks of a few KiB would leave two fifths of the file empty. */
+static herr_t set_pages(hid_t fcpl)
+{
+	herr_t e = H5Pset_file_space_strategy(fcpl, H5F_FSPACE_STRATEGY_PAGE, false, 1);
+	return e < 0 ? e : H5Pset_file_space_page_size(fcpl, PAGE);
+}
+
+static sx_status open_file(sx_run *run)
+{
+	sx_status st = SX_OK;
+	hid_t fcpl = H5Pcreate(H5P_FILE_CREATE), fapl = H5Pcreate(H5P_FILE_ACCESS);
+	unsigned order = H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED;
+	H5F_libver_t low = run->live ? H5F_LIBVER_V110 : H5F_LIBVER_EARLIEST;
+	H5F_libver_t high = run->live ? H5F_LIBVER_V110 : H5F_LIBVER_V18;
+	if (fcpl < 0 || fapl < 0 || H5Pset_link_creation_order(fcpl, order) < 0 ||
+	    H5Pset_attr_creation_order(fcpl, order) < 0 ||
+	    H5Pset_attr_phase_change(fcpl, 64, 32) < 0 || H5Pset_obj_track_times(fcpl, false) < 0 ||
+	    (!run->live && H5Pset_istore_k(fcpl, SMALL_TREE) < 0) ||
+	    (run->live && set_pages(fcpl) < 0) || H5Pset_libver_bounds(fapl, low, high) < 0 ||
+	    H5Pset_fclose_degree(fapl, H5F_CLOSE_STRONG) < 0) {
+		st = sx_h5_fail(run->ctx, SX_EINTERNAL, "cannot prepare %s", run->path);
+		goto out;
+	}
+	run->file = H5Fcreate(run->writing, H5F_ACC_TRUNC, fcpl, fapl);
+	if (run->file < 0) st = sx_h5_fail(run->ctx, SX_ECREATE, "cannot create %s", run->writing);
+out:
+	if (fcpl >= 0) H5Pclose(fcpl);
+	if (fapl >= 0) H5Pclose(fapl);
+	return st;
+}
+
+/* ---- names ---- */
+
+static sx_status sync_path(sx_ctx *ctx, const char *path)
+{
+	int fd = open(path, O_RDONLY);
+	int bad = fd < 0 || fsync(fd) != 0 ? errno : 0;
+	if (fd >= 0) close(fd);
+	if (bad)
+		return sx_fail(ctx, SX_EIO, "cannot bring %s to the disk: %s", path, strerror(bad));
+	return SX_OK;
+}
+
+/* The file under way takes its name; both it and the name are on the disk then. */
+static sx_status take_name(sx_run *run)
+{
+	sx_status st = SX_OK;
+	char *folder = sx_strdup(run->path), *name = sx_strdup(run->path);
+	if (!folder || !name) {
+		st = sx_fail(run->ctx, SX_ENOMEM, "no memory to name %s", run->path);
+		goto out;
+	}
+	SX_TRY(sync_path(run->ctx, run->writing));
+	if (rename(run->writing, run->path) != 0) {
+		st = sx_fail(run->ctx, SX_ECREATE, "cannot create %s: %s", run->path,
+			     strerror(errno));
+		goto out;
+	}
+	free(run->writing);
+	run->writing = name;
+	name = NULL;
+	run->named = true;
+	st = sync_path(run->ctx, dirname(folder));
+out:
+	free(folder);
+	free(name);
+	return st;
+}
+
+sx_status sx_run_create(sx_run **out, sx_ctx *ctx, const char *path, bool live)
+{
+	sx_status st = SX_OK;
+	sx_h5_quiet();
+	sx_run *run = sx_calloc(1, sizeof *run);
+	if (!run) return sx_fail(ctx, SX_ENOMEM, "no memory to write %s", path);
+	run->ctx = ctx;
+	run->file = -1;
+	run->live = live;
+	run->path = sx_strdup(path);
+	run->writing = sx_format("%s.tmp", path);
+	if (!run->path || !run->writing) {
+		st = sx_fail(ctx, SX_ENOMEM, "no memory to write %s", path);
+		goto out;
+	}
+	if (sx_path_is_dir(path) || (live && sx_path_exists(path))) {
+		st = sx_fail(ctx, SX_ECREATE, "cannot create %s: it is there already%s", path,
+			     live ? "" : ", as a folder");
+		goto out;
+	}
+	SX_TRY(open_file(run));
+	SX_TRY(sx_run_attr_str(run, "/", "schema", SX_RUN_SCHEMA_NAME));
+	SX_TRY(sx_run_attr_str(run, "/", "schema_version", SX_RUN_SCHEMA_VERSION));
+	SX_TRY(sx_run_attr_str(run, "/", "creator", "sextant"));
+	SX_TRY(sx_run_attr_str(run, "/", "version", SX_VERSION));
+	SX_TRY(sx_run_attr_str(run, "/", "status", sx_run_status_name(SX_RUN_RUNNING)));
+	*out = run;
+	run = NULL;
+out:
+	sx_run_free(run);
+	return st;
+}
+
+/* ---- records ---- */
+
+sx_status sx_run_start(sx_run *run)
+{
+	sx_status st = sx_run_refuse_new(run, "a second sx_run_start");
+	if (st != SX_OK || !run->live) {
+		run->started = true;
+		return st;
+	}
+	/* Datasets that are open at the start lose their cache settings (HDF5 issue 1730). */
+	for (int i = 0; i < SX_RUN_COUNT; i++)
+		if (run->col[i].set && H5Dclose(run->col[i].set) < 0)
+			return sx_run_broke(run, sx_run_rows[i].path);
+	herr_t e = H5Fstart_swmr_write(run->file);
+	if (e < 0) st = sx_run_broke(run, "the start");
+	for (int i = 0; i < SX_RUN_COUNT; i++) {
+		if (!run->col[i].set) continue;
+		run->col[i].set = 0;
+		hid_t set = e < 0 ? -1 : H5Dopen2(run->file, sx_run_rows[i].path, H5P_DEFAULT);
+		if (set >= 0)
+			run->col[i].set = set;
+		else if (st == SX_OK)
+			st = sx_run_broke(run, sx_run_rows[i].path);
+	}
+	run->started = true;
+	/* A segment that has its name can be read, however its writer ends. */
+	return st == SX_OK ? take_name(run) : st;
+}
+
+/* Makes *data point to n elements as they are stored: itself, or the run's scratch. */
+static sx_status convert(sx_run *run, sx_run_id id, const void **data, sx_run_mem mem, int64_t n)
+{
+	const sx_run_column *c = &run->col[id];
+	if (sx_disk_is_native(c->type, mem)) return SX_OK;
+	if (!sx_disk_takes(c->type, mem))
+		return sx_fail(run->ctx, SX_EINTERNAL, "%s does not take data of this kind",
+			       sx_run_rows[id].path);
+	size_t bytes = (size_t)n * c->size;
+	if (bytes > run->scratch_size) {
+		void *grown = sx_grow(run->scratch, bytes, 1);
+		if (!grown)
+			return sx_fail(run->ctx, SX_ENOMEM, "no memory to convert %s",
+				       sx_run_rows[id].path);
+		run->scratch = grown;
+		run->scratch_size = bytes;
+	}
+	if (!sx_disk_convert(run->scratch, c->type, c->size, *data, mem, n))
+		return sx_fail(run->ctx, SX_EDATA, "a value does not fit into %s of %s",
+			       sx_run_rows[id].path, run->writing);
+	*data = run->scratch;
+	return SX_OK;
+}
+
+/* Writes a selection of a dataset; fixed-length texts to where they vary by way of pointers. */
+static herr_t write_selection(const sx_run *run, const sx_run_column *c, hid_t block, hid_t disk,
+			      const void *data)
+{
+	herr_t e = -1;
+	bool vary = sx_run_texts_vary(run, c);
+	hid_t type = vary ? sx_h5_text_type() : sx_h5_mem_type(c->type, c->size);
+	const char **texts = NULL;
+	if (vary) {
+		size_t n = (size_t)H5Sget_simple_extent_npoints(block);
+		texts = sx_calloc(n, sizeof *texts);
+		for (size_t i = 0; texts && i < n; i++) texts[i] = (const char *)data + i * c->size;
+	}
+	if (type >= 0 && (texts || !vary))
+		e = H5Dwrite(c->set, type, block, disk, H5P_DEFAULT, vary ? texts : data);
+	free(texts);
+	if (type >= 0) H5Tclose(type);
+	return e;
+}
+
+/* Makes room for rows up to (not including) `end` of what grows. */
+static sx_status reach(sx_run *run, sx_run_id id, int64_t end)
+{
+	sx_run_column *c = &run->col[id];
+	hsize_t dims[SX_RUN_MAX_DIMS];
+	if (!sx_run_grows(c) || end <= c->dims[0]) return SX_OK;
+	for (int i = 0; i < c->ndim; i++) dims[i] = (hsize_t)c->dims[i];
+	dims[0] = (hsize_t)end;
+	if (H5Dset_extent(c->set, dims) < 0) return sx_run_broke(run, sx_run_rows[id].path);
+	c->dims[0] = end;
+	return SX_OK;
+}
+
+/* Writes a block of a dataset, which grows as needed. */
+static sx_status write_set(sx_run *run, sx_run_id id, const int64_t *start, const int64_t *count,
+			   const void *data)
+{
+	sx_run_column *c = &run->col[id];
+	sx_status st = SX_OK;
+	hsize_t at[SX_RUN_MAX_DIMS], n[SX_RUN_MAX_DIMS];
+	for (int i = 0; i < c->ndim; i++) {
+		at[i] = (hsize_t)start[i];
+		n[i] = (hsize_t)count[i];
+	}
+	hid_t disk = -1, block = -1;
+	SX_TRY(reach(run, id, start[0] + count[0]));
+	block = H5Screate_simple(c->ndim, n, NULL);
+	disk = H5Dget_space(c->set);
+	if (block < 0 || disk < 0 ||
+	    H5Sselect_hyperslab(disk, H5S_SELECT_SET, at, NULL, n, NULL) < 0 ||
+	    write_selection(run, c, block, disk, data) < 0)
+		st = sx_run_broke(run, sx_run_rows[id].path);
+out:
+	if (disk >= 0) H5Sclose(disk);
+	if (block >= 0) H5Sclose(block);
+	return st;
+}
+
+/* Makes a column hold rows up to (not including) `end`, new ones missing. */
+static sx_status hold_rows(sx_run *run, sx_run_id id, int64_t end)
+{
+	sx_run_column *c = &run->col[id];
+	int64_t need = end - c->dims[0];
+	if (need <= c->held) return SX_OK;
+	if (need > c->cap) {
+		int64_t cap = need > 2 * c->cap ? need : 2 * c->cap;
+		unsigned char *grown = sx_grow(c->buf, (size_t)cap, c->size);
+		if (!grown)
+			return sx_fail(run->ctx, SX_ENOMEM, "no memory for rows of %s",
+				       sx_run_rows[id].path);
+		c->buf = grown;
+		c->cap = cap;
+	}
+	sx_disk_fill(c->buf + (size_t)c->held * c->size, c->type, c->size, need - c->held);
+	c->held = need;
+	return SX_OK;
+}
+
+sx_status sx_run_put_raw(sx_run *run, sx_run_id id, const int64_t *start, const int64_t *count,
+			 const void *data)
+{
+	sx_run_column *c = &run->col[id];
+	if (!c->column) return write_set(run, id, start, count, data);
+	if (start[0] < c->dims[0])
+		return sx_fail(run->ctx, SX_EINTERNAL, "row %lld of %s is written already",
+			       (long long)start[0], sx_run_rows[id].path);
+	sx_status st = hold_rows(run, id, start[0] + count[0]);
+	if (st != SX_OK) return st;
+	memcpy(c->buf + (size_t)(start[0] - c->dims[0]) * c->size, data,
+	       (size_t)count[0] * c->size);
+	return SX_OK;
+}
+
+static sx_status check_takes_data(const sx_run *run, sx_run_id id)
+{
+	const sx_run_column *c = &run->col[id];
+	if (c->set && (!sx_run_grows(c) || !run->live || run->started)) return SX_OK;
+	return sx_fail(run->ctx, SX_EINTERNAL, "%s takes no data: %s", sx_run_rows[id].path,
+		       c->set ? "call sx_run_start first" : "it is not defined");
+}
+
+sx_status sx_run_put_block_as(sx_run *run, sx_run_id id, const int64_t *start, const int64_t *count,
+			      const void *data, sx_run_mem mem)
+{
+	sx_status st = SX_OK;
+	const sx_run_column *c = &run->col[id];
+	int64_t n = 1;
+	SX_TRY(sx_run_check(run));
+	SX_TRY(check_takes_data(run, id));
+	for (int i = 0; i < c->ndim; i++) {
+		bool open_end = i == 0 && sx_run_grows(c);
+		if (start[i] < 0 || count[i] < 1 ||
+		    (!open_end && start[i] > c->dims[i] - count[i])) {
+			st = sx_fail(run->ctx, SX_EINTERNAL,
+				     "block %lld + %lld leaves axis %d of %s", (long long)start[i],
+				     (long long)count[i], i, sx_run_rows[id].path);
+			goto out;
+		}
+		n *= count[i];
+	}
+	SX_TRY(convert(run, id, &data, mem, n));
+	SX_TRY(sx_run_put_raw(run, id, start, count, data));
+out:
+	return st;
+}
+
+sx_status sx_run_put_as(sx_run *run, sx_run_id id, int64_t record, const void *data, sx_run_mem mem)
+{
+	const sx_run_column *c = &run->col[id];
+	int64_t start[SX_RUN_MAX_DIMS] = {record}, count[SX_RUN_MAX_DIMS];
+	for (int i = 0; i < c->ndim; i++) count[i] = c->dims[i];
+	if (sx_run_grows(c)) count[0] = 1;
+	return sx_run_put_block_as(run, id, start, count, data, mem);
+}
+
+sx_status sx_run_put_chunk(sx_run *run, sx_run_id id, const int64_t *start, const void *packed,
+			   int64_t bytes)
+{
+	sx_status st = SX_OK;
+	const sx_run_column *c = &run->col[id];
+	hsize_t at[SX_RUN_MAX_DIMS];
+	SX_TRY(sx_run_check(run));
+	SX_TRY(check_takes_data(run, id));
+	if (!sx_run_is_map(id)) {
+		st = sx_fail(run->ctx, SX_EINTERNAL, "%s is not stored in chunks made elsewhere",
+			     sx_run_rows[id].path);
+		goto out;
+	}
+	for (int i = 0; i < c->ndim; i++) {
+		int64_t edge = i < c->ndim - 2 ? 1 : sx_run_map_edge(c->dims[i]);
+		at[i] = (hsize_t)start[i];
+		if (start[i] < 0 || start[i] % edge != 0 || (i > 0 && start[i] >= c->dims[i])) {
+			st = sx_fail(run->ctx, SX_EINTERNAL,
+				     "no chunk of %s begins at %lld of axis %d",
+				     sx_run_rows[id].path, (long long)start[i], i);
+			goto out;
+		}
+	}
+	SX_TRY(reach(run, id, start[0] + 1));
+	if (H5Dwrite_chunk(c->set, H5P_DEFAULT, 0, at, (size_t)bytes, packed) < 0)
+		st = sx_run_broke(run, sx_run_rows[id].path);
+out:
+	return st;
+}
+
+const char *sx_run_path(const sx_run *run)
+{
+	return run->writing;
+}
+
+int64_t sx_run_records(const sx_run *run, sx_run_id axis)
+{
+	return run->col[axis].dims[0] + run->col[axis].held;
+}
+
+/* ---- flushing ---- */
+
+/* Brings what grows along an axis to exactly `end` rows. */
+static sx_status settle(sx_run *run, sx_run_id id, int64_t end)
+{
+	sx_run_column *c = &run->col[id];
+	sx_status st = SX_OK;
+	if (c->column && c->dims[0] < end) {
+		SX_TRY(hold_rows(run, id, end));
+		int64_t start = c->dims[0], n = end - start;
+		SX_TRY(write_set(run, id, &start, &n, c->buf));
+		c->held -= n;
+		memmove(c->buf, c->buf + (size_t)n * c->size, (size_t)c->held * c->size);
+	}
+	/* A record that was begun but never got its axis value stays invisible in a live file,
+	 * which cannot shrink while it is read. */
+	if (c->dims[0] < end || (c->dims[0] > end && !run->live)) {
+		hsize_t dims[SX_RUN_MAX_DIMS];
+		c->dims[0] = end;
+		for (int i = 0; i < c->ndim; i++) dims[i] = (hsize_t)c->dims[i];
+		if (H5Dset_extent(c->set, dims) < 0) {
+			st = sx_run_broke(run, sx_run_rows[id].path);
+			goto out;
+		}
+	}
+	if (run->live && H5Dflush(c->set) < 0) st = sx_run_broke(run, sx_run_rows[id].path);
+out:
+	return st;
+}
+
+static sx_status flush_axis(sx_run *run, sx_run_id axis, bool part)
+{
+	sx_status st = SX_OK;
+	int64_t end = sx_run_records(run, axis);
+	if (!part) end -= end % run->col[axis].rows;
+	if (end == run->col[axis].dims[0] && !part) return SX_OK;
+	for (int i = 0; i < SX_RUN_COUNT; i++)
+		if (run->col[i].set && run->col[i].axis == axis && i != (int)axis)
+			SX_TRY(settle(run, (sx_run_id)i, end));
+	SX_TRY(settle(run, axis, end));
+out:
+	return st;
+}
+
+static sx_status flush(sx_run *run, sx_run_id axis, bool part)
+{
+	sx_status st = sx_run_check(run);
+	if (st != SX_OK) return st;
+	const sx_run_column *c = &run->col[axis];
+	if (!c->set || c->axis != axis)
+		return sx_fail(run->ctx, SX_EINTERNAL, "%s is not a growing axis of this file",
+			       sx_run_rows[axis].path);
+	return run->live ? flush_axis(run, axis, part) : SX_OK;
+}
+
+sx_status sx_run_flush(sx_run *run, sx_run_id axis)
+{
+	return flush(run, axis, false);
+}
+
+sx_status sx_run_flush_part(sx_run *run, sx_run_id axis)
+{
+	return flush(run, axis, true);
+}
+
+static sx_status flush_all(sx_run *run)
+{
+	sx_status st = SX_OK;
+	for (int i = 0; i < SX_RUN_COUNT; i++)
+		if (run->col[i].set && run->col[i].axis == (sx_run_id)i)
+			SX_TRY(flush_axis(run, (sx_run_id)i, true));
+out:
+	return st;
+}
+
+sx_status sx_run_sync(sx_run *run)
+{
+	sx_status st = sx_run_check(run);
+	if (st == SX_OK && run->live) st = flush_all(run);
+	if (st != SX_OK) return st;
+	int *fd = NULL;
+	if (H5Fget_vfd_handle(run->file, H5P_DEFAULT, (void **)&fd) < 0 || !fd)
+		return sx_h5_fail(run->ctx, SX_EIO, "cannot reach the file behind %s",
+				  run->writing);
+	if (fsync(*fd) != 0) {
+		st = sx_fail(run->ctx, SX_EIO, "cannot bring %s to the disk: %s", run->writing,
+			     strerror(errno));
+		give_up(run);
+	}
+	return st;
+}
+
+/* ---- the end ---- */
+
+/* After a failed write HDF5 may refuse to close: its answer is returned, not acted on. */
+static herr_t close_ids(sx_run *run)
+{
+	herr_t worst = 0;
+	for (int i = 0; i < SX_RUN_COUNT; i++) {
+		if (run->col[i].set && H5Dclose(run->col[i].set) < 0) worst = -1;
+		run->col[i].set = 0;
+	}
+	if (run->file >= 0 && H5Fclose(run->file) < 0) worst = -1;
+	run->file = -1;
+	return worst;
+}
+
+/* Written over, not replaced: nothing may be made in a file that is being read. */
+static sx_status put_status(sx_run *run, sx_run_status status)
+{
+	const char *name = sx_run_status_name(status);
+	hid_t text = sx_h5_text_type();
+	hid_t attr = H5Aopen(run->file, "status", H5P_DEFAULT);
+	herr_t e = text < 0 || attr < 0 ? -1 : H5Awrite(attr, text, &name);
+	sx_status st = e < 0 ? sx_run_broke(run, "the status") : SX_OK;
+	if (attr >= 0) H5Aclose(attr);
+	if (text >= 0) H5Tclose(text);
+	return st;
+}
+
+static void release(sx_run *run)
+{
+	for (int i = 0; i < SX_RUN_COUNT; i++) free(run->col[i].buf);
+	free(run->scratch);
+	free(run->path);
+	free(run->writing);
+	free(run);
+}
+
+sx_status sx_run_close(sx_run **which, sx_run_status status)
+{
+	sx_run *run = *which;
+	*which = NULL;
+	sx_status st = SX_OK;
+	SX_TRY(sx_run_check(run));
+	SX_TRY(flush_all(run));
+	SX_TRY(put_status(run, status));
+	if (H5Fflush(run->file, H5F_SCOPE_LOCAL) < 0) {
+		st = sx_run_broke(run, "the end");
+		goto out;
+	}
+	if (close_ids(run) < 0) {
+		st = sx_run_broke(run, "the end");
+		goto out;
+	}
+	st = run->named ? sync_path(run->ctx, run->writing) : take_name(run);
+out:
+	if (st != SX_OK) {
+		close_ids(run);
+		if (!run->named) unlink(run->writing);
+	}
+	release(run);
+	return st;
+}
+
+void sx_run_free(sx_run *run)
+{
+	if (!run) return;
+	run->ctx = NULL; /* the first message is the one to keep */
+	if (run->named && !run->broken) flush_all(run);
+	bool ours = run->file >= 0 && !run->named;
+	close_ids(run);
+	if (ours) unlink(run->writing);
+	release(run);
+}
