@@ -81,13 +81,13 @@ static void plan_p_rope(const sx_pos_opts *o, int layer, int64_t length, sx_pos_
 
 /* clang-format off */
 const sx_pos_method sx_pos_methods[] = {
-	{"rope",   "rotary embedding",                            "Su et al. 2021, arXiv:2104.09864",         plan_rope},
-	{"nope",   "no positional embedding; what DroPE leaves",  "Kazemnejad et al. 2023, arXiv:2305.19466", plan_nope},
-	{"pi",     "position interpolation, gamma = 1/s",         "Chen et al. 2023, arXiv:2306.15595",       plan_pi},
-	{"ntk",    "NTK-aware: base stretched",                   "bloc97 2023; arXiv:2309.00071, sec. 3.1",  plan_ntk},
-	{"yarn",   "NTK-by-parts ramp and attention factor",      "Peng et al. 2023, arXiv:2309.00071",       plan_yarn},
-	{"p-rope", "lowest frequencies not turned",               "Barbero et al. 2024, arXiv:2410.06205",    plan_p_rope},
-	{NULL, NULL, NULL, NULL},
+	{"rope",   "RoPE",   SX_POS_ROPE,   false, "rotary embedding",                            "Su et al. 2021, arXiv:2104.09864",         plan_rope},
+	{"nope",   "NoPE",   SX_POS_NONE,   false, "no positional embedding; what DroPE leaves",  "Kazemnejad et al. 2023, arXiv:2305.19466", plan_nope},
+	{"pi",     "PI",     SX_POS_SCALED, false, "position interpolation, gamma = 1/s",         "Chen et al. 2023, arXiv:2306.15595",       plan_pi},
+	{"ntk",    "NTK",    SX_POS_SCALED, false, "NTK-aware: base stretched",                   "bloc97 2023; arXiv:2309.00071, sec. 3.1",  plan_ntk},
+	{"yarn",   "YaRN",   SX_POS_SCALED, false, "NTK-by-parts ramp and attention factor",      "Peng et al. 2023, arXiv:2309.00071",       plan_yarn},
+	{"p-rope", "p-RoPE", SX_POS_SCALED, false, "lowest frequencies not turned",               "Barbero et al. 2024, arXiv:2410.06205",    plan_p_rope},
+	{.name = NULL},
 };
 /* clang-format on */
 
@@ -96,6 +96,18 @@ const sx_pos_method *sx_pos_find(const char *name)
 	for (const sx_pos_method *m = sx_pos_methods; m->name; m++)
 		if (strcmp(m->name, name) == 0) return m;
 	return NULL;
+}
+
+sx_pos_kind sx_pos_kind_of(const char *name)
+{
+	const sx_pos_method *m = name ? sx_pos_find(name) : NULL;
+	return m ? m->kind : SX_POS_UNKNOWN;
+}
+
+const char *sx_pos_display(const char *name)
+{
+	const sx_pos_method *m = sx_pos_find(name);
+	return m ? m->display : name;
 }
 
 static sx_status check_opts(sx_ctx *ctx, const sx_pos_opts *o, int head_dim)

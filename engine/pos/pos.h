@@ -35,14 +35,27 @@ typedef struct {
 	bool turns;     /* any inv_freq != 0 or attention_factor != 1                  */
 } sx_pos_plan;
 
+/* How a method lets position enter. What asks "is it RoPE, is it NoPE" asks the kind, not the name. */
+typedef enum {
+	SX_POS_UNKNOWN, /* a name that is not in the table                               */
+	SX_POS_ROPE,    /* plain rotation, every pair at theta's own frequency           */
+	SX_POS_NONE,    /* no position enters                                            */
+	SX_POS_SCALED   /* rotation whose spectrum is changed                            */
+} sx_pos_kind;
+
 typedef struct {
-	const char *name, *summary, *source;
+	const char *name, *display; /* in settings and files; in figures and sentences            */
+	sx_pos_kind kind;
+	bool uses_length; /* the plan depends on the length of the input at hand             */
+	const char *summary, *source;
 	/* Starts from plain RoPE: inv_freq filled, attention_factor 1. `length` is the length of
 	 * the input at hand, for methods that look at it. */
 	void (*plan)(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *inout);
 } sx_pos_method;
 extern const sx_pos_method sx_pos_methods[];        /* ends with a NULL name */
 const sx_pos_method *sx_pos_find(const char *name); /* NULL if unknown */
+sx_pos_kind sx_pos_kind_of(const char *name);       /* SX_POS_UNKNOWN if unknown or NULL */
+const char *sx_pos_display(const char *name);       /* the name itself if unknown */
 
 /* Fills plan for one layer of a model with head dimension D trained at train_length (used where
  * o->train_length is 0). SX_ECONFIG on an unknown method or a value out of range. */
