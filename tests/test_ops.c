@@ -296,15 +296,15 @@ static void check_plain(const attention *a)
 		int64_t b = n / d.H, h = n % d.H, g = h / (d.H / d.Hkv);
 		for (int64_t i = 0; i < d.T; i += 7) {
 			double s[512], z[64] = {0}, most = -1e300, sum = 0;
-			for (int64_t j = sx_first_key(i, d.window); j <= i; j++) {
+			for (int64_t j = sx_first_key(i, d.plan->window); j <= i; j++) {
 				const float *q = a->q + ((b * d.T + i) * d.H + h) * d.D;
 				const float *k = a->k + ((b * d.T + j) * d.Hkv + g) * d.D;
 				s[j] = 0;
 				for (int c = 0; c < d.D; c++) s[j] += (double)q[c] * (double)k[c];
-				s[j] *= d.scale;
+				s[j] *= sx_pos_scale(d.plan, d.D);
 				most = fmax(most, s[j]);
 			}
-			for (int64_t j = sx_first_key(i, d.window); j <= i; j++) {
+			for (int64_t j = sx_first_key(i, d.plan->window); j <= i; j++) {
 				const float *v = a->v + ((b * d.T + j) * d.Hkv + g) * d.D;
 				double e = exp(s[j] - most);
 				sum += e;
@@ -322,14 +322,9 @@ static void test_tiles(void **state)
 	(void)state;
 	const int64_t windows[] = {0, 1, 50, 130};
 	for (int i = 0; i < 4; i++) {
-		sx_attention_dims d = {.B = 2,
-				       .T = 200,
-				       .tile = 16,
-				       .H = 4,
-				       .Hkv = 2,
-				       .D = 16,
-				       .scale = 0.25,
-				       .window = windows[i]};
+		const sx_pos_plan plan = {.beta = 1, .window = windows[i]};
+		sx_attention_dims d = {
+			.B = 2, .T = 200, .tile = 16, .H = 4, .Hkv = 2, .D = 16, .plan = &plan};
 		int64_t nq = d.B * d.T * d.H * d.D, nk = d.B * d.T * d.Hkv * d.D;
 		attention a = attention_of(d);
 		attend(&a);
@@ -343,7 +338,7 @@ static void test_tiles(void **state)
 			/* the same sums in another grouping */
 			check_near(b.z, a.z, nq, 2e-6);
 			check_near(b.dv, a.dv, nk, 4e-6);
-			if (d.window == 1) { /* one key: the scores do not matter */
+			if (plan.window == 1) { /* one key: the scores do not matter */
 				for (int64_t e = 0; e < nq; e++) check_close(b.dq[e], 0, 1e-5);
 			} else {
 				check_near(b.dq, a.dq, nq, 4e-6);
@@ -369,8 +364,9 @@ static void permute_heads(float *to, const float *from, const int *perm, int64_t
 static void test_head_permutation(void **state)
 {
 	(void)state;
+	const sx_pos_plan plan = {.beta = 1};
 	sx_attention_dims d = {
-		.B = 2, .T = 90, .tile = 64, .H = 4, .Hkv = 4, .D = 8, .scale = 0.35};
+		.B = 2, .T = 90, .tile = 64, .H = 4, .Hkv = 4, .D = 8, .plan = &plan};
 	const int perm[] = {2, 0, 3, 1};
 	int64_t rows = d.B * d.T, n = rows * d.H * d.D;
 	attention a = attention_of(d), b = attention_of(d);

@@ -240,27 +240,13 @@ const char *sx_part_name(sx_part p)
 	return names[p];
 }
 
-static sx_attention_dims dims_of(const sx_bench *b, int l)
-{
-	const sx_spec *s = &b->trainer->model->spec;
-	const sx_work *w = b->trainer->work;
-	return (sx_attention_dims){.B = w->B,
-				   .T = w->T,
-				   .tile = w->tile,
-				   .H = s->H,
-				   .Hkv = s->Hkv,
-				   .D = s->D,
-				   .scale = w->plan[l].beta / sqrt((double)s->D),
-				   .window = w->plan[l].window};
-}
-
 /* Without probes attention has no way to fail. */
 static void attention_part(sx_bench *b)
 {
 	sx_work *w = b->trainer->work;
 	for (int l = 0; l < w->layers; l++) {
 		sx_layer_acts *a = &w->layer[l];
-		sx_attention_dims d = dims_of(b, l);
+		sx_attention_dims d = sx_work_attention(w, &b->trainer->model->spec, l, w->B);
 		sx_status st =
 			sx_attention_fwd(a->z, a->rows, a->q, a->k, a->v, d, w->scratch, NULL);
 		if (st == SX_OK)

@@ -131,6 +131,7 @@ static sx_status predict(sx_real *logits, sx_ctx *ctx, const sx_model *m, flight
 {
 	sx_status st = SX_OK;
 	if (n > f->T) SX_TRY(flight_make(f, ctx, m, n));
+	SX_TRY(sx_work_set_length(f->work, ctx, m, n));
 	/* What pads comes after the prefix, where attention does not look. */
 	memcpy(f->tokens, ids, (size_t)n * sizeof *ids);
 	SX_TRY(sx_forward(ctx, m, f->work, f->tokens, NULL, 1, NULL, 0, NULL));

@@ -7,6 +7,7 @@
 #define SX_ENGINE_MODEL_MODEL_H
 
 #include "engine/op/functional.h"
+#include "engine/op/ops.h"
 #include "engine/probe.h"
 #include "engine/real.h"
 #include "engine/spec.h"
@@ -87,8 +88,9 @@ typedef struct {
 	int64_t B, T, tile;
 	int threads, layers;
 	int layers_kept;      /* L in TRAIN, 1 in FORWARD (every layer uses the same)        */
-	sx_pos_plan *plan;    /* (L)                                                     */
-	sx_rotation *rot;     /* (L); equal plans share a table                          */
+	int64_t length;       /* that the plans are made for: T, unless set otherwise        */
+	sx_pos_plan *plan;    /* (L); the truth about position, whatever the spec says       */
+	sx_rotation *rot;     /* (L); equal rotations share a table                      */
 	sx_layer_acts *layer; /* (layers_kept)                                           */
 	sx_real *x_out, *f, *rstd_f, *loss_rows; /* (N,C), (N,C), (N), (N,2)                 */
 	double *nll; /* (N) nats, NaN where the target was -1; after a pass     */
@@ -103,7 +105,14 @@ typedef struct {
 sx_status sx_work_new(sx_work **out, sx_ctx *ctx, const sx_model *m, int64_t B, int64_t T,
 		      sx_work_mode mode) SX_NODISCARD;
 void sx_work_free(sx_work *w);
-/* Bytes a work takes, before it is made; probes' own memory not counted. */
+/* Makes the plans anew for inputs of this length, where the model's method looks at it: rows beyond it
+ * are padding. At most T. SX_ENOMEM. */
+sx_status sx_work_set_length(sx_work *w, sx_ctx *ctx, const sx_model *m,
+			     int64_t length) SX_NODISCARD;
+/* What attention of this layer is given for B sequences. */
+sx_attention_dims sx_work_attention(const sx_work *w, const sx_spec *s, int layer, int64_t B);
+/* Bytes a work takes, before it is made; probes' own memory not counted. 0 where a plan cannot be made:
+ * sx_work_new says why. */
 size_t sx_work_bytes(const sx_spec *spec, int64_t B, int64_t T, sx_work_mode mode, int threads);
 
 /* tokens (B,T), ids below V (checked: SX_EDATA); target (B,T) or NULL, -1 = not counted; probes may be

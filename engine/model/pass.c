@@ -39,23 +39,12 @@ static layer_weights weights_of(const sx_model *m, int l)
 			       .wd = at(p->wd, l, C * s->F)};
 }
 
-static sx_attention_dims dims_of(const sx_spec *s, const sx_work *w, int l, int64_t B)
-{
-	return (sx_attention_dims){.B = B,
-				   .T = w->T,
-				   .tile = w->tile,
-				   .H = s->H,
-				   .Hkv = s->Hkv,
-				   .D = s->D,
-				   .scale = w->plan[l].beta / sqrt((double)s->D),
-				   .window = w->plan[l].window};
-}
-
 /* ---- what probes see ---- */
 
 typedef struct {
 	const sx_probe *probe;
 	int n;
+	const sx_pos_plan *plan; /* (L) */
 	int64_t B, T;
 } watch;
 
@@ -65,6 +54,7 @@ static sx_status show(const watch *o, sx_site site, bool grad, int layer, int64_
 	sx_site_event e = {.site = site,
 			   .grad = grad,
 			   .layer = layer,
+			   .plan = &o->plan[layer],
 			   .B = o->B,
 			   .T = o->T,
 			   .width = width,
@@ -85,6 +75,7 @@ static sx_status show_layer_end(const watch *o, const sx_model *m, int l, const 
 			  .B = o->B,
 			  .T = o->T,
 			  .spec = &m->spec,
+			  .plan = &o->plan[l],
 			  .z = a->z,
 			  .xa = a->xa,
 			  .gate = a->gate,
@@ -168,8 +159,9 @@ static sx_status attend(const sx_model *m, sx_work *w, int l, sx_layer_acts *a,
 	sx_status st = SX_OK;
 	SX_TRY(project(m, w, l, a, o));
 	sx_tap tap = tap_of(o, m, w, l, a, tokens);
-	SX_TRY(sx_attention_fwd(a->z, a->rows, a->q, a->k, a->v, dims_of(&m->spec, w, l, o->B),
-				w->scratch, o->n ? &tap : NULL));
+	SX_TRY(sx_attention_fwd(a->z, a->rows, a->q, a->k, a->v,
+				sx_work_attention(w, &m->spec, l, o->B), w->scratch,
+				o->n ? &tap : NULL));
 out:
 	return st;
 }
@@ -241,7 +233,7 @@ sx_status sx_forward(sx_ctx *ctx, const sx_model *m, sx_work *w, const int32_t *
 	const sx_spec *s = &m->spec;
 	sx_status st = SX_OK;
 	int64_t N = B * w->T, C = s->C;
-	watch o = {.probe = probe, .n = n_probe, .B = B, .T = w->T};
+	watch o = {.probe = probe, .n = n_probe, .plan = w->plan, .B = B, .T = w->T};
 	SX_TRY(check_room(ctx, w, B));
 	SX_TRY(check_tokens(ctx, tokens, N, s->V, false));
 	if (target) SX_TRY(check_tokens(ctx, target, N, s->V, true));
@@ -270,7 +262,7 @@ sx_status sx_attend(sx_ctx *ctx, const sx_model *m, sx_work *w, int layer, const
 		    const int32_t *tokens, int64_t B, const sx_probe *probe, int n_probe)
 {
 	sx_layer_acts *a = &w->layer[w->layers_kept > 1 ? layer : 0];
-	watch o = {.probe = probe, .n = n_probe, .B = B, .T = w->T};
+	watch o = {.probe = probe, .n = n_probe, .plan = w->plan, .B = B, .T = w->T};
 	sx_status st = check_room(ctx, w, B);
 	if (st != SX_OK) return st;
 	memcpy(a->h, h, (size_t)(B * w->T * m->spec.C) * sizeof *h);
@@ -348,7 +340,7 @@ static sx_status layer_bwd(const sx_model *m, sx_work *w, sx_params *g, int l,
 	SX_TRY(show(o, SX_SITE_Z, true, l, q, w->dz));
 	sx_tap tap = tap_of(o, m, w, l, a, tokens);
 	SX_TRY(sx_attention_bwd(w->dq, w->dk, w->dv, w->dz, a->z, a->rows, a->q, a->k, a->v,
-				dims_of(s, w, l, o->B), w->scratch, o->n ? &tap : NULL));
+				sx_work_attention(w, s, l, o->B), w->scratch, o->n ? &tap : NULL));
 	SX_TRY(project_bwd(m, w, g, l, a, o));
 	SX_TRY(show(o, SX_SITE_H, true, l, C, w->dh));
 	sx_norm_bwd(w->dx, of(g->ln1, l, C), w->dh, a->x, a->rstd1, p.ln1, true, N, 1, C,
@@ -365,7 +357,7 @@ sx_status sx_backward(sx_ctx *ctx, const sx_model *m, sx_work *w, sx_params *gra
 	const sx_spec *s = &m->spec;
 	sx_status st = SX_OK;
 	int64_t N = w->used_B * w->T, C = s->C;
-	watch o = {.probe = probe, .n = n_probe, .B = w->used_B, .T = w->T};
+	watch o = {.probe = probe, .n = n_probe, .plan = w->plan, .B = w->used_B, .T = w->T};
 	if (w->mode != SX_WORK_TRAIN)
 		return sx_fail(ctx, SX_EINTERNAL, "a backward pass needs memory of mode train");
 	sx_loss_bwd(w->dh, s->tied ? grad->embed : grad->head, w->loss_rows, w->f,
