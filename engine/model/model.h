@@ -77,29 +77,47 @@ void sx_model_init(sx_model *m, uint64_t seed, sx_init init);
 
 typedef enum { SX_WORK_FORWARD, SX_WORK_TRAIN } sx_work_mode;
 
-/* Activations of one layer; shapes as in work.c. */
+/* Activations of one layer, in the order in which the pass makes them (pass.c: layer_fwd). N = B T
+ * rows, q = H D, kv = Hkv D; G = 1 under QK-norm over all heads, else H (queries) or Hkv (keys). Tables
+ * of it are laid out in work.c: lay_out_layer. */
+/* clang-format off */
 typedef struct {
-	sx_real *x, *h, *rstd1, *q_raw, *k_raw, *q_rstd, *k_rstd, *q, *k, *v, *rows, *z, *xa, *u,
-		*rstd2, *gate, *up, *act;
-} sx_layer_acts;
+	sx_real *x;              /* (N,C)      residual stream entering the layer                    */
+	sx_real *h, *rstd1;      /* (N,C), (N) h = norm(x) gain; 1/rho of each row                   */
+	sx_real *q_raw, *k_raw;  /* (N,q), (N,kv)  projections before QK-norm; NULL without one      */
+	sx_real *q_rstd, *k_rstd;/* (N,G)      1/rho of the QK-norm; NULL without one                */
+	sx_real *q, *k, *v;      /* (N,q), (N,kv), (N,kv)  as they enter attention: q, k rotated     */
+	sx_real *rows;           /* (B,H,T,2)  of each row of scores the largest, and 1/sum of exp   */
+	sx_real *z;              /* (N,q)      probabilities times values, heads side by side        */
+	sx_real *xa;             /* (N,C)      x + z W_O^T                                           */
+	sx_real *u, *rstd2;      /* (N,C), (N) u = norm(xa) gain                                     */
+	sx_real *gate, *up, *act;/* (N,F)      u W_g^T, u W_u^T, silu(gate) up                       */
+} sx_layer_acts;             /* and out: act W_d^T + xa is the next layer's x                     */
 
 typedef struct {
 	sx_work_mode mode;
-	int64_t B, T, tile;
+	int64_t B, T, tile;      /* at most B sequences of T tokens; rows of an attention tile       */
 	int threads, layers;
-	int layers_kept;      /* L in TRAIN, 1 in FORWARD (every layer uses the same)        */
-	int64_t length;       /* that the plans are made for: T, unless set otherwise        */
-	sx_pos_plan *plan;    /* (L); the truth about position, whatever the spec says       */
-	sx_rotation *rot;     /* (L); equal rotations share a table                      */
-	sx_layer_acts *layer; /* (layers_kept)                                           */
-	sx_real *x_out, *f, *rstd_f, *loss_rows; /* (N,C), (N,C), (N), (N,2)                 */
-	double *nll; /* (N) nats, NaN where the target was -1; after a pass     */
-	sx_real *dx, *dh, *dq, *dk, *dv, *dz, *da, *db; /* TRAIN                             */
-	sx_real *scratch;
-	int64_t used_B;  /* sequences of the last forward                           */
-	int64_t counted; /* targets that counted                                    */
+	int layers_kept;         /* L in TRAIN, 1 in FORWARD (every layer uses the same)             */
+	int64_t length;          /* that the plans are made for: T, unless set otherwise             */
+	sx_pos_plan *plan;       /* (L)        the truth about position, whatever the spec says      */
+	sx_rotation *rot;        /* (L)        cos, sin (T,n_freq); equal rotations share a table    */
+	sx_layer_acts *layer;    /* (layers_kept)                                                    */
+	sx_real *x_out;          /* (N,C)      the stream after the last layer                       */
+	sx_real *f, *rstd_f;     /* (N,C), (N) f = norm(x_out) gain: logits are f W^T                */
+	sx_real *loss_rows;      /* (N,2)      as rows, of the logits                                */
+	double *nll;             /* (N)        nats, NaN where the target was -1; after a pass       */
+	/* gradients of what has the same name, one layer at a time; NULL in FORWARD */
+	sx_real *dx, *dh;        /* (N,C)      dh serves u and f, too                                */
+	sx_real *dq, *dk, *dv;   /* (N,q), (N,kv), (N,kv)                                            */
+	sx_real *dz;             /* (N,q)                                                            */
+	sx_real *da, *db;        /* (N,F)      of act, then gate; of up                              */
+	sx_real *scratch;        /*            the largest that any operation of any layer asks for  */
+	int64_t used_B;          /* sequences of the last forward                                    */
+	int64_t counted;         /* targets that counted                                             */
 	sx_arena arena;
 } sx_work;
+/* clang-format on */
 
 /* Memory for up to B sequences of exactly T tokens. SX_ENOMEM, SX_ECONFIG (positional plan). */
 sx_status sx_work_new(sx_work **out, sx_ctx *ctx, const sx_model *m, int64_t B, int64_t T,
