@@ -1,6 +1,5 @@
 #include "probes/lab/train_run.h"
 
-#include "cli/out.h"
 #include "engine/model/train.h"
 #include "engine/model/weights.h"
 #include "engine/op/blas.h"
@@ -14,6 +13,7 @@
 #include "probes/record/record.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -505,17 +505,17 @@ static sx_status train(session *s)
 	sx_status st = SX_OK;
 	sx_trainer *t = s->trainer;
 	int64_t last = sx_train_updates(&t->opts);
-	sx_progress progress;
+	const sx_progress_to *progress = s->request->progress;
 	sx_step_result r = {0};
 	/* A resumed run measures once more, too: the checkpoint that a run begins with is older than
 	 * what is measured on it, and an earlier attempt may not have come to that. */
 	if (sx_run_due_at(s->cfg, t->step).probe) SX_TRY(probe_now(s));
-	sx_progress_begin(&progress, s->ctx, "train", t->step, last);
+	sx_progress_to_begin(progress, "train", t->step, last);
 	while (!stop_asked) {
 		if (sx_trainer_drop_due(t)) SX_TRY(drop(s));
 		if (t->step >= last) break;
 		SX_TRY(one_update(s, &r));
-		sx_progress_step(&progress, t->step, r.loss, s->cfg->train.batch * s->spec.T);
+		sx_progress_to_step(progress, t->step, r.loss, s->cfg->train.batch * s->spec.T);
 		sx_run_due due = sx_run_due_at(s->cfg, t->step);
 		if (due.probe) SX_TRY(probe_now(s));
 		if (due.eval) SX_TRY(evaluate(s));
@@ -523,7 +523,7 @@ static sx_status train(session *s)
 		if (s->networked && now(CLOCK_MONOTONIC) - s->opened > SEGMENT_SECONDS)
 			SX_TRY(next_segment(s));
 	}
-	sx_progress_end(&progress);
+	sx_progress_to_end(progress);
 	if (t->step < last || sx_trainer_drop_due(t)) {
 		SX_TRY(checkpoint(s));
 		st = sx_fail(s->ctx, SX_ESTOPPED,
