@@ -2,7 +2,6 @@
 #include "cli/cmd.h"
 #include "cli/out.h"
 #include "engine/op/blas.h"
-#include "probes/lab/provenance.h"
 #include "probes/lab/train_run.h"
 
 #include <stdlib.h>

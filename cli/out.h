@@ -43,6 +43,10 @@ unsigned sx_parse_kinds(struct argp_state *state, const char *arg);
 /* Whether --maps-type is f32; the same where it is not f16 either. */
 bool sx_parse_maps_type(struct argp_state *state, const char *arg);
 
+/* "sextant VERB ..": words of a command line, joined and quoted where a shell would need it; the
+ * caller's. NULL where memory is out. */
+char *sx_command_line(const char *verb, int argc, char **argv);
+
 /* ---- JSON ---- */
 
 /* A number, or null where v is not finite: JSON knows no NaN. */
