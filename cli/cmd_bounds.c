@@ -2,10 +2,10 @@
 #include "analysis/bounds.h"
 #include "cli/bounds_mix.h"
 #include "cli/cmd.h"
+#include "cli/input_args.h"
 #include "cli/out.h"
 #include "engine/op/blas.h"
 #include "probes/lab/provenance.h"
-#include "probes/lab/sequences.h"
 #include "probes/lab/trace.h"
 #include "probes/record/record.h"
 
@@ -18,7 +18,7 @@ extern const sx_cmd sx_cmd_bounds;
 
 typedef struct {
 	sx_common common;
-	sx_input_words in;
+	sx_sequences_words in;
 	const char *model, *out, *mix;
 	bool families;
 	int n;
@@ -86,7 +86,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (!a->model) argp_error(state, "which MODEL?");
 		break;
 	}
-	return sx_input_parse(&a->in, &a->common, key, arg, state);
+	return sx_sequences_parse(&a->in, &a->common, key, arg, state);
 }
 
 /* ---- what is found ---- */
@@ -307,17 +307,17 @@ static sx_status measure(sx_ctx *ctx, const arguments *a, const sx_source *s,
 {
 	double *nll = sx_calloc((size_t)(in->S * in->T), sizeof *nll);
 	if (!nll) return sx_fail(ctx, SX_ENOMEM, "no memory for the results");
-	sx_trace_input t = {.spec = &s->spec,
-			    .tensors = s->tensors,
-			    .seed = s->seed,
-			    .init = (int)s->init,
-			    .S = in->S,
-			    .T = in->T,
-			    .tokens = in->tokens,
-			    .target = in->target,
-			    .measure = o,
-			    .family = family,
-			    .threads = sx_blas_threads()};
+	sx_trace_request t = {.spec = &s->spec,
+			      .tensors = s->tensors,
+			      .seed = s->seed,
+			      .init = (int)s->init,
+			      .S = in->S,
+			      .T = in->T,
+			      .tokens = in->tokens,
+			      .target = in->target,
+			      .measure = o,
+			      .family = family,
+			      .threads = sx_blas_threads()};
 	sx_status st =
 		a->in.f64 ? sx_trace_f64(ctx, &t, m, nll, NULL) : sx_trace(ctx, &t, m, nll, NULL);
 	free(nll);
@@ -339,7 +339,8 @@ static sx_status check_model(sx_ctx *ctx, const arguments *a, const char *comman
 	SX_TRY(sx_source_open(&s, ctx, a->model, a->in.tokenizer, a->n, a->overrides, NULL));
 	SX_TRY(sx_sequences_read(
 		&in, ctx, &a->in,
-		&(sx_input_default){a->mix ? "text" : "text,constant", 2, LONGEST, !a->mix}, &s));
+		&(sx_sequences_default){a->mix ? "text" : "text,constant", 2, LONGEST, !a->mix},
+		&s));
 	if (a->mix) {
 		st = sx_mix_measure(ctx, &(sx_mix_job){.source = &s,
 						       .in = &in,
@@ -401,7 +402,7 @@ static sx_status check_file(sx_ctx *ctx, const arguments *a)
 	sx_bounds_record r = {0};
 	uint8_t *verdict = NULL;
 	bool mixed = false;
-	if (sx_input_is_given(&a->in) || a->in.kinds || a->out || a->mix || a->n) {
+	if (sx_sequences_given(&a->in) || a->in.kinds || a->out || a->mix || a->n) {
 		st = sx_fail(ctx, SX_EUSAGE,
 			     "%s is a run file: it is read as it is, without input, -o or "
 			     "overrides",

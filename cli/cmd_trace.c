@@ -1,11 +1,11 @@
 /* One instrumented pass over a text: statistics of all heads, A_c and its gradients, chosen maps. */
 #include "cli/cmd.h"
+#include "cli/input_args.h"
 #include "cli/memory.h"
 #include "cli/observing.h"
 #include "cli/out.h"
 #include "engine/op/blas.h"
 #include "probes/lab/provenance.h"
-#include "probes/lab/sequences.h"
 #include "probes/lab/trace.h"
 #include "probes/record/record.h"
 
@@ -18,7 +18,7 @@ extern const sx_cmd sx_cmd_trace;
 
 typedef struct {
 	sx_common common;
-	sx_input_words in;
+	sx_sequences_words in;
 	sx_observe_words observe;
 	const char *model, *toward, *out;
 	bool batch;
@@ -92,7 +92,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (!a->out || !*a->out) argp_error(state, "where to? -o FILE.h5");
 		break;
 	}
-	return sx_input_parse(&a->in, &a->common, key, arg, state);
+	return sx_sequences_parse(&a->in, &a->common, key, arg, state);
 }
 
 /* What a trace is made of. */
@@ -214,7 +214,7 @@ out:
 static sx_status read_input(job *j)
 {
 	const arguments *a = j->a;
-	const sx_input_default otherwise = {"text", SX_HELD_OUT_SEQUENCES, 0, false};
+	const sx_sequences_default otherwise = {"text", SX_HELD_OUT_SEQUENCES, 0, false};
 	sx_status st = SX_OK;
 	SX_TRY(sx_families_parse(j->family, &j->n_c, j->ctx, a->in.ac));
 	SX_TRY(sx_source_open(&j->src, j->ctx, a->model, a->in.tokenizer, a->n, a->overrides,
@@ -287,19 +287,19 @@ out:
 
 static sx_status pass(job *j)
 {
-	sx_trace_input t = {.spec = &j->src.spec,
-			    .tensors = j->src.tensors,
-			    .seed = j->src.seed,
-			    .init = (int)j->src.init,
-			    .toward = j->later.tensors,
-			    .S = j->in.S,
-			    .T = j->in.T,
-			    .tokens = j->in.tokens,
-			    .target = j->in.target,
-			    .measure = &j->measure,
-			    .family = j->family,
-			    .maps = j->sink,
-			    .threads = sx_blas_threads()};
+	sx_trace_request t = {.spec = &j->src.spec,
+			      .tensors = j->src.tensors,
+			      .seed = j->src.seed,
+			      .init = (int)j->src.init,
+			      .toward = j->later.tensors,
+			      .S = j->in.S,
+			      .T = j->in.T,
+			      .tokens = j->in.tokens,
+			      .target = j->in.target,
+			      .measure = &j->measure,
+			      .family = j->family,
+			      .maps = j->sink,
+			      .threads = sx_blas_threads()};
 	return j->a->in.f64 ? sx_trace_f64(j->ctx, &t, j->found, j->nll, j->logits)
 			    : sx_trace(j->ctx, &t, j->found, j->nll, j->logits);
 }

@@ -23,7 +23,7 @@ probes/runfile    : engine/base.h engine/vector.h : hdf5.h hdf5_hl.h libdeflate.
 probes/config     : engine/base.h engine/spec.h engine/pos : yaml.h
 probes/observe    : engine engine/pos engine/op probes/runfile/runfile.h :
 probes/record     : engine probes/observe probes/runfile :
-probes/lab        : engine engine/pos engine/text engine/files engine/op engine/model probes/runfile probes/config probes/observe probes/record cli/out.h : jansson.h xxhash.h
+probes/lab        : engine engine/pos engine/text engine/files engine/op engine/model probes/runfile probes/config probes/observe probes/record : jansson.h xxhash.h
 analysis/stats    : engine/base.h : gsl/
 analysis/figure   : engine/base.h : cairo-pdf.h cairo-svg.h pango/pangocairo.h
 analysis/report   : engine/base.h analysis/figure/figure.h probes/runfile/runfile.h : jansson.h xxhash.h glib.h
