@@ -99,7 +99,7 @@ sx_status sx_bench_new(sx_bench **out, sx_ctx *ctx, const sx_spec *spec, int64_t
 		.accumulate = accumulate,
 		.lr = 1e-4,
 		.min_lr = 1e-4,
-		.schedule = SX_SCHEDULE_CONSTANT,
+		.schedule = SX_LR_CONSTANT,
 		.clip = 1,
 		.drop_at = -1,
 		.adamw = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1}};

@@ -6,7 +6,7 @@
 #include "engine/model/model.h"
 #include "engine/model/optim.h"
 
-typedef enum { SX_SCHEDULE_COSINE, SX_SCHEDULE_LINEAR, SX_SCHEDULE_CONSTANT } sx_schedule;
+typedef enum { SX_LR_COSINE, SX_LR_LINEAR, SX_LR_CONSTANT } sx_lr_schedule;
 typedef enum { SX_PHASE_PRETRAIN, SX_PHASE_RECALIBRATION } sx_phase;
 const char *sx_phase_name(sx_phase p); /* "pretrain", "recalibration" */
 
@@ -16,7 +16,7 @@ typedef struct {
 	int64_t accumulate; /* equal parts of it, computed one after the other           */
 	double lr, min_lr;
 	int64_t warmup; /* updates of linear warm-up                                 */
-	sx_schedule schedule;
+	sx_lr_schedule schedule;
 	sx_adamw_opts adamw;
 	double clip;     /* largest norm of the gradient; 0 = none                    */
 	int64_t drop_at; /* the drop comes after this many updates; -1 = never        */

@@ -2,7 +2,7 @@
 
 #include "engine/model/model.h"
 #include "engine/op/functional.h"
-#include "engine/text/language.h"
+#include "probes/lab/schedule.h"
 #include "probes/observe/map_sink.h"
 #include "probes/record/record.h"
 
@@ -59,106 +59,9 @@ double sx_cost_observers(const sx_spec *s, int64_t T, const sx_measure_opts *o, 
 
 /* ---- a training run ---- */
 
-int64_t sx_run_updates(const sx_config *cfg)
-{
-	return cfg->train.drop_at < 0 ? cfg->train.steps
-				      : cfg->train.drop_at + cfg->train.drop.steps;
-}
-
-/* Whether something that comes every so often, never where period = 0, is due after `step`. */
-static bool every(int64_t step, int64_t period)
-{
-	return period > 0 && step % period == 0;
-}
-
-static bool listed(const sx_int_list *l, int64_t step)
-{
-	for (size_t i = 0; i < l->n; i++)
-		if (l->at[i] == step) return true;
-	return false;
-}
-
-sx_run_due sx_run_due_at(const sx_config *cfg, int64_t step)
-{
-	int64_t away = step - cfg->train.drop_at;
-	bool last = step == sx_run_updates(cfg), drop = cfg->train.drop_at >= 0;
-	bool near = drop && llabs(away) <= cfg->probe.around_drop.within &&
-		    every(away, cfg->probe.around_drop.every);
-	sx_run_due due = {0};
-	due.probe = cfg->probe.every > 0 && (last || near || every(step, cfg->probe.every));
-	due.maps = due.probe && cfg->probe.maps.every > 0 &&
-		   (last || (drop && away == 0) || every(step, cfg->probe.maps.every));
-	due.eval = step > 0 && cfg->eval.every > 0 && (last || every(step, cfg->eval.every));
-	due.checkpoint = step == 0 || last || (drop && away == 0) ||
-			 every(step, cfg->train.checkpoint_every) ||
-			 listed(&cfg->train.checkpoint_at, step);
-	return due;
-}
-
-sx_run_counts sx_cost_counts(const sx_config *cfg, int64_t first)
-{
-	sx_run_counts n = {0};
-	int64_t last = sx_run_updates(cfg);
-	for (int64_t k = first; k <= last; k++) {
-		sx_run_due due = sx_run_due_at(cfg, k);
-		int64_t times = k == cfg->train.drop_at ? 2 : 1;
-		n.probes += due.probe ? times : 0;
-		n.maps += due.maps ? times : 0;
-		n.evals += due.eval && k > first;
-		n.checkpoints += due.checkpoint;
-	}
-	return n;
-}
-
-int64_t sx_cost_probe_sequences(const sx_config *cfg)
-{
-	int64_t items = cfg->data.retrieval.keys > 0 ? cfg->probe.sequences.retrieval : 0;
-	return items + cfg->probe.sequences.text + cfg->probe.sequences.repeated +
-	       cfg->probe.sequences.constant;
-}
-
-int64_t sx_cost_probe_length(const sx_config *cfg, const sx_spec *s)
-{
-	return cfg->probe.length ? cfg->probe.length : s->T;
-}
-
-sx_measure_opts sx_cost_measures(const sx_config *cfg)
-{
-	bool ac = cfg->probe.ac.n > 0;
-	return (sx_measure_opts){.stats = cfg->probe.stats,
-				 .rope = cfg->probe.rope,
-				 .ac = ac,
-				 .ac_gradients = ac,
-				 .spread = ac};
-}
-
-sx_measure_opts sx_cost_batch_measures(const sx_config *cfg)
-{
-	bool ac = cfg->probe.ac_train && cfg->probe.ac.n > 0;
-	return (sx_measure_opts){
-		.ac = ac, .ac_gradients = ac, .ac_without_h = !cfg->probe.ac_train_wrt_h};
-}
-
-bool sx_cost_reduces(const sx_config *cfg, sx_reduce_words *w)
-{
-	*w = (sx_reduce_words){.what = cfg->probe.reduce.what,
-			       .heads = cfg->probe.reduce.heads,
-			       .top = cfg->probe.reduce.top,
-			       .thumbnails = cfg->probe.reduce.thumbnails};
-	return *w->what || w->top || w->thumbnails;
-}
-
-int sx_cost_needle_kinds(const sx_config *cfg)
-{
-	int keys = cfg->data.retrieval.keys;
-	if (keys == 0 || cfg->eval.niah_trials == 0) return 0;
-	/* several keys cannot be asked for where there is one */
-	return keys > 1 && cfg->data.retrieval.values > 1 ? SX_NEEDLE_KINDS : SX_NEEDLE_KINDS - 1;
-}
-
 double sx_cost_evaluation(const sx_config *cfg, const sx_spec *s)
 {
-	double sum = 0, needles = (double)sx_cost_needle_kinds(cfg) * cfg->eval.niah_trials;
+	double sum = 0, needles = (double)sx_schedule_needle_kinds(cfg) * cfg->eval.niah_trials;
 	for (size_t i = 0; i < cfg->eval.lengths.n; i++) {
 		sx_flops loss = sx_cost_forward(s, cfg->eval.lengths.at[i], true);
 		sx_flops niah = sx_cost_forward(s, cfg->eval.lengths.at[i], false);
@@ -242,7 +145,8 @@ int64_t sx_cost_evaluation_bytes(const sx_config *cfg, const sx_spec *s, int thr
 {
 	enum { TOKENS = 4096 }; /* that evaluate.c puts into one pass */
 	int64_t most = 0, all = cfg->eval.windows;
-	if (sx_cost_needle_kinds(cfg) && cfg->eval.niah_trials > all) all = cfg->eval.niah_trials;
+	if (sx_schedule_needle_kinds(cfg) && cfg->eval.niah_trials > all)
+		all = cfg->eval.niah_trials;
 	for (size_t i = 0; all > 0 && i < cfg->eval.lengths.n; i++) {
 		int64_t T = cfg->eval.lengths.at[i], B = T < TOKENS ? TOKENS / T : 1;
 		int64_t n =
@@ -433,13 +337,13 @@ static int64_t distance_bins(const sx_config *cfg)
 
 sx_file_axes sx_cost_run_axes(const sx_config *cfg, const sx_spec *s, int64_t n_map)
 {
-	sx_file_axes a =
-		sx_cost_trace_axes(s, sx_cost_probe_sequences(cfg), sx_cost_probe_length(cfg, s),
-				   (int64_t)cfg->probe.ac.n, n_map);
+	sx_file_axes a = sx_cost_trace_axes(s, sx_schedule_probe_sequences(cfg),
+					    sx_schedule_probe_length(cfg, s),
+					    (int64_t)cfg->probe.ac.n, n_map);
 	a.maps_f32 = strcmp(cfg->probe.maps.type, "f32") == 0;
 	a.losses = cfg->eval.windows > 0;
 	a.context_length = (int64_t)cfg->eval.lengths.n;
-	a.kind = sx_cost_needle_kinds(cfg);
+	a.kind = sx_schedule_needle_kinds(cfg);
 	a.distance = a.kind ? distance_bins(cfg) : 0;
 	return a;
 }

@@ -3,9 +3,9 @@
 #include "engine/model/train.h"
 #include "engine/model/weights.h"
 #include "engine/op/blas.h"
-#include "probes/lab/cost.h"
 #include "probes/lab/evaluate.h"
 #include "probes/lab/provenance.h"
+#include "probes/lab/schedule.h"
 #include "probes/lab/source.h"
 #include "probes/lab/train_log.h"
 #include "probes/lab/train_segments.h"
@@ -115,9 +115,9 @@ static sx_train_opts train_opts(const sx_config *c)
 			   .drop_min_lr = c->train.drop.min_lr,
 			   .drop_warmup = c->train.drop.warmup,
 			   .drop_fresh = strcmp(c->train.drop.optimizer, "fresh") == 0};
-	o.schedule = strcmp(c->train.schedule, "cosine") == 0   ? SX_SCHEDULE_COSINE
-		     : strcmp(c->train.schedule, "linear") == 0 ? SX_SCHEDULE_LINEAR
-								: SX_SCHEDULE_CONSTANT;
+	o.schedule = strcmp(c->train.schedule, "cosine") == 0   ? SX_LR_COSINE
+		     : strcmp(c->train.schedule, "linear") == 0 ? SX_LR_LINEAR
+								: SX_LR_CONSTANT;
 	sx_qk_norm_parse(c->train.drop.qk_norm, &o.drop_qk_norm);
 	return o;
 }
@@ -180,7 +180,7 @@ static sx_status choose_probes(session *s)
 	}
 	p->opts.map = p->map;
 	sx_reduce_words words;
-	if (p->S > 0 && sx_cost_reduces(c, &words)) {
+	if (p->S > 0 && sx_schedule_reduces(c, &words)) {
 		st = sx_reduce_new(&p->reduce, s->ctx, &words, s->spec.L, s->spec.H, p->S, p->T);
 		if (st == SX_EUSAGE) st = SX_ECONFIG;
 		SX_TRY(st);
@@ -229,7 +229,7 @@ static sx_status watch_model(session *s)
 					p->found));
 		SX_TRY(sx_work_new(&p->work, s->ctx, m, p->S, p->T, SX_WORK_FORWARD));
 	}
-	const sx_measure_opts batches = sx_cost_batch_measures(s->cfg);
+	const sx_measure_opts batches = sx_schedule_batch_measures(s->cfg);
 	if (!batches.ac) goto out;
 	SX_TRY(sx_measures_new(&p->found_train, s->ctx, &batches, s->cfg->train.batch, spec->L,
 			       spec->H, s->spec.T, spec->D / 2, p->n_c));
@@ -245,7 +245,7 @@ static sx_status probe_now(session *s)
 	probing *p = &s->probe;
 	const sx_trainer *t = s->trainer;
 	if (!p->observers) return SX_OK;
-	bool maps = sx_run_due_at(s->cfg, t->step).maps;
+	bool maps = sx_schedule_at(s->cfg, t->step).maps;
 	int n = 0;
 	sx_observers_sink(p->observers, maps ? p->sink : NULL);
 	const sx_probe *probe = sx_observers_probes(p->observers, &n);
@@ -509,14 +509,14 @@ static sx_status train(session *s)
 	sx_step_result r = {0};
 	/* A resumed run measures once more, too: the checkpoint that a run begins with is older than
 	 * what is measured on it, and an earlier attempt may not have come to that. */
-	if (sx_run_due_at(s->cfg, t->step).probe) SX_TRY(probe_now(s));
+	if (sx_schedule_at(s->cfg, t->step).probe) SX_TRY(probe_now(s));
 	sx_progress_to_begin(progress, "train", t->step, last);
 	while (!stop_asked) {
 		if (sx_trainer_drop_due(t)) SX_TRY(drop(s));
 		if (t->step >= last) break;
 		SX_TRY(one_update(s, &r));
 		sx_progress_to_step(progress, t->step, r.loss, s->cfg->train.batch * s->spec.T);
-		sx_run_due due = sx_run_due_at(s->cfg, t->step);
+		sx_schedule_due due = sx_schedule_at(s->cfg, t->step);
 		if (due.probe) SX_TRY(probe_now(s));
 		if (due.eval) SX_TRY(evaluate(s));
 		if (due.checkpoint) SX_TRY(checkpoint(s));
