@@ -5,7 +5,6 @@
 #include "cli/out.h"
 #include "engine/model/bench.h"
 #include "engine/op/blas.h"
-#include "engine/op/functional.h"
 #include "probes/lab/cost.h"
 #include "probes/lab/schedule.h"
 #include "probes/lab/source.h"
