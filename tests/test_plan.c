@@ -571,8 +571,8 @@ static void bench_runs_on(void **state)
 			assert_true(t > 0);
 			for (int w = SX_PRODUCTS_TILES; w <= SX_PRODUCTS_ATTENTION; w++)
 				assert_true(sx_bench_products(b, (sx_products)w, 2) > 0);
-			for (int p = 0; p < SX_PART_COUNT; p++)
-				assert_true(sx_bench_part(b, (sx_part)p) > 0);
+			for (int p = 0; p < SX_BENCH_PARTS; p++)
+				assert_true(sx_bench_part_time(b, (sx_bench_part)p) > 0);
 		}
 		sx_bench_free(b);
 	}

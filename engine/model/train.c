@@ -86,8 +86,8 @@ void sx_trainer_free(sx_trainer *t)
 }
 
 sx_status sx_trainer_step(sx_ctx *ctx, sx_trainer *t, const int32_t *tokens, const int32_t *target,
-			  const sx_probe *probe, int n_probe, sx_part_fn *part_end, void *self,
-			  sx_step_result *result)
+			  const sx_probe *probe, int n_probe, sx_train_part_fn *part_end,
+			  void *self, sx_step_result *result)
 {
 	const sx_train_opts *o = &t->opts;
 	sx_status st = SX_OK;

@@ -53,10 +53,10 @@ void sx_trainer_free(sx_trainer *t);
 /* Update step + 1 on tokens and targets (batch, T). Probes see the forward pass; with accumulate > 1
  * sequences count from 0 in each part. part_end, if not NULL, is called after each part's forward
  * pass. SX_EDATA when the loss is not finite: the weights are then as before. */
-typedef sx_status sx_part_fn(void *self, int64_t part, const sx_work *work);
+typedef sx_status sx_train_part_fn(void *self, int64_t part, const sx_work *work);
 sx_status sx_trainer_step(sx_ctx *ctx, sx_trainer *t, const int32_t *tokens, const int32_t *target,
-			  const sx_probe *probe, int n_probe, sx_part_fn *part_end, void *self,
-			  sx_step_result *result) SX_NODISCARD;
+			  const sx_probe *probe, int n_probe, sx_train_part_fn *part_end,
+			  void *self, sx_step_result *result) SX_NODISCARD;
 
 /* The drop, due when step == drop_at in phase pretrain: gamma := 0 in every layer (unless the
  * positions are kept), QK-norm gains of 1 where one is added, Adam's state kept or fresh; the phase
