@@ -7,7 +7,6 @@
 #include "probes/record/record.h"
 
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { NUMBER = 4 /* bytes of the engine's float */, NAME = 24 /* of a string of a fixed axis */ };
@@ -218,21 +217,9 @@ static bool grows(sx_run_id id)
 
 static int64_t number_bytes(sx_run_id id, const sx_file_axes *a)
 {
-	switch (sx_run_rows[id].type) {
-	case SX_DISK_F16:
-		return a->maps_f32 ? 4 : 2;
-	case SX_DISK_F32:
-	case SX_DISK_I32:
-		return 4;
-	case SX_DISK_F64:
-	case SX_DISK_I64:
-		return 8;
-	case SX_DISK_FLAGS:
-		return 1;
-	case SX_DISK_STR:
-		return grows(id) ? SX_RUN_STR_MAX : NAME;
-	}
-	return 0;
+	sx_run_type type = sx_run_rows[id].type;
+	if (type == SX_DISK_F16 && a->maps_f32) type = SX_DISK_F32;
+	return (int64_t)sx_disk_size(type, grows(id) ? SX_RUN_STR_MAX : NAME);
 }
 
 /* One record of a growing dataset, or all of a fixed one. */
