@@ -229,7 +229,7 @@ static sx_config config(int n, char *const *overrides)
 	return cfg;
 }
 
-/* A_c of every batch costs what train_run.c measures: gradients by h only where they are asked for. */
+/* A_c of every batch costs what train_probe.c measures: gradients by h only where they are asked for. */
 static void batches_cost_what_is_measured(void **state)
 {
 	(void)state;
