@@ -1,6 +1,7 @@
 #include "cli/bounds_mix.h"
 
 #include "analysis/mix.h"
+#include "cli/out.h"
 #include "engine/op/blas.h"
 #include "probes/lab/provenance.h"
 #include "probes/lab/trace.h"
@@ -124,18 +125,18 @@ static sx_status measure(sx_ctx *ctx, const sx_mix_job *job, double t, double *v
 	if (!nll) SX_TRY(sx_fail(ctx, SX_ENOMEM, "no memory for the results"));
 	SX_TRY(sx_measures_new(&m, ctx, &o, in->S, s->spec.L, s->spec.H, in->T, s->spec.D / 2,
 			       job->n_c));
-	sx_trace_input pass = {.spec = &s->spec,
-			       .tensors = s->tensors,
-			       .seed = s->seed,
-			       .init = (int)s->init,
-			       .mix = &t,
-			       .S = in->S,
-			       .T = in->T,
-			       .tokens = in->tokens,
-			       .target = in->target,
-			       .measure = &o,
-			       .family = job->family,
-			       .threads = sx_blas_threads()};
+	sx_trace_request pass = {.spec = &s->spec,
+				 .tensors = s->tensors,
+				 .seed = s->seed,
+				 .init = (int)s->init,
+				 .mix = &t,
+				 .S = in->S,
+				 .T = in->T,
+				 .tokens = in->tokens,
+				 .target = in->target,
+				 .measure = &o,
+				 .family = job->family,
+				 .threads = sx_blas_threads()};
 	SX_TRY(job->f64 ? sx_trace_f64(ctx, &pass, m, nll, NULL)
 			: sx_trace(ctx, &pass, m, nll, NULL));
 	size_t heads = (size_t)(m->S * m->L * m->H * m->n_c);

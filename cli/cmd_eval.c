@@ -3,7 +3,6 @@
 #include "cli/eval_job.h"
 #include "engine/op/blas.h"
 #include "engine/text/tokens.h"
-#include "probes/lab/provenance.h"
 
 #include <errno.h>
 #include <math.h>

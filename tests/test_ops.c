@@ -496,9 +496,9 @@ static void test_schedules(void **state)
 			   .drop_warmup = 4,
 			   .drop_lr = 1e-3,
 			   .drop_min_lr = 1e-5};
-	const sx_schedule kinds[] = {SX_SCHEDULE_COSINE, SX_SCHEDULE_LINEAR, SX_SCHEDULE_CONSTANT};
+	const sx_lr_schedule kinds[] = {SX_LR_COSINE, SX_LR_LINEAR, SX_LR_CONSTANT};
 	for (int k = 0; k < 3; k++) {
-		bool flat = kinds[k] == SX_SCHEDULE_CONSTANT;
+		bool flat = kinds[k] == SX_LR_CONSTANT;
 		o.schedule = kinds[k];
 		sx_train_opts whole = o;
 		whole.drop_at = -1;

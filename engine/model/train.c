@@ -18,15 +18,15 @@ const char *sx_phase_name(sx_phase p)
 	return p == SX_PHASE_PRETRAIN ? "pretrain" : "recalibration";
 }
 
-static double scheduled(sx_schedule kind, double lr, double min_lr, int64_t warmup, int64_t steps,
-			int64_t update)
+static double scheduled(sx_lr_schedule kind, double lr, double min_lr, int64_t warmup,
+			int64_t steps, int64_t update)
 {
 	const double pi = 3.14159265358979323846;
 	if (update <= warmup) return lr * (double)update / (double)warmup;
 	double span = (double)(steps - warmup);
 	double x = span > 0 ? fmin(1, (double)(update - warmup) / span) : 1;
-	if (kind == SX_SCHEDULE_CONSTANT) return lr;
-	if (kind == SX_SCHEDULE_LINEAR) return lr + (min_lr - lr) * x;
+	if (kind == SX_LR_CONSTANT) return lr;
+	if (kind == SX_LR_LINEAR) return lr + (min_lr - lr) * x;
 	return min_lr + (lr - min_lr) * 0.5 * (1 + cos(pi * x));
 }
 
@@ -86,8 +86,8 @@ void sx_trainer_free(sx_trainer *t)
 }
 
 sx_status sx_trainer_step(sx_ctx *ctx, sx_trainer *t, const int32_t *tokens, const int32_t *target,
-			  const sx_probe *probe, int n_probe, sx_part_fn *part_end, void *self,
-			  sx_step_result *result)
+			  const sx_probe *probe, int n_probe, sx_train_part_fn *part_end,
+			  void *self, sx_step_result *result)
 {
 	const sx_train_opts *o = &t->opts;
 	sx_status st = SX_OK;

@@ -20,7 +20,7 @@ static void mix_embeddings(sx_model *m, double t)
 	}
 }
 
-static sx_status open_model(sx_model **out, sx_ctx *ctx, const sx_trace_input *in)
+static sx_status open_model(sx_model **out, sx_ctx *ctx, const sx_trace_request *in)
 {
 	sx_status st = SX_OK;
 	if (in->tensors) {
@@ -87,7 +87,7 @@ static void later_free(later *a)
 	free(a->h);
 }
 
-static sx_status later_open(later *a, sx_ctx *ctx, const sx_trace_input *in, const sx_model *m,
+static sx_status later_open(later *a, sx_ctx *ctx, const sx_trace_request *in, const sx_model *m,
 			    const sx_measures *into)
 {
 	const sx_measure_opts values = {.ac = true};
@@ -137,7 +137,7 @@ static sx_status later_pass(later *a, const int32_t *tokens)
 }
 
 /* Passes of sequence s: of the later weights, then with `probe` of the earlier ones. */
-static sx_status pass_both(sx_ctx *ctx, const sx_trace_input *in, const sx_model *m, sx_work *w,
+static sx_status pass_both(sx_ctx *ctx, const sx_trace_request *in, const sx_model *m, sx_work *w,
 			   sx_observers *o, later *a, sx_measures *into, int64_t s)
 {
 	const int32_t *tokens = in->tokens + s * in->T;
@@ -164,7 +164,7 @@ out:
 
 /* ---- the whole ---- */
 
-sx_status sx_trace(sx_ctx *ctx, const sx_trace_input *in, sx_measures *into, double *nll,
+sx_status sx_trace(sx_ctx *ctx, const sx_trace_request *in, sx_measures *into, double *nll,
 		   float *logits)
 {
 	sx_status st = SX_OK;
