@@ -420,7 +420,9 @@ static double model_value(void *self)
 {
 	model_case *c = self;
 	double loss = 0;
-	assert_int_equal(sx_forward(NULL, c->m, c->w, c->tokens, c->target, B, NULL, 0, &loss),
+	assert_int_equal(sx_forward(NULL, c->m, c->w,
+				    &(sx_request){.tokens = c->tokens, .target = c->target, .B = B},
+				    &loss),
 			 SX_OK);
 	return loss * (double)c->w->counted * c->scale;
 }
@@ -436,9 +438,12 @@ static void test_model(void **state)
 		sx_params_layout(&g, &c.m->spec, calloc((size_t)c.m->p.count, sizeof(double)));
 		assert_non_null(g.base);
 		model_value(&c);
-		assert_int_equal(
-			sx_backward(NULL, c.m, c.w, &g, c.tokens, c.target, c.scale, NULL, 0),
-			SX_OK);
+		assert_int_equal(sx_backward(NULL, c.m, c.w, &g,
+					     &(sx_request){.tokens = c.tokens,
+							   .target = c.target,
+							   .B = c.w->used_B},
+					     c.scale),
+				 SX_OK);
 		sx_param_info info[SX_PARAM_MOST];
 		int n = sx_params_table(&c.m->spec, info);
 		for (int t = 0; t < n; t++) {
@@ -527,8 +532,11 @@ static double functional_value(void *self)
 	functional_case *c = self;
 	c->w.gradients = false;
 	sx_probe p = {.self = &c->w, .tile = watch_tile, .head_end = watch_end};
-	assert_int_equal(sx_forward(NULL, c->m.m, c->m.w, c->m.tokens, NULL, B, &p, 1, NULL),
-			 SX_OK);
+	assert_int_equal(
+		sx_forward(NULL, c->m.m, c->m.w,
+			   &(sx_request){.tokens = c->m.tokens, .B = B, .probe = &p, .n_probe = 1},
+			   NULL),
+		SX_OK);
 	return c->w.f.value;
 }
 
@@ -548,8 +556,11 @@ static void check_functional(const variant *v, const char *family, int layer)
 	w->freeze = w->frozen != NULL;
 	w->gradients = true;
 	sx_probe p = {.self = w, .tile = watch_tile, .head_end = watch_end};
-	assert_int_equal(sx_forward(NULL, c->m.m, c->m.w, c->m.tokens, NULL, B, &p, 1, NULL),
-			 SX_OK);
+	assert_int_equal(
+		sx_forward(NULL, c->m.m, c->m.w,
+			   &(sx_request){.tokens = c->m.tokens, .B = B, .probe = &p, .n_probe = 1},
+			   NULL),
+		SX_OK);
 	w->freeze = false;
 
 	int64_t C = s->C, D = s->D, kv = w->head / (s->H / s->Hkv);

@@ -138,7 +138,12 @@ static sx_status check_mask(void *self, const sx_tile *t)
 static float *hidden(const sx_model *m, const int32_t *tokens, int64_t T, const sx_probe *p)
 {
 	sx_work *w = small_work(m, 1, T, SX_WORK_FORWARD);
-	assert_int_equal(sx_forward(NULL, m, w, tokens, NULL, 1, p, p ? 1 : 0, NULL), SX_OK);
+	assert_int_equal(
+		sx_forward(
+			NULL, m, w,
+			&(sx_request){.tokens = tokens, .B = 1, .probe = p, .n_probe = p ? 1 : 0},
+			NULL),
+		SX_OK);
 	float *f = randoms(T * m->spec.C, 0);
 	memcpy(f, w->f, (size_t)(T * m->spec.C) * sizeof *f);
 	sx_work_free(w);
@@ -201,8 +206,22 @@ static void test_mask_backward(void **state)
 		sx_params_layout(&g, &s, randoms(m->p.count, 0));
 		mask_check c = {0};
 		sx_probe p = {.self = &c, .tile = check_mask};
-		assert_int_equal(sx_forward(NULL, m, w, x, y, 2, &p, 1, NULL), SX_OK);
-		assert_int_equal(sx_backward(NULL, m, w, &g, x, y, 1, &p, 1), SX_OK);
+		assert_int_equal(sx_forward(NULL, m, w,
+					    &(sx_request){.tokens = x,
+							  .target = y,
+							  .B = 2,
+							  .probe = &p,
+							  .n_probe = 1},
+					    NULL),
+				 SX_OK);
+		assert_int_equal(sx_backward(NULL, m, w, &g,
+					     &(sx_request){.tokens = x,
+							   .target = y,
+							   .B = w->used_B,
+							   .probe = &p,
+							   .n_probe = 1},
+					     1),
+				 SX_OK);
 		assert_true(c.ds_size > 1 && c.ds_off <= 1e-6 * c.ds_size);
 		assert_int_equal(c.tiles,
 				 2 * 2 * s.L * s.H * 3); /* passes, sequences, ..., tiles */
@@ -469,7 +488,9 @@ static void test_accumulation(void **state)
 				   .drop_at = -1};
 		assert_int_equal(sx_trainer_new(&t[k], NULL, small_model(&s, 3, 0.3), &o, T),
 				 SX_OK);
-		assert_int_equal(sx_trainer_step(NULL, t[k], x, y, NULL, 0, NULL, NULL, &r[k]),
+		assert_int_equal(sx_trainer_step(NULL, t[k],
+						 &(sx_request){.tokens = x, .target = y}, NULL,
+						 NULL, &r[k]),
 				 SX_OK);
 	}
 	check_close(r[1].loss, r[0].loss, 1e-6 * r[0].loss);

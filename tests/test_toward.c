@@ -93,7 +93,11 @@ static void plain_values(double value[VALUES], const fixture *f, const sx_model 
 		SX_OK);
 	sx_work *w = small_work(m, S, LENGTH, SX_WORK_FORWARD);
 	const sx_probe *probe = observe_with(&o, &f->spec, &n);
-	assert_int_equal(sx_forward(NULL, m, w, f->tokens, NULL, S, probe, n, NULL), SX_OK);
+	assert_int_equal(
+		sx_forward(NULL, m, w,
+			   &(sx_request){.tokens = f->tokens, .B = S, .probe = probe, .n_probe = n},
+			   NULL),
+		SX_OK);
 	memcpy(value, o.measures->ac_value, VALUES * sizeof *value);
 	observed_free(&o);
 	sx_work_free(w);

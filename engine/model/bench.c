@@ -150,8 +150,12 @@ sx_status sx_bench_step(double *seconds, sx_ctx *ctx, sx_bench *b, const sx_prob
 {
 	sx_step_result result;
 	double begun = omp_get_wtime();
-	sx_status st = sx_trainer_step(ctx, b->trainer, b->tokens, b->target, probe, n_probe, NULL,
-				       NULL, &result);
+	sx_status st = sx_trainer_step(ctx, b->trainer,
+				       &(sx_request){.tokens = b->tokens,
+						     .target = b->target,
+						     .probe = probe,
+						     .n_probe = n_probe},
+				       NULL, NULL, &result);
 	*seconds = omp_get_wtime() - begun;
 	return st;
 }

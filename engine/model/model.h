@@ -133,21 +133,29 @@ sx_attention_dims sx_work_attention(const sx_work *w, const sx_spec *s, int laye
  * sx_work_new says why. */
 size_t sx_work_bytes(const sx_spec *spec, int64_t B, int64_t T, sx_work_mode mode, int threads);
 
-/* tokens (B,T), ids below V (checked: SX_EDATA); target (B,T) or NULL, -1 = not counted; probes may be
- * NULL. *loss (may be NULL): mean nats per counted target. */
-sx_status sx_forward(sx_ctx *ctx, const sx_model *m, sx_work *w, const int32_t *tokens,
-		     const int32_t *target, int64_t B, const sx_probe *probe, int n_probe,
+/* What is asked of a pass. Zero or NULL: not asked. Borrowed for the call. */
+typedef struct {
+	const int32_t *tokens; /* (B,T) ids below V                                           */
+	const int32_t *target; /* (B,T) or NULL; -1 = not counted                             */
+	int64_t B;             /* sequences, at most those of the work                        */
+	int64_t length;        /* of the inputs, for plans that look at it: rows beyond it are
+	                          padding; 0 = all T                                          */
+	const sx_probe *probe; /* (n_probe) who looks                                         */
+	int n_probe;
+} sx_request;
+
+/* *loss (may be NULL): mean nats per counted target. SX_EDATA on an id outside the vocabulary; what a
+ * probe says. */
+sx_status sx_forward(sx_ctx *ctx, const sx_model *m, sx_work *w, const sx_request *r,
 		     double *loss) SX_NODISCARD;
 /* The attention of one layer alone, its block's input h (B,T,C) the caller's and not w's: probes see
  * q to v, tiles and heads. */
 sx_status sx_attend(sx_ctx *ctx, const sx_model *m, sx_work *w, int layer, const sx_real *h,
-		    const int32_t *tokens, int64_t B, const sx_probe *probe,
-		    int n_probe) SX_NODISCARD;
-/* After sx_forward with targets on the same work in mode TRAIN: grad += d(scale * sum of counted
- * nll)/d parameters. */
+		    const sx_request *r) SX_NODISCARD;
+/* After sx_forward of the same tokens and targets on the same work in mode TRAIN: grad += d(scale * sum of
+ * counted nll)/d parameters. The probes are those of the backward pass. */
 sx_status sx_backward(sx_ctx *ctx, const sx_model *m, sx_work *w, sx_params *grad,
-		      const int32_t *tokens, const int32_t *target, double scale,
-		      const sx_probe *probe, int n_probe) SX_NODISCARD;
+		      const sx_request *r, double scale) SX_NODISCARD;
 /* Logits (n,V) of rows row0.. of the last forward (row = b T + t). */
 void sx_logits(const sx_model *m, const sx_work *w, int64_t row0, int64_t n, sx_real *logits);
 

@@ -85,25 +85,25 @@ void sx_trainer_free(sx_trainer *t)
 	free(t);
 }
 
-sx_status sx_trainer_step(sx_ctx *ctx, sx_trainer *t, const int32_t *tokens, const int32_t *target,
-			  const sx_probe *probe, int n_probe, sx_train_part_fn *part_end,
-			  void *self, sx_step_result *result)
+sx_status sx_trainer_step(sx_ctx *ctx, sx_trainer *t, const sx_request *r,
+			  sx_train_part_fn *part_end, void *self, sx_step_result *result)
 {
 	const sx_train_opts *o = &t->opts;
 	sx_status st = SX_OK;
 	int64_t rows = o->batch / o->accumulate, part = rows * t->work->T, counted = 0;
 	double sum = 0;
-	for (int64_t i = 0; i < o->batch * t->work->T; i++) counted += target[i] >= 0;
+	for (int64_t i = 0; i < o->batch * t->work->T; i++) counted += r->target[i] >= 0;
 	if (counted == 0) return sx_fail(ctx, SX_EDATA, "a training batch without targets");
 	memset(t->grad.base, 0, (size_t)t->grad.count * sizeof *t->grad.base);
 	for (int64_t p = 0; p < o->accumulate; p++) {
 		double loss = 0;
-		SX_TRY(sx_forward(ctx, t->model, t->work, tokens + p * part, target + p * part,
-				  rows, probe, n_probe, &loss));
+		sx_request one = *r, back;
+		one.tokens += p * part, one.target += p * part, one.B = rows;
+		back = one, back.probe = NULL, back.n_probe = 0;
+		SX_TRY(sx_forward(ctx, t->model, t->work, &one, &loss));
 		sum += t->work->counted ? loss * (double)t->work->counted : 0;
 		if (part_end) SX_TRY(part_end(self, p, t->work));
-		SX_TRY(sx_backward(ctx, t->model, t->work, &t->grad, tokens + p * part,
-				   target + p * part, 1 / (double)counted, NULL, 0));
+		SX_TRY(sx_backward(ctx, t->model, t->work, &t->grad, &back, 1 / (double)counted));
 	}
 	result->loss = sum / (double)counted;
 	result->lr = sx_train_lr(o, t->step + 1);

@@ -50,13 +50,13 @@ sx_status sx_trainer_new(sx_trainer **out, sx_ctx *ctx, sx_model *model, const s
 			 int64_t T) SX_NODISCARD;
 void sx_trainer_free(sx_trainer *t);
 
-/* Update step + 1 on tokens and targets (batch, T). Probes see the forward pass; with accumulate > 1
- * sequences count from 0 in each part. part_end, if not NULL, is called after each part's forward
- * pass. SX_EDATA when the loss is not finite: the weights are then as before. */
+/* Update step + 1 on the request's tokens and targets, (batch, T) whatever its B says. Probes see the
+ * forward pass; with accumulate > 1 sequences count from 0 in each part. part_end, if not NULL, is called
+ * after each part's forward pass. SX_EDATA when the loss is not finite: the weights are then as before. */
 typedef sx_status sx_train_part_fn(void *self, int64_t part, const sx_work *work);
-sx_status sx_trainer_step(sx_ctx *ctx, sx_trainer *t, const int32_t *tokens, const int32_t *target,
-			  const sx_probe *probe, int n_probe, sx_train_part_fn *part_end,
-			  void *self, sx_step_result *result) SX_NODISCARD;
+sx_status sx_trainer_step(sx_ctx *ctx, sx_trainer *t, const sx_request *r,
+			  sx_train_part_fn *part_end, void *self,
+			  sx_step_result *result) SX_NODISCARD;
 
 /* The drop, due when step == drop_at in phase pretrain: gamma := 0 in every layer (unless the
  * positions are kept), QK-norm gains of 1 where one is added, Adam's state kept or fresh; the phase

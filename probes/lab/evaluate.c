@@ -279,8 +279,11 @@ sx_status sx_eval_ppl(sx_ppl *out, const sx_window_losses *each, sx_ctx *ctx, co
 	SX_TRY(sx_work_new(&work, ctx, m, B, w->T, SX_WORK_FORWARD));
 	for (int64_t first = 0; first < w->W; first += B) {
 		int64_t n = least(B, w->W - first);
-		SX_TRY(sx_forward(ctx, m, work, w->tokens + first * w->T, w->target + first * w->T,
-				  n, NULL, 0, NULL));
+		SX_TRY(sx_forward(ctx, m, work,
+				  &(sx_request){.tokens = w->tokens + first * w->T,
+						.target = w->target + first * w->T,
+						.B = n},
+				  NULL));
 		tally_batch(&y, m, work, w, first, n, logits);
 	}
 	for (int64_t i = 0; each && each->nll && i < w->W; i++)
@@ -354,7 +357,7 @@ sx_status sx_eval_niah(sx_niah *out, uint8_t *hit, sx_ctx *ctx, const sx_model *
 						     print);
 		}
 		if (!work) SX_TRY(sx_work_new(&work, ctx, m, B, T, SX_WORK_FORWARD));
-		SX_TRY(sx_forward(ctx, m, work, tokens, NULL, n, NULL, 0, NULL));
+		SX_TRY(sx_forward(ctx, m, work, &(sx_request){.tokens = tokens, .B = n}, NULL));
 		for (int64_t b = 0; b < n; b++) {
 			bool one = tally_needle(&r, m, work, b, &problem[b], logits);
 			if (hit) hit[first + b] = one;

@@ -131,7 +131,9 @@ sx_status sx_train_probes_run(sx_train_session *s)
 	int n = 0;
 	sx_observers_sink(p->observers, maps ? p->sink : NULL);
 	const sx_probe *probe = sx_observers_probes(p->observers, &n);
-	SX_TRY(sx_forward(s->ctx, t->model, p->work, p->tokens, NULL, p->S, probe, n, NULL));
+	SX_TRY(sx_forward(
+		s->ctx, t->model, p->work,
+		&(sx_request){.tokens = p->tokens, .B = p->S, .probe = probe, .n_probe = n}, NULL));
 	SX_TRY(sx_record_put(s->run, s->ctx, &p->axes, p->found, &t->model->spec, t->step,
 			     (int)t->phase, maps));
 out:

@@ -107,8 +107,11 @@ static sx_status one_update(sx_train_session *s, sx_step_result *r)
 				 s->cfg->train.batch, s->spec.T, (uint64_t)s->cfg->seed,
 				 (uint64_t)t->step, false));
 	double begun = sx_train_now(CLOCK_MONOTONIC);
-	SX_TRY(sx_trainer_step(s->ctx, t, s->tokens, s->target, probe, n, n ? place_part : NULL, s,
-			       r));
+	SX_TRY(sx_trainer_step(
+		s->ctx, t,
+		&(sx_request){
+			.tokens = s->tokens, .target = s->target, .probe = probe, .n_probe = n},
+		n ? place_part : NULL, s, r));
 	SX_TRY(sx_train_record_step(s, r, sx_train_now(CLOCK_MONOTONIC) - begun));
 out:
 	return st;

@@ -82,7 +82,11 @@ static void test_tiles(void **state)
 	const sx_probe p = {.self = &c, .tile = check_tile};
 	for (int mode = SX_WORK_FORWARD; mode <= SX_WORK_TRAIN; mode++) {
 		sx_work *w = small_work(m, 2, LENGTH, (sx_work_mode)mode);
-		assert_int_equal(sx_forward(NULL, m, w, x, NULL, 2, &p, 1, NULL), SX_OK);
+		assert_int_equal(
+			sx_forward(NULL, m, w,
+				   &(sx_request){.tokens = x, .B = 2, .probe = &p, .n_probe = 1},
+				   NULL),
+			SX_OK);
 		sx_work_free(w);
 	}
 	assert_int_equal(c.tiles, 2 * 2 * 2 * LAYERS * 4);
@@ -134,7 +138,8 @@ static void test_partial(void **state)
 		double want[8];
 		for (int d = 0; d < 8; d++) want[d] = (double)x[t * 8 + d];
 		for (int p = 0; p < 2; p++) {
-			double angle = (double)t * (p == 0 ? 1 : 0.01), a = want[p], b = want[p + 2];
+			double angle = (double)t * (p == 0 ? 1 : 0.01), a = want[p],
+			       b = want[p + 2];
 			want[p] = a * cos(angle) - b * sin(angle);
 			want[p + 2] = a * sin(angle) + b * cos(angle);
 		}
@@ -156,7 +161,10 @@ static void test_frequencies(void **state)
 	int n;
 	const sx_probe *p = observe_with(&o, &s, &n);
 	sx_work *w = small_work(m, 1, LENGTH, SX_WORK_FORWARD);
-	assert_int_equal(sx_forward(NULL, m, w, x, NULL, 1, p, n, NULL), SX_OK);
+	assert_int_equal(sx_forward(NULL, m, w,
+				    &(sx_request){.tokens = x, .B = 1, .probe = p, .n_probe = n},
+				    NULL),
+			 SX_OK);
 	const sx_measures *r = o.measures;
 	assert_int_equal(r->n_freq, 4);
 	for (int l = 0; l < LAYERS; l++)
@@ -240,7 +248,8 @@ static void test_generation(void **state)
 	assert_non_null(logits);
 	for (int64_t at = 5; at < 80; at++) {
 		sx_work *w = small_work(m, 1, at, SX_WORK_FORWARD);
-		assert_int_equal(sx_forward(NULL, m, w, ids, NULL, 1, NULL, 0, NULL), SX_OK);
+		assert_int_equal(sx_forward(NULL, m, w, &(sx_request){.tokens = ids, .B = 1}, NULL),
+				 SX_OK);
 		sx_logits(m, w, at - 1, 1, logits);
 		int32_t best = 0;
 		for (int32_t v = 1; v < V; v++)
