@@ -6,6 +6,7 @@
 #include "cli/out.h"
 #include "probes/lab/evaluate.h"
 #include "probes/lab/source.h"
+#include "probes/lab/variant.h"
 
 enum { SX_EVAL_LIST = 64 }; /* lengths, methods, temperatures: at most */
 
