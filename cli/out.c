@@ -261,7 +261,8 @@ void sx_progress_begin(sx_progress *p, sx_ctx *ctx, const char *what, int64_t fi
 			   .mark = t,
 			   .loss = (double)NAN,
 			   .live = isatty(STDERR_FILENO) && !(term && strcmp(term, "dumb") == 0),
-			   .quiet = ctx && ctx->level > SX_LOG_INFO};
+			   .quiet = ctx && ctx->level > SX_LOG_INFO,
+			   .ctx = ctx};
 }
 
 void sx_duration_text(double seconds, char out[32])
@@ -337,4 +338,26 @@ void sx_progress_end(sx_progress *p)
 	if (t > p->begun) p->tokens_per_s = (double)p->all_tokens / (t - p->begun);
 	p->shown = t;
 	show(p, true);
+}
+
+static void listen_begin(void *self, const char *what, int64_t first, int64_t total)
+{
+	sx_progress *p = self;
+	sx_progress_begin(p, p->ctx, what, first, total);
+}
+
+static void listen_step(void *self, int64_t step, double loss, int64_t tokens)
+{
+	sx_progress_step(self, step, loss, tokens);
+}
+
+static void listen_end(void *self)
+{
+	sx_progress_end(self);
+}
+
+sx_progress_to sx_progress_listener(sx_progress *p, sx_ctx *ctx)
+{
+	p->ctx = ctx;
+	return (sx_progress_to){listen_begin, listen_step, listen_end, p};
 }
