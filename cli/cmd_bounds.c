@@ -341,15 +341,15 @@ static sx_status check_model(sx_ctx *ctx, const arguments *a, const char *comman
 		&in, ctx, &a->in,
 		&(sx_input_default){a->mix ? "text" : "text,constant", 2, LONGEST, !a->mix}, &s));
 	if (a->mix) {
-		st = sx_mix_measure(ctx, &(sx_mix_job){.source = &s,
-						       .in = &in,
-						       .family = family,
-						       .n_c = n_c,
-						       .list = a->mix,
-						       .out = a->out,
-						       .command = command,
-						       .f64 = a->in.f64,
-						       .json = a->common.json});
+		st = sx_mix_print_model(ctx,
+					&(sx_mix_job){.source = &s,
+						      .in = &in,
+						      .family = family,
+						      .n_c = n_c,
+						      .out = a->out,
+						      .command = command,
+						      .f64 = a->in.f64},
+					a->mix, a->common.json);
 		goto out;
 	}
 	SX_TRY(sx_measures_new(&m, ctx, &o, in.S, s.spec.L, s.spec.H, in.T, s.spec.D / 2, n_c));
