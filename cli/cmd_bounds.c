@@ -322,15 +322,15 @@ static sx_status check_model(sx_ctx *ctx, const arguments *a, const char *comman
 	const sx_spec *spec = &s.source.spec;
 	SX_TRY(sx_subject_open(&s, ctx, a->model, a->n, a->overrides, &a->in, &otherwise));
 	if (a->mix) {
-		st = sx_mix_measure(ctx, &(sx_mix_job){.source = &s.source,
-						       .in = &s.in,
-						       .family = s.family,
-						       .n_c = s.n_c,
-						       .list = a->mix,
-						       .out = a->out,
-						       .command = command,
-						       .f64 = a->in.f64,
-						       .json = a->common.json});
+		st = sx_mix_print_model(ctx,
+					&(sx_mix_job){.source = &s.source,
+						      .in = &s.in,
+						      .family = s.family,
+						      .n_c = s.n_c,
+						      .out = a->out,
+						      .command = command,
+						      .f64 = a->in.f64},
+					a->mix, a->common.json);
 		goto out;
 	}
 	SX_TRY(sx_measures_new(&m, ctx, &o, s.in.S, spec->L, spec->H, s.in.T, spec->D / 2, s.n_c));

@@ -4,6 +4,7 @@
 #include "engine/model/generate.h"
 #include "engine/model/weights.h"
 #include "probes/lab/evaluate.h"
+#include "probes/lab/variant.h"
 #include "probes/runfile/runfile.h"
 #include "tests/check.h"
 
