@@ -5,7 +5,8 @@
 
 #include "engine/base.h"
 
-/* What a user sets. Zero or NaN where a comment says so means "the method's own default". */
+/* What a user sets; names and bounds are in params.h. Zero or NaN where a comment says so means "the
+ * method's own default". */
 typedef struct {
 	char method[16];      /* a name of sx_pos_methods                                    */
 	double theta;         /* base of the spectrum, e.g. 1e4                              */
@@ -18,6 +19,7 @@ typedef struct {
 	double keep;             /* p-RoPE: share of the frequencies kept, highest first, [0,1] */
 	int64_t window;          /* a query sees keys at distance < window; 0 = all             */
 } sx_pos_opts;
+enum { SX_POS_PARAMS = 11 };           /* fields above; params.c has a row for each */
 sx_pos_opts sx_pos_opts_default(void); /* rope, theta 1e4, everything else neutral */
 
 /* What the engine consumes, for one layer. Pairs are (m, m + rotary/2), angles position * inv_freq.
