@@ -1,5 +1,5 @@
-/* The table of options and what follows from it: what a key accepts, setting one from text, whole
- * configurations, and the way to the engine's structs. config_yaml.c has the text of files. */
+/* The table of options and what follows from it: what a key accepts, setting one from text,
+ * whole configurations, and the way to the engine's structs. yaml.c has the text of files. */
 #include "probes/config/config.h"
 
 #include <errno.h>
@@ -14,20 +14,57 @@
 #define ABOVE_0 DBL_MIN
 #define BELOW_1 (1 - DBL_EPSILON / 2)
 
-/* clang-format off */
 #define SX_GROUP(name)
 #define SX_END(name)
+/* How many keys stand before pos.* */
+#define SX_KEY(type, group, field, fallback, least, most, choices, meaning) \
+	+(offsetof(sx_config, group field) < offsetof(sx_config, pos))
+#define SX_POS_KEYS
+enum {
+	POS_AT = 0
+#include "probes/config/options.def"
+};
+#undef SX_KEY
+#undef SX_POS_KEYS
+
+/* clang-format off */
 #define SX_KEY(type, group, field, fallback, least, most, choices, meaning)                        \
 	{#group #field, SX_OPTION_##type, offsetof(sx_config, group field),                        \
 	 fallback, least, most, choices, meaning},
 /* clang-format on */
-const sx_option sx_options[] = {
+#define SX_POS_KEYS [POS_AT + SX_POS_PARAMS - 1] = {.key = NULL}, /* pos_rows */
+static sx_option table[SX_OPTION_COUNT + 1] = {
 #include "probes/config/options.def"
-	{NULL, SX_OPTION_INT, 0, NULL, 0, 0, NULL, NULL},
+	{.key = NULL},
 };
 #undef SX_GROUP
 #undef SX_END
 #undef SX_KEY
+#undef SX_POS_KEYS
+const sx_option *const sx_options = table;
+
+/* The rows of pos.*, made from the engine's before anybody can look: numbers of another table are no
+ * constants to C, and `table` never changes once the program has begun. Bounds are closed here, so
+ * one that is open at 0 is the smallest positive number; one that is open elsewhere, or only guards
+ * against overflow, is left to sx_config_check. */
+static __attribute__((constructor)) void pos_rows(void)
+{
+	static const sx_option_type types[] = {[SX_POS_METHOD] = SX_OPTION_METHOD,
+					       [SX_POS_REAL] = SX_OPTION_REAL,
+					       [SX_POS_WHOLE] = SX_OPTION_LONG,
+					       [SX_POS_FLAG] = SX_OPTION_FLAG};
+	for (int i = 0; i < SX_POS_PARAMS; i++) {
+		const sx_pos_param *p = &sx_pos_params[i];
+		table[POS_AT + i] =
+			(sx_option){.key = p->key,
+				    .type = types[p->type],
+				    .offset = offsetof(sx_config, pos) + p->offset,
+				    .fallback = p->fallback,
+				    .least = p->above && p->least == 0 ? ABOVE_0 : p->least,
+				    .most = p->most,
+				    .meaning = p->meaning};
+	}
+}
 
 enum { KEY_MAX = 64 }; /* longer than any key of the table */
 
@@ -115,6 +152,17 @@ sx_status sx_option_unknown(sx_ctx *ctx, const char *where, const char *key)
 		       where, colon, key);
 }
 
+sx_status sx_config_unknown_method(sx_ctx *ctx, const char *name)
+{
+	char names[200] = "";
+	size_t used = 0;
+	for (const sx_pos_method *m = sx_pos_methods; m->name && used < sizeof names; m++)
+		used += (size_t)snprintf(names + used, sizeof names - used, "%s%s",
+					 used ? ", " : "", m->name);
+	return sx_fail(ctx, SX_ECONFIG, "pos.method = %s: unknown method; known are %s", name,
+		       names);
+}
+
 static const char *type_text(sx_option_type t)
 {
 #define SX_OPTION_TEXT_CASE(name, type, text) text,
@@ -134,7 +182,8 @@ void sx_option_allowed(const sx_option *o, char *out, size_t size)
 		return;
 	}
 	bool bounded = o->type != SX_OPTION_TEXT && o->type != SX_OPTION_TEXTS &&
-		       o->type != SX_OPTION_FLAG && o->type != SX_OPTION_STEP;
+		       o->type != SX_OPTION_METHOD && o->type != SX_OPTION_FLAG &&
+		       o->type != SX_OPTION_STEP;
 	char least[40] = "", most[40] = "";
 	if (bounded && o->least == ABOVE_0)
 		snprintf(least, sizeof least, ", above 0");
@@ -287,6 +336,12 @@ static sx_status store_scalar(const sx_option *o, void *field, const char *s)
 		*(char **)field = copy;
 		return SX_OK;
 	}
+	if (o->type == SX_OPTION_METHOD) {
+		if (!is_one_line(s) || strlen(s) >= sizeof(sx_method_name)) return SX_NO;
+		memset(field, 0, sizeof(sx_method_name));
+		memcpy(field, s, strlen(s));
+		return SX_OK;
+	}
 	if (o->type == SX_OPTION_REAL) return read_number(o, s, NULL, field);
 	sx_status st = read_number(o, s, &whole, NULL);
 	if (st == SX_OK && o->type == SX_OPTION_INT) *(int *)field = (int)whole;
@@ -372,6 +427,8 @@ sx_status sx_config_store(sx_config *cfg, sx_ctx *ctx, const sx_option *o, char 
 	char allowed[160], text[160];
 	sx_status st = store(o, field_of(cfg, o), texts, n, list);
 	if (st == SX_ENOMEM) return sx_fail(ctx, st, "no memory for the configuration");
+	if (st == SX_NO && o->type == SX_OPTION_METHOD && !list && n == 1 && is_one_line(texts[0]))
+		return sx_config_unknown_method(ctx, texts[0]); /* longer than any */
 	if (st == SX_NO) {
 		sx_option_allowed(o, allowed, sizeof allowed);
 		value_text(texts, n, list, text, sizeof text);
@@ -523,6 +580,8 @@ static bool same(const sx_option *o, const void *a, const void *b)
 		return *(const bool *)a == *(const bool *)b;
 	case SX_OPTION_TEXT:
 		return strcmp(*(char *const *)a, *(char *const *)b) == 0;
+	case SX_OPTION_METHOD:
+		return strcmp(a, b) == 0;
 	case SX_OPTION_RANGE: {
 		const sx_int_pair *x = a, *y = b;
 		return x->lo == y->lo && x->hi == y->hi;
@@ -562,61 +621,16 @@ sx_origin sx_config_origin(const sx_config *cfg, const void *field)
 	return SX_FROM_DEFAULT;
 }
 
-/* ---- towards the engine ---- */
-
-static sx_status pos_of(const sx_config *c, sx_ctx *ctx, sx_pos_opts *out)
+bool sx_config_pos_is_set(const sx_config *cfg, const sx_pos_param *p)
 {
-	sx_pos_opts o = {.theta = c->pos.theta,
-			 .factor = c->pos.factor,
-			 .beta = c->pos.beta,
-			 .train_length = c->pos.train_length,
-			 .beta_fast = c->pos.beta_fast,
-			 .beta_slow = c->pos.beta_slow,
-			 .truncate = c->pos.truncate,
-			 .attention_factor = c->pos.attention_factor,
-			 .keep = c->pos.keep,
-			 .window = c->pos.window};
-	if (!sx_pos_find(c->pos.method)) {
-		char names[200] = "";
-		size_t used = 0;
-		for (const sx_pos_method *m = sx_pos_methods; m->name && used < sizeof names; m++)
-			used += (size_t)snprintf(names + used, sizeof names - used, "%s%s",
-						 used ? ", " : "", m->name);
-		return sx_fail(ctx, SX_ECONFIG, "pos.method = %s: unknown method; known are %s",
-			       c->pos.method, names);
-	}
-	snprintf(o.method, sizeof o.method, "%s", c->pos.method);
-	*out = o;
-	return SX_OK;
+	return cfg->origin[POS_AT + (p - sx_pos_params)] != SX_FROM_DEFAULT;
 }
+
+/* ---- towards the engine ---- */
 
 static bool is_set(const sx_config *cfg, const void *field)
 {
 	return sx_config_origin(cfg, field) != SX_FROM_DEFAULT;
-}
-
-/* pos.* := o, save the keys that were set. */
-static sx_status pos_into(sx_config *c, sx_ctx *ctx, const sx_pos_opts *o)
-{
-#define SX_COPY(field) \
-	if (!is_set(c, &c->pos.field)) c->pos.field = o->field
-	SX_COPY(theta);
-	SX_COPY(factor);
-	SX_COPY(beta);
-	SX_COPY(train_length);
-	SX_COPY(beta_fast);
-	SX_COPY(beta_slow);
-	SX_COPY(truncate);
-	SX_COPY(attention_factor);
-	SX_COPY(keep);
-	SX_COPY(window);
-#undef SX_COPY
-	if (is_set(c, &c->pos.method)) return SX_OK;
-	char *method = sx_strdup(o->method);
-	if (!method) return sx_fail(ctx, SX_ENOMEM, "no memory for the configuration");
-	free(c->pos.method);
-	c->pos.method = method;
-	return SX_OK;
 }
 
 sx_status sx_config_spec(const sx_config *cfg, int vocab, sx_spec *out, sx_ctx *ctx)
@@ -631,6 +645,7 @@ sx_status sx_config_spec(const sx_config *cfg, int vocab, sx_spec *out, sx_ctx *
 		     .F = cfg->model.ffn,
 		     .T = cfg->model.context,
 		     .eps = cfg->model.norm_eps,
+		     .pos = cfg->pos,
 		     .tied = cfg->model.tie_embeddings,
 		     .qkv_bias = cfg->model.qkv_bias,
 		     .bos = -1,
@@ -648,7 +663,7 @@ sx_status sx_config_spec(const sx_config *cfg, int vocab, sx_spec *out, sx_ctx *
 	if (s.D == 0) s.D = s.C / s.H;
 	if (s.F == 0) s.F = (int)((((int64_t)s.C * 8 + 2) / 3 + 15) / 16 * 16);
 	sx_qk_norm_parse(cfg->model.qk_norm, &s.qk_norm); /* the table allows known names only */
-	SX_TRY(pos_of(cfg, ctx, &s.pos));
+	if (!sx_pos_find(cfg->pos.method)) return sx_config_unknown_method(ctx, cfg->pos.method);
 	SX_TRY(sx_spec_check(&s, ctx));
 	*out = s;
 out:
@@ -691,7 +706,7 @@ sx_status sx_config_adopt(sx_config *cfg, sx_ctx *ctx, const sx_spec *spec)
 	SX_TRY(adopt_flag(cfg, ctx, "model.qkv_bias", &cfg->model.qkv_bias, spec->qkv_bias));
 	SX_TRY(adopt_flag(cfg, ctx, "model.tie_embeddings", &cfg->model.tie_embeddings,
 			  spec->tied));
-	if (!same_real(cfg->model.norm_eps, spec->eps) && is_set(cfg, &cfg->model.norm_eps)) {
+	if (cfg->model.norm_eps != spec->eps && is_set(cfg, &cfg->model.norm_eps)) {
 		st = sx_fail(ctx, SX_ECONFIG,
 			     "model.norm_eps = %g, but the model to start from (init) has %g: "
 			     "leave it out",
@@ -714,7 +729,8 @@ sx_status sx_config_adopt(sx_config *cfg, sx_ctx *ctx, const sx_spec *spec)
 	free(cfg->model.qk_norm);
 	cfg->model.qk_norm = copy;
 	if (!is_set(cfg, &cfg->model.context)) cfg->model.context = spec->T;
-	st = pos_into(cfg, ctx, &spec->pos);
+	for (const sx_pos_param *p = sx_pos_params; p->name; p++)
+		if (!sx_config_pos_is_set(cfg, p)) sx_pos_param_copy(p, &cfg->pos, &spec->pos);
 out:
 	return st;
 }
@@ -723,12 +739,9 @@ out:
  * extension (factor, train_length) is a fact about the model and stays. */
 static void pos_other_method(sx_pos_opts *o)
 {
-	sx_pos_opts fresh = sx_pos_opts_default();
-	o->beta_fast = fresh.beta_fast;
-	o->beta_slow = fresh.beta_slow;
-	o->truncate = fresh.truncate;
-	o->attention_factor = fresh.attention_factor;
-	o->keep = fresh.keep;
+	const sx_pos_opts fresh = sx_pos_opts_default();
+	for (const sx_pos_param *p = sx_pos_params; p->name; p++)
+		if (p->of_method) sx_pos_param_copy(p, o, &fresh);
 }
 
 sx_status sx_spec_override(sx_spec *spec, sx_ctx *ctx, int n, char *const *overrides)
@@ -746,10 +759,14 @@ sx_status sx_spec_override(sx_spec *spec, sx_ctx *ctx, int n, char *const *overr
 		}
 		SX_TRY(sx_config_set(&c, ctx, overrides[i]));
 	}
-	if (is_set(&c, &c.pos.method) && strcmp(c.pos.method, s.pos.method))
-		pos_other_method(&s.pos);
-	SX_TRY(pos_into(&c, ctx, &s.pos));
-	SX_TRY(pos_of(&c, ctx, &s.pos));
+	bool method = sx_config_origin(&c, &c.pos.method) != SX_FROM_DEFAULT;
+	if (method && strcmp(c.pos.method, s.pos.method) != 0) pos_other_method(&s.pos);
+	for (const sx_pos_param *p = sx_pos_params; p->name; p++)
+		if (sx_config_pos_is_set(&c, p)) sx_pos_param_copy(p, &s.pos, &c.pos);
+	if (!sx_pos_find(s.pos.method)) {
+		st = sx_config_unknown_method(ctx, s.pos.method);
+		goto out;
+	}
 	SX_TRY(sx_spec_check(&s, ctx));
 	*spec = s;
 out:
