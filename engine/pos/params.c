@@ -7,7 +7,7 @@
 
 #define ANY HUGE_VAL
 
-/* of_method, default, least, above, most, guard, must, meaning. The order is the configuration's. */
+/* of_method, default, least, above, most, guard, must, meaning; in the configuration's order. */
 /* clang-format off */
 #define ROW(type, field, ...) \
 	{#field, "pos." #field, SX_POS_##type, offsetof(sx_pos_opts, field), __VA_ARGS__}

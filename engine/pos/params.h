@@ -1,5 +1,6 @@
-/* The parameters of positional methods, as one const table. Whoever reads, writes, copies, compares or
- * checks options loops over it. A new parameter: a field of sx_pos_opts (pos.h), its row in params.c. */
+/* The parameters of positional methods, as one const table. Whoever reads, writes, copies,
+ * compares or checks options loops over it. A new parameter: a field of sx_pos_opts (counted in
+ * pos.h), and its row in params.c. */
 #ifndef SX_ENGINE_POS_PARAMS_H
 #define SX_ENGINE_POS_PARAMS_H
 
@@ -27,8 +28,8 @@ extern const sx_pos_param sx_pos_params[]; /* SX_POS_PARAMS rows; ends with a NU
 const sx_pos_param *sx_pos_param_find(const char *name); /* NULL if unknown */
 
 /* Each sets the field of a row; false, and nothing is changed, where the row is of another type (a
- * real takes no whole number: cast it). Bounds are sx_pos_opts_check's. Text is for a row of any type:
- * a method's name that is short enough, a number, "true" or "false". */
+ * real takes no whole number: cast it). Bounds are sx_pos_opts_check's. Text is for a row of any
+ * type: a method's name that is short enough, a number, "true" or "false". */
 bool sx_pos_set_real(const sx_pos_param *p, sx_pos_opts *o, double v);
 bool sx_pos_set_whole(const sx_pos_param *p, sx_pos_opts *o, int64_t v);
 bool sx_pos_set_flag(const sx_pos_param *p, sx_pos_opts *o, bool v);
@@ -44,8 +45,8 @@ void sx_pos_param_copy(const sx_pos_param *p, sx_pos_opts *to, const sx_pos_opts
 bool sx_pos_param_same(const sx_pos_param *p, const sx_pos_opts *a, const sx_pos_opts *b);
 bool sx_pos_opts_same(const sx_pos_opts *a, const sx_pos_opts *b);
 
-/* SX_ECONFIG where a number is out of its range, or two contradict each other. Not the method's name,
- * nor what depends on a model (sx_pos_plan_make). */
+/* SX_ECONFIG where a number is out of its range, or two contradict each other. Not the method's
+ * name, nor what depends on a model (sx_pos_plan_make). */
 sx_status sx_pos_opts_check(const sx_pos_opts *o, sx_ctx *ctx) SX_NODISCARD;
 
 #endif

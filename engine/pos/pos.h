@@ -5,8 +5,8 @@
 
 #include "engine/base.h"
 
-/* What a user sets; names and bounds are in params.h. Zero or NaN where a comment says so means "the
- * method's own default". */
+/* What a user sets; names and bounds are in params.h. Zero or NaN where a comment says so means
+ * "the method's own default". */
 typedef struct {
 	char method[16];      /* a name of sx_pos_methods                                    */
 	double theta;         /* base of the spectrum, e.g. 1e4                              */

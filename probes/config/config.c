@@ -1,5 +1,6 @@
 /* The table of options and what follows from it: what a key accepts, setting one from text,
- * comparing. yaml.c has the text of files, load.c whole configurations, model.c the engine's structs. */
+ * comparing. yaml.c has the text of files, load.c whole configurations, model.c the way to the
+ * engine's structs. */
 #include "probes/config/config.h"
 
 #include <errno.h>
@@ -43,10 +44,10 @@ static sx_option table[SX_OPTION_COUNT + 1] = {
 #undef SX_POS_KEYS
 const sx_option *const sx_options = table;
 
-/* The rows of pos.*, made from the engine's before anybody can look: numbers of another table are no
- * constants to C, and `table` never changes once the program has begun. Bounds are closed here, so
- * one that is open at 0 is the smallest positive number; one that is open elsewhere, or only guards
- * against overflow, is left to sx_config_check. */
+/* The rows of pos.*, made from the engine's before anybody can look: numbers of another table are
+ * no constants to C, and `table` never changes once the program has begun. Bounds are closed here,
+ * so one that is open at 0 is the smallest positive number; one that is open elsewhere, or only
+ * guards against overflow, is left to sx_config_check. */
 static __attribute__((constructor)) void pos_rows(void)
 {
 	static const sx_option_type types[] = {[SX_POS_METHOD] = SX_OPTION_METHOD,

@@ -88,8 +88,8 @@ char *sx_environment_json(void)
 	return text;
 }
 
-/* In the order that files have had from the first: what any method has, what belongs to one, and last
- * of all what may not be set. NULL where memory is out or a number is not finite. */
+/* In the order that files have had from the first: what any method has, what belongs to one, and
+ * last of all what may be unset. NULL where memory is out or a number is not finite. */
 static json_t *pos_object(const sx_pos_opts *o)
 {
 	json_t *pos = json_object();
