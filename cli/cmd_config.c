@@ -52,6 +52,8 @@ static json_t *value_json(const sx_config *cfg, const sx_option *o)
 		return json_boolean(*(const bool *)f);
 	case SX_OPTION_TEXT:
 		return json_string(*(char *const *)f);
+	case SX_OPTION_METHOD:
+		return json_string(f);
 	case SX_OPTION_RANGE: {
 		const sx_int_pair *p = f;
 		return json_pack("[I, I]", (json_int_t)p->lo, (json_int_t)p->hi);

@@ -4,6 +4,7 @@
 #include "analysis/rope.h"
 #include "cli/cmd.h"
 #include "cli/rope_print.h"
+#include "engine/files/pos_json.h"
 #include "probes/config/config.h"
 
 #include <ctype.h>
@@ -152,33 +153,45 @@ out:
 
 /* ---- a run file ---- */
 
+/* The parameters of the model's method, for the other methods that it is compared with: those are
+ * taken at a factor of their own, with their own attention factor. A parameter that a file does not
+ * have is younger than the file and has its default; theta every file has. */
+static bool read_pos(sx_pos_opts *o, const json_t *pos)
+{
+	const sx_pos_opts plain = *o;
+	if (!json_is_string(json_object_get(pos, "method")) ||
+	    !json_is_number(json_object_get(pos, "theta")))
+		return false;
+	for (const sx_pos_param *p = sx_pos_params; p->name; p++)
+		if (!sx_pos_from_json(p, o, json_object_get(pos, p->name))) return false;
+	memcpy(o->method, plain.method, sizeof o->method);
+	o->factor = plain.factor;
+	o->attention_factor = plain.attention_factor;
+	return true;
+}
+
 /* What the file says of the model. */
 static sx_status read_model(sx_rope_print *p, sx_ctx *ctx, sx_run_file *f)
 {
 	sx_status st = SX_OK;
 	char **text = NULL;
 	int64_t n = 0;
-	json_t *model = NULL;
-	const char *method;
-	double theta, beta, fast, slow, keep;
-	json_int_t context, trained;
-	int truncate;
-	p->pos = sx_pos_opts_default();
+	json_t *model = NULL, *pos = NULL;
+	json_int_t context;
+	sx_pos_opts *o = &p->pos;
+	*o = sx_pos_opts_default();
 	SX_TRY(sx_run_strings(f, SX_RUN_META_MODEL_JSON, &text, &n));
 	model = n > 0 ? json_loads(text[0], 0, NULL) : NULL;
 	if (!model ||
-	    json_unpack(model, "{s:i, s:I, s:{s:s, s:F, s:F, s:I, s:F, s:F, s:b, s:F}}", "head_dim",
-			&p->head_dim, "context", &context, "pos", "method", &method, "theta",
-			&theta, "beta", &beta, "train_length", &trained, "beta_fast", &fast,
-			"beta_slow", &slow, "truncate", &truncate, "keep", &keep) != 0 ||
-	    p->head_dim < 2 || context < 1) {
+	    json_unpack(model, "{s:i, s:I, s:o}", "head_dim", &p->head_dim, "context", &context,
+			"pos", &pos) != 0 ||
+	    p->head_dim < 2 || context < 1 || !read_pos(o, pos)) {
 		st = sx_fail(ctx, SX_EDATA, "%s: /meta/model_json does not describe a model",
 			     sx_run_file_path(f));
 		goto out;
 	}
-	p->pos.theta = theta, p->pos.beta = beta, p->pos.keep = keep;
-	p->pos.beta_fast = fast, p->pos.beta_slow = slow, p->pos.truncate = truncate != 0;
-	p->trained_length = p->pos.train_length = trained > 0 ? trained : context;
+	if (o->train_length <= 0) o->train_length = context;
+	p->trained_length = o->train_length;
 out:
 	json_decref(model);
 	free(text);

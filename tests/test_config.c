@@ -433,6 +433,7 @@ static void diff_sees_every_key(void **state)
 					    [SX_OPTION_STEP] = "77",
 					    [SX_OPTION_REAL] = "0.25",
 					    [SX_OPTION_TEXT] = "other",
+					    [SX_OPTION_METHOD] = "other",
 					    [SX_OPTION_INTS] = "[128, 256, 512, 1025]",
 					    [SX_OPTION_TEXTS] = "[diagonal, first]",
 					    [SX_OPTION_RANGE] = "[3, 28]",
@@ -487,6 +488,59 @@ static void derived_shapes(void **state)
 	assert_int_equal(sx_config_spec(&c, 512, &s, &f->ctx), SX_ECONFIG);
 	assert_non_null(strstr(f->ctx.message, "model.vocab = 300"));
 	sx_config_free(&c);
+}
+
+/* Refused by the key itself or by what comes after it; either way the sentence names the key. */
+static void assert_refuses(struct fixture *f, const sx_pos_param *p, double v)
+{
+	sx_config c;
+	char set[80], *words[1] = {set};
+	snprintf(set, sizeof set, "%s=%.17g", p->key, v);
+	if (sx_config_load(&c, &f->ctx, NULL, 1, words) != SX_ECONFIG)
+		fail_msg("%s: not refused", set);
+	assert_non_null(strstr(f->ctx.message, p->key));
+}
+
+/* Every parameter of the engine's table is a key: the same default, bounds that hold, and another
+ * value reaches the model's options, a file, and a model that is loaded. */
+static void parameters_are_keys(void **state)
+{
+	static const char *const other[] = {[SX_POS_METHOD] = "yarn",
+					    [SX_POS_REAL] = "0.5",
+					    [SX_POS_WHOLE] = "77",
+					    [SX_POS_FLAG] = "false"};
+	struct fixture *f = *state;
+	const sx_pos_opts fresh = sx_pos_opts_default();
+	sx_config base, c;
+	assert_int_equal(sx_config_init(&base, &f->ctx), SX_OK);
+	assert_true(sx_pos_opts_same(&base.pos, &fresh));
+	for (const sx_pos_param *p = sx_pos_params; p->name; p++) {
+		const sx_option *o = sx_option_find(p->key), *keys[SX_OPTION_COUNT];
+		char set[80], *words[1] = {set};
+		const char *value =
+			p->type == SX_POS_REAL && p->least == 1 ? "2.5" : other[p->type];
+		sx_spec s = sx_spec_default();
+		assert_non_null(o);
+		assert_string_equal(o->fallback, p->fallback);
+		assert_string_equal(o->meaning, p->meaning);
+		snprintf(set, sizeof set, "%s=%s", p->key, value);
+		if (strcmp(p->name, "beta_fast") == 0) strcat(set, "e2"); /* above beta_slow */
+		if (sx_config_load(&c, &f->ctx, NULL, 1, words) != SX_OK)
+			fail_msg("%s", f->ctx.message);
+		assert_int_equal(sx_config_diff(&base, &c, keys), 1);
+		assert_ptr_equal(keys[0], o);
+		assert_true(sx_config_pos_is_set(&c, p) && !sx_config_pos_is_set(&base, p));
+		assert_round_trip(f, &c, false);
+		assert_int_equal(sx_spec_override(&s, &f->ctx, 1, words), SX_OK);
+		assert_true(sx_pos_opts_same(&s.pos, &c.pos));
+		sx_config_free(&c);
+		if (p->type != SX_POS_REAL && p->type != SX_POS_WHOLE) continue;
+		assert_refuses(f, p, p->least - 1);
+		if (p->above) assert_refuses(f, p, p->least);
+		if (p->most < HUGE_VAL) assert_refuses(f, p, 2 * p->most);
+		if (p->guard < HUGE_VAL) assert_refuses(f, p, 2 * p->guard);
+	}
+	sx_config_free(&base);
 }
 
 static void pos_overrides_on_a_model(void **state)
@@ -585,6 +639,7 @@ int main(void)
 		cmocka_unit_test(written_says_where_from),
 		cmocka_unit_test(diff_sees_every_key),
 		cmocka_unit_test(derived_shapes),
+		cmocka_unit_test(parameters_are_keys),
 		cmocka_unit_test(pos_overrides_on_a_model),
 		cmocka_unit_test(a_model_to_start_from),
 	};

@@ -4,7 +4,7 @@
 #include "tests/check.h"
 
 #include "engine/op/ops.h"
-#include "engine/pos/pos.h"
+#include "engine/pos/params.h"
 
 #include <jansson.h>
 
@@ -296,6 +296,89 @@ static void test_refusals(void **state)
 #undef REFUSE
 }
 
+/* ---- the table of parameters ---- */
+
+/* Gives the field of a row another value than its default; by any other row's type it cannot. */
+static void change(const sx_pos_param *p, sx_pos_opts *o)
+{
+	const sx_pos_opts before = *o;
+	int taken = 0;
+	taken += sx_pos_set_real(p, o, 2.5);
+	taken += sx_pos_set_whole(p, o, 77);
+	taken += sx_pos_set_flag(p, o, !sx_pos_flag(p, &before));
+	assert_int_equal(taken, p->type != SX_POS_METHOD);
+	if (p->type != SX_POS_METHOD) return;
+	assert_false(sx_pos_set_text(p, o, "sixteen-letters-"));
+	assert_true(sx_pos_param_same(p, o, &before));
+	assert_true(sx_pos_set_text(p, o, "yarn"));
+}
+
+static void check_value(const sx_pos_param *p, const sx_pos_opts *o)
+{
+	if (p->type == SX_POS_METHOD) assert_string_equal(sx_pos_method_name(p, o), "yarn");
+	if (p->type == SX_POS_REAL) assert_true(sx_pos_real(p, o) == 2.5);
+	if (p->type == SX_POS_WHOLE) assert_int_equal(sx_pos_whole(p, o), 77);
+	if (p->type == SX_POS_FLAG) assert_false(sx_pos_flag(p, o)); /* all are true by default */
+}
+
+/* What is set is what is read, differs from the default in that row alone, and can be copied. */
+static void test_params(void **state)
+{
+	(void)state;
+	const sx_pos_opts fresh = sx_pos_opts_default();
+	int n = 0;
+	for (const sx_pos_param *p = sx_pos_params; p->name; p++, n++) {
+		sx_pos_opts o = fresh, again = {.theta = 0};
+		assert_ptr_equal(sx_pos_param_find(p->name), p);
+		assert_memory_equal(p->key, "pos.", 4);
+		assert_string_equal(p->key + 4, p->name);
+		assert_true(sx_pos_set_text(p, &again, p->fallback));
+		assert_true(sx_pos_param_same(p, &again, &fresh));
+		change(p, &o);
+		check_value(p, &o);
+		assert_false(sx_pos_opts_same(&o, &fresh));
+		for (const sx_pos_param *q = sx_pos_params; q->name; q++)
+			assert_true(sx_pos_param_same(q, &o, &fresh) == (q != p));
+		sx_pos_param_copy(p, &again, &o);
+		assert_true(sx_pos_param_same(p, &again, &o));
+		sx_pos_param_copy(p, &o, &fresh);
+		assert_true(sx_pos_opts_same(&o, &fresh));
+	}
+	assert_int_equal(n, SX_POS_PARAMS);
+	assert_null(sx_pos_param_find("head_dim"));
+	assert_null(sx_pos_param_find(""));
+}
+
+static void check_bound(const sx_pos_param *p, double v, bool fine)
+{
+	sx_ctx ctx;
+	sx_ctx_init(&ctx);
+	sx_pos_opts o = sx_pos_opts_default();
+	assert_true(sx_pos_set_real(p, &o, v) || sx_pos_set_whole(p, &o, (int64_t)v));
+	sx_status st = sx_pos_opts_check(&o, &ctx);
+	if (st != (fine ? SX_OK : SX_ECONFIG)) fail_msg("%s = %g: status %d", p->key, v, (int)st);
+	if (fine) return;
+	assert_memory_equal(ctx.message, p->key, strlen(p->key));
+	assert_non_null(strstr(ctx.message, p->must));
+}
+
+static void test_bounds_of_params(void **state)
+{
+	(void)state;
+	for (const sx_pos_param *p = sx_pos_params; p->name; p++) {
+		double most = fmin(p->most, p->guard);
+		if (!p->must) continue;
+		check_bound(p, p->least - 1, false);
+		check_bound(p, p->least, !p->above);
+		check_bound(p, p->least + 1, true);
+		if (isfinite(most)) check_bound(p, most, true);
+		if (isfinite(most)) check_bound(p, most * (1 + 1e-9), false);
+		if (p->type != SX_POS_REAL) continue;
+		check_bound(p, (double)INFINITY, false);
+		check_bound(p, (double)NAN, strcmp(p->fallback, "nan") == 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -306,6 +389,8 @@ int main(void)
 		cmocka_unit_test(test_over_the_table),
 		cmocka_unit_test(test_layout),
 		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_params),
+		cmocka_unit_test(test_bounds_of_params),
 	};
 	return cmocka_run_group_tests(tests, open_golden, close_golden);
 }

@@ -166,15 +166,10 @@ static sx_status read_asked(gamma_asked *g, sx_ctx *ctx, const sx_figure_args *a
 
 static sx_pos_opts options_of(const sx_config *cfg, const char *method, double factor)
 {
-	sx_pos_opts o = sx_pos_opts_default();
+	sx_pos_opts o = cfg->pos;
 	strcpy(o.method, method);
-	o.theta = cfg->pos.theta;
 	o.factor = factor;
-	o.train_length = cfg->pos.train_length ? cfg->pos.train_length : DEFAULT_TRAIN_LENGTH;
-	o.beta_fast = cfg->pos.beta_fast;
-	o.beta_slow = cfg->pos.beta_slow;
-	o.truncate = cfg->pos.truncate;
-	o.keep = cfg->pos.keep;
+	if (!o.train_length) o.train_length = DEFAULT_TRAIN_LENGTH;
 	return o;
 }
 

@@ -1,25 +1,11 @@
 /* The table of positional methods. Each fills a plan that starts as plain RoPE. Pairs are counted
  * from 0: omega_m = theta^(-2m/d), m = 0..d/2-1, d the rotated width. */
-#include "engine/pos/pos.h"
+#include "engine/pos/params.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-sx_pos_opts sx_pos_opts_default(void)
-{
-	sx_pos_opts o = {.method = "rope",
-			 .theta = 1e4,
-			 .factor = 1,
-			 .beta = 1,
-			 .beta_fast = 32,
-			 .beta_slow = 1,
-			 .truncate = true,
-			 .attention_factor = (double)NAN,
-			 .keep = 0.75};
-	return o;
-}
 
 double sx_pos_plain_freq(double theta, int m, int rotary)
 {
@@ -119,27 +105,8 @@ static sx_status check_opts(sx_ctx *ctx, const sx_pos_opts *o, int head_dim)
 	if (head_dim < 2 || head_dim % 2)
 		return sx_fail(ctx, SX_ECONFIG, "pos.head_dim = %d: must be even and at least 2",
 			       head_dim);
-	if (!(o->theta > 1) || !isfinite(o->theta))
-		return sx_fail(ctx, SX_ECONFIG, "pos.theta = %g: must be a number above 1",
-			       o->theta);
-	if (!(o->factor >= 1) || !isfinite(o->factor))
-		return sx_fail(ctx, SX_ECONFIG, "pos.factor = %g: must be at least 1", o->factor);
-	if (!(o->beta > 0 && o->beta <= 1e30))
-		return sx_fail(ctx, SX_ECONFIG, "pos.beta = %g: must be positive, at most 1e30",
-			       o->beta);
-	if (!(o->keep >= 0 && o->keep <= 1))
-		return sx_fail(ctx, SX_ECONFIG, "pos.keep = %g: must lie in [0, 1]", o->keep);
-	if (o->window < 0 || o->window > (int64_t)1 << 31)
-		return sx_fail(ctx, SX_ECONFIG, "pos.window = %lld: must lie between 0 and 2^31",
-			       (long long)o->window);
-	if (!(o->beta_fast > o->beta_slow) || !(o->beta_slow > 0))
-		return sx_fail(ctx, SX_ECONFIG,
-			       "pos.beta_fast = %g, pos.beta_slow = %g: need fast > slow > 0",
-			       o->beta_fast, o->beta_slow);
-	if (!isnan(o->attention_factor) &&
-	    !(o->attention_factor > 0 && isfinite(o->attention_factor)))
-		return sx_fail(ctx, SX_ECONFIG, "pos.attention_factor = %g: must be positive",
-			       o->attention_factor);
+	sx_status st = sx_pos_opts_check(o, ctx);
+	if (st != SX_OK) return st;
 	if (strcmp(o->method, "ntk") == 0 && head_dim == 2)
 		return sx_fail(ctx, SX_ECONFIG,
 			       "pos.method = ntk: needs more than one pair of channels");

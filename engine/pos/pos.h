@@ -8,7 +8,8 @@
 
 struct sx_pos_method;
 
-/* What a user sets. Zero or NaN where a comment says so means "the method's own default". */
+/* What a user sets; names and bounds are in params.h. Zero or NaN where a comment says so means
+ * "the method's own default". */
 typedef struct {
 	char method[16];      /* a name of sx_pos_methods                                    */
 	double theta;         /* base of the spectrum, e.g. 1e4                              */
@@ -24,6 +25,7 @@ typedef struct {
 	 * as at first: none. Borrowed; not in any file. */
 	const struct sx_pos_method *custom;
 } sx_pos_opts;
+enum { SX_POS_PARAMS = 11 };           /* fields above but `custom`; params.c has a row for each */
 sx_pos_opts sx_pos_opts_default(void); /* rope, theta 1e4, everything else neutral */
 
 /* What the engine consumes, for one layer. Pairs are (m, m + rotary/2), angles position * inv_freq.

@@ -1,5 +1,6 @@
-/* The table of options and what follows from it: what a key accepts, setting one from text, whole
- * configurations, and the way to the engine's structs. config_yaml.c has the text of files. */
+/* The table of options and what follows from it: what a key accepts, setting one from text,
+ * comparing. yaml.c has the text of files, load.c whole configurations, model.c the way to the
+ * engine's structs. */
 #include "probes/config/config.h"
 
 #include <errno.h>
@@ -14,20 +15,57 @@
 #define ABOVE_0 DBL_MIN
 #define BELOW_1 (1 - DBL_EPSILON / 2)
 
-/* clang-format off */
 #define SX_GROUP(name)
 #define SX_END(name)
+/* How many keys stand before pos.* */
+#define SX_KEY(type, group, field, fallback, least, most, choices, meaning) \
+	+(offsetof(sx_config, group field) < offsetof(sx_config, pos))
+#define SX_POS_KEYS
+enum {
+	POS_AT = 0
+#include "probes/config/options.def"
+};
+#undef SX_KEY
+#undef SX_POS_KEYS
+
+/* clang-format off */
 #define SX_KEY(type, group, field, fallback, least, most, choices, meaning)                        \
 	{#group #field, SX_OPTION_##type, offsetof(sx_config, group field),                        \
 	 fallback, least, most, choices, meaning},
 /* clang-format on */
-const sx_option sx_options[] = {
+#define SX_POS_KEYS [POS_AT + SX_POS_PARAMS - 1] = {.key = NULL}, /* pos_rows */
+static sx_option table[SX_OPTION_COUNT + 1] = {
 #include "probes/config/options.def"
-	{NULL, SX_OPTION_INT, 0, NULL, 0, 0, NULL, NULL},
+	{.key = NULL},
 };
 #undef SX_GROUP
 #undef SX_END
 #undef SX_KEY
+#undef SX_POS_KEYS
+const sx_option *const sx_options = table;
+
+/* The rows of pos.*, made from the engine's before anybody can look: numbers of another table are
+ * no constants to C, and `table` never changes once the program has begun. Bounds are closed here,
+ * so one that is open at 0 is the smallest positive number; one that is open elsewhere, or only
+ * guards against overflow, is left to sx_config_check. */
+static __attribute__((constructor)) void pos_rows(void)
+{
+	static const sx_option_type types[] = {[SX_POS_METHOD] = SX_OPTION_METHOD,
+					       [SX_POS_REAL] = SX_OPTION_REAL,
+					       [SX_POS_WHOLE] = SX_OPTION_LONG,
+					       [SX_POS_FLAG] = SX_OPTION_FLAG};
+	for (int i = 0; i < SX_POS_PARAMS; i++) {
+		const sx_pos_param *p = &sx_pos_params[i];
+		table[POS_AT + i] =
+			(sx_option){.key = p->key,
+				    .type = types[p->type],
+				    .offset = offsetof(sx_config, pos) + p->offset,
+				    .fallback = p->fallback,
+				    .least = p->above && p->least == 0 ? ABOVE_0 : p->least,
+				    .most = p->most,
+				    .meaning = p->meaning};
+	}
+}
 
 enum { KEY_MAX = 64 }; /* longer than any key of the table */
 
@@ -115,6 +153,17 @@ sx_status sx_option_unknown(sx_ctx *ctx, const char *where, const char *key)
 		       where, colon, key);
 }
 
+sx_status sx_config_unknown_method(sx_ctx *ctx, const char *name)
+{
+	char names[200] = "";
+	size_t used = 0;
+	for (const sx_pos_method *m = sx_pos_methods; m->name && used < sizeof names; m++)
+		used += (size_t)snprintf(names + used, sizeof names - used, "%s%s",
+					 used ? ", " : "", m->name);
+	return sx_fail(ctx, SX_ECONFIG, "pos.method = %s: unknown method; known are %s", name,
+		       names);
+}
+
 static const char *type_text(sx_option_type t)
 {
 #define SX_OPTION_TEXT_CASE(name, type, text) text,
@@ -134,7 +183,8 @@ void sx_option_allowed(const sx_option *o, char *out, size_t size)
 		return;
 	}
 	bool bounded = o->type != SX_OPTION_TEXT && o->type != SX_OPTION_TEXTS &&
-		       o->type != SX_OPTION_FLAG && o->type != SX_OPTION_STEP;
+		       o->type != SX_OPTION_METHOD && o->type != SX_OPTION_FLAG &&
+		       o->type != SX_OPTION_STEP;
 	char least[40] = "", most[40] = "";
 	if (bounded && o->least == ABOVE_0)
 		snprintf(least, sizeof least, ", above 0");
@@ -287,6 +337,12 @@ static sx_status store_scalar(const sx_option *o, void *field, const char *s)
 		*(char **)field = copy;
 		return SX_OK;
 	}
+	if (o->type == SX_OPTION_METHOD) {
+		if (!is_one_line(s) || strlen(s) >= sizeof(sx_method_name)) return SX_NO;
+		memset(field, 0, sizeof(sx_method_name));
+		memcpy(field, s, strlen(s));
+		return SX_OK;
+	}
 	if (o->type == SX_OPTION_REAL) return read_number(o, s, NULL, field);
 	sx_status st = read_number(o, s, &whole, NULL);
 	if (st == SX_OK && o->type == SX_OPTION_INT) *(int *)field = (int)whole;
@@ -372,6 +428,8 @@ sx_status sx_config_store(sx_config *cfg, sx_ctx *ctx, const sx_option *o, char 
 	char allowed[160], text[160];
 	sx_status st = store(o, field_of(cfg, o), texts, n, list);
 	if (st == SX_ENOMEM) return sx_fail(ctx, st, "no memory for the configuration");
+	if (st == SX_NO && o->type == SX_OPTION_METHOD && !list && n == 1 && is_one_line(texts[0]))
+		return sx_config_unknown_method(ctx, texts[0]); /* longer than any */
 	if (st == SX_NO) {
 		sx_option_allowed(o, allowed, sizeof allowed);
 		value_text(texts, n, list, text, sizeof text);
@@ -384,122 +442,11 @@ sx_status sx_config_store(sx_config *cfg, sx_ctx *ctx, const sx_option *o, char 
 	return SX_OK;
 }
 
-/* ---- whole configurations ---- */
-
-sx_status sx_config_init(sx_config *cfg, sx_ctx *ctx)
-{
-	sx_config c = {0};
-	sx_status st = SX_OK;
-	for (const sx_option *o = sx_options; o->key && st == SX_OK; o++)
-		st = sx_config_read_value(&c, ctx, o, o->key, o->fallback);
-	memset(c.origin, SX_FROM_DEFAULT, sizeof c.origin);
-	if (st != SX_OK) sx_config_free(&c);
-	*cfg = c;
-	return st;
-}
-
 void sx_config_free(sx_config *cfg)
 {
 	if (!cfg) return;
 	for (const sx_option *o = sx_options; o->key; o++) field_free(o, field_of(cfg, o));
 	memset(cfg, 0, sizeof *cfg);
-}
-
-bool sx_is_override(const char *word)
-{
-	size_t n = strspn(word, "abcdefghijklmnopqrstuvwxyz0123456789_.");
-	return n > 0 && word[n] == '=' && word[0] != '.';
-}
-
-sx_status sx_config_set(sx_config *cfg, sx_ctx *ctx, const char *override)
-{
-	const char *sign = strchr(override, '=');
-	char key[160];
-	if (!sign || sign == override)
-		return sx_fail(ctx, SX_EUSAGE, "%s: expected key=value, such as train.steps=200",
-			       override);
-	snprintf(key, sizeof key, "%.*s", (int)(sign - override), override);
-	const sx_option *o = sx_option_find(key);
-	if (!o && sx_option_is_group(key))
-		return sx_fail(ctx, SX_ECONFIG, "%s: %s is a group of keys; set one of them",
-			       override, key);
-	if (!o) return sx_option_unknown(ctx, override, key);
-	return sx_config_read_value(cfg, ctx, o, override, sign + 1);
-}
-
-sx_status sx_config_load(sx_config *cfg, sx_ctx *ctx, const char *path, int n,
-			 char *const *overrides)
-{
-	char *text = NULL;
-	size_t size = 0;
-	sx_config c;
-	sx_status st = sx_config_init(&c, ctx);
-	if (st != SX_OK) goto out;
-	if (path) {
-		SX_TRY(sx_read_file(ctx, path, &text, &size));
-		SX_TRY(sx_config_read(&c, ctx, path, text, size));
-	}
-	for (int i = 0; i < n; i++) SX_TRY(sx_config_set(&c, ctx, overrides[i]));
-	st = sx_config_check(&c, ctx);
-out:
-	free(text);
-	if (st != SX_OK) sx_config_free(&c);
-	*cfg = c;
-	return st;
-}
-
-/* ---- checks between keys ---- */
-
-static sx_status check_train(const sx_config *c, sx_ctx *ctx)
-{
-	bool falls = strcmp(c->train.schedule, "constant") != 0;
-	if (falls && c->train.min_lr > c->train.lr)
-		return sx_fail(ctx, SX_ECONFIG, "train.min_lr = %g exceeds train.lr = %g: set both",
-			       c->train.min_lr, c->train.lr);
-	if (falls && c->train.drop.min_lr > c->train.drop.lr)
-		return sx_fail(ctx, SX_ECONFIG,
-			       "train.drop.min_lr = %g exceeds train.drop.lr = %g: set both",
-			       c->train.drop.min_lr, c->train.drop.lr);
-	if (c->train.batch % c->train.accumulate)
-		return sx_fail(ctx, SX_ECONFIG,
-			       "train.accumulate = %d does not divide train.batch = %d",
-			       c->train.accumulate, c->train.batch);
-	if (c->train.drop_at > c->train.steps)
-		return sx_fail(ctx, SX_ECONFIG,
-			       "train.drop_at = %lld lies after the last of train.steps = %lld "
-			       "updates: drop earlier or train longer",
-			       (long long)c->train.drop_at, (long long)c->train.steps);
-	return SX_OK;
-}
-
-static sx_status check_data(const sx_config *c, sx_ctx *ctx)
-{
-	if (c->data.retrieval.keys == 0) return SX_OK;
-	/* They share the bytes 128-255 with the marker and BOS (engine/text/language.h). */
-	if (c->data.retrieval.keys + c->data.retrieval.values > 126)
-		return sx_fail(ctx, SX_ECONFIG,
-			       "data.retrieval.keys = %d, data.retrieval.values = %d: together "
-			       "they may be 126 at most",
-			       c->data.retrieval.keys, c->data.retrieval.values);
-	if (c->data.retrieval.facts.hi > c->data.retrieval.keys)
-		return sx_fail(ctx, SX_ECONFIG,
-			       "data.retrieval.facts = [%lld, %lld]: %d keys (data.retrieval.keys) "
-			       "do not suffice for so many different facts",
-			       (long long)c->data.retrieval.facts.lo,
-			       (long long)c->data.retrieval.facts.hi, c->data.retrieval.keys);
-	return SX_OK;
-}
-
-sx_status sx_config_check(const sx_config *cfg, sx_ctx *ctx)
-{
-	sx_spec spec;
-	sx_status st = SX_OK;
-	SX_TRY(check_data(cfg, ctx));
-	SX_TRY(check_train(cfg, ctx));
-	/* The tokenizer is not known here; the least vocabulary contradicts no model.vocab. */
-	st = sx_config_spec(cfg, 1, &spec, ctx);
-out:
-	return st;
 }
 
 /* ---- comparison ---- */
@@ -523,6 +470,8 @@ static bool same(const sx_option *o, const void *a, const void *b)
 		return *(const bool *)a == *(const bool *)b;
 	case SX_OPTION_TEXT:
 		return strcmp(*(char *const *)a, *(char *const *)b) == 0;
+	case SX_OPTION_METHOD:
+		return strcmp(a, b) == 0;
 	case SX_OPTION_RANGE: {
 		const sx_int_pair *x = a, *y = b;
 		return x->lo == y->lo && x->hi == y->hi;
@@ -562,197 +511,7 @@ sx_origin sx_config_origin(const sx_config *cfg, const void *field)
 	return SX_FROM_DEFAULT;
 }
 
-/* ---- towards the engine ---- */
-
-static sx_status pos_of(const sx_config *c, sx_ctx *ctx, sx_pos_opts *out)
+bool sx_config_pos_is_set(const sx_config *cfg, const sx_pos_param *p)
 {
-	sx_pos_opts o = {.theta = c->pos.theta,
-			 .factor = c->pos.factor,
-			 .beta = c->pos.beta,
-			 .train_length = c->pos.train_length,
-			 .beta_fast = c->pos.beta_fast,
-			 .beta_slow = c->pos.beta_slow,
-			 .truncate = c->pos.truncate,
-			 .attention_factor = c->pos.attention_factor,
-			 .keep = c->pos.keep,
-			 .window = c->pos.window};
-	if (!sx_pos_find(c->pos.method)) {
-		char names[200] = "";
-		size_t used = 0;
-		for (const sx_pos_method *m = sx_pos_methods; m->name && used < sizeof names; m++)
-			used += (size_t)snprintf(names + used, sizeof names - used, "%s%s",
-						 used ? ", " : "", m->name);
-		return sx_fail(ctx, SX_ECONFIG, "pos.method = %s: unknown method; known are %s",
-			       c->pos.method, names);
-	}
-	snprintf(o.method, sizeof o.method, "%s", c->pos.method);
-	*out = o;
-	return SX_OK;
-}
-
-static bool is_set(const sx_config *cfg, const void *field)
-{
-	return sx_config_origin(cfg, field) != SX_FROM_DEFAULT;
-}
-
-/* pos.* := o, save the keys that were set. */
-static sx_status pos_into(sx_config *c, sx_ctx *ctx, const sx_pos_opts *o)
-{
-#define SX_COPY(field) \
-	if (!is_set(c, &c->pos.field)) c->pos.field = o->field
-	SX_COPY(theta);
-	SX_COPY(factor);
-	SX_COPY(beta);
-	SX_COPY(train_length);
-	SX_COPY(beta_fast);
-	SX_COPY(beta_slow);
-	SX_COPY(truncate);
-	SX_COPY(attention_factor);
-	SX_COPY(keep);
-	SX_COPY(window);
-#undef SX_COPY
-	if (is_set(c, &c->pos.method)) return SX_OK;
-	char *method = sx_strdup(o->method);
-	if (!method) return sx_fail(ctx, SX_ENOMEM, "no memory for the configuration");
-	free(c->pos.method);
-	c->pos.method = method;
-	return SX_OK;
-}
-
-sx_status sx_config_spec(const sx_config *cfg, int vocab, sx_spec *out, sx_ctx *ctx)
-{
-	sx_status st = SX_OK;
-	sx_spec s = {.V = cfg->model.vocab ? cfg->model.vocab : vocab,
-		     .C = cfg->model.width,
-		     .L = cfg->model.layers,
-		     .H = cfg->model.heads,
-		     .Hkv = cfg->model.kv_heads ? cfg->model.kv_heads : cfg->model.heads,
-		     .D = cfg->model.head_dim,
-		     .F = cfg->model.ffn,
-		     .T = cfg->model.context,
-		     .eps = cfg->model.norm_eps,
-		     .tied = cfg->model.tie_embeddings,
-		     .qkv_bias = cfg->model.qkv_bias,
-		     .bos = -1,
-		     .eos = -1};
-	if (s.V < vocab)
-		return sx_fail(ctx, SX_ECONFIG,
-			       "model.vocab = %d: smaller than the tokenizer's vocabulary, %d", s.V,
-			       vocab);
-	if (s.D == 0 && s.C % s.H)
-		return sx_fail(
-			ctx, SX_ECONFIG,
-			"model.width = %d is no multiple of model.heads = %d: change one, or "
-			"set model.head_dim",
-			s.C, s.H);
-	if (s.D == 0) s.D = s.C / s.H;
-	if (s.F == 0) s.F = (int)((((int64_t)s.C * 8 + 2) / 3 + 15) / 16 * 16);
-	sx_qk_norm_parse(cfg->model.qk_norm, &s.qk_norm); /* the table allows known names only */
-	SX_TRY(pos_of(cfg, ctx, &s.pos));
-	SX_TRY(sx_spec_check(&s, ctx));
-	*out = s;
-out:
-	return st;
-}
-
-static sx_status adopt_int(sx_config *cfg, sx_ctx *ctx, const char *key, int *field, int model)
-{
-	/* 0 means "derived", which is what the model's number then is. */
-	if (*field != model && *field != 0 && is_set(cfg, field))
-		return sx_fail(ctx, SX_ECONFIG,
-			       "%s = %d, but the model to start from (init) has %d: leave it out",
-			       key, *field, model);
-	*field = model;
-	return SX_OK;
-}
-
-static sx_status adopt_flag(sx_config *cfg, sx_ctx *ctx, const char *key, bool *field, bool model)
-{
-	if (*field != model && is_set(cfg, field))
-		return sx_fail(ctx, SX_ECONFIG,
-			       "%s = %s, but the model to start from (init) has it otherwise: "
-			       "leave it out",
-			       key, *field ? "true" : "false");
-	*field = model;
-	return SX_OK;
-}
-
-sx_status sx_config_adopt(sx_config *cfg, sx_ctx *ctx, const sx_spec *spec)
-{
-	sx_status st = SX_OK;
-	const char *norm = sx_qk_norm_name(spec->qk_norm);
-	SX_TRY(adopt_int(cfg, ctx, "model.layers", &cfg->model.layers, spec->L));
-	SX_TRY(adopt_int(cfg, ctx, "model.width", &cfg->model.width, spec->C));
-	SX_TRY(adopt_int(cfg, ctx, "model.heads", &cfg->model.heads, spec->H));
-	SX_TRY(adopt_int(cfg, ctx, "model.kv_heads", &cfg->model.kv_heads, spec->Hkv));
-	SX_TRY(adopt_int(cfg, ctx, "model.head_dim", &cfg->model.head_dim, spec->D));
-	SX_TRY(adopt_int(cfg, ctx, "model.ffn", &cfg->model.ffn, spec->F));
-	SX_TRY(adopt_int(cfg, ctx, "model.vocab", &cfg->model.vocab, spec->V));
-	SX_TRY(adopt_flag(cfg, ctx, "model.qkv_bias", &cfg->model.qkv_bias, spec->qkv_bias));
-	SX_TRY(adopt_flag(cfg, ctx, "model.tie_embeddings", &cfg->model.tie_embeddings,
-			  spec->tied));
-	if (!same_real(cfg->model.norm_eps, spec->eps) && is_set(cfg, &cfg->model.norm_eps)) {
-		st = sx_fail(ctx, SX_ECONFIG,
-			     "model.norm_eps = %g, but the model to start from (init) has %g: "
-			     "leave it out",
-			     cfg->model.norm_eps, spec->eps);
-		goto out;
-	}
-	cfg->model.norm_eps = spec->eps;
-	if (strcmp(cfg->model.qk_norm, norm) != 0 && is_set(cfg, &cfg->model.qk_norm)) {
-		st = sx_fail(ctx, SX_ECONFIG,
-			     "model.qk_norm = %s, but the model to start from (init) has %s: leave "
-			     "it out, or set train.drop.qk_norm",
-			     cfg->model.qk_norm, norm);
-		goto out;
-	}
-	char *copy = sx_strdup(norm);
-	if (!copy) {
-		st = sx_fail(ctx, SX_ENOMEM, "no memory for the configuration");
-		goto out;
-	}
-	free(cfg->model.qk_norm);
-	cfg->model.qk_norm = copy;
-	if (!is_set(cfg, &cfg->model.context)) cfg->model.context = spec->T;
-	st = pos_into(cfg, ctx, &spec->pos);
-out:
-	return st;
-}
-
-/* What belongs to one method: a model's own values would be wrong for another one. Its context
- * extension (factor, train_length) is a fact about the model and stays. */
-static void pos_other_method(sx_pos_opts *o)
-{
-	sx_pos_opts fresh = sx_pos_opts_default();
-	o->beta_fast = fresh.beta_fast;
-	o->beta_slow = fresh.beta_slow;
-	o->truncate = fresh.truncate;
-	o->attention_factor = fresh.attention_factor;
-	o->keep = fresh.keep;
-}
-
-sx_status sx_spec_override(sx_spec *spec, sx_ctx *ctx, int n, char *const *overrides)
-{
-	sx_config c;
-	sx_spec s = *spec;
-	sx_status st = sx_config_init(&c, ctx);
-	if (st != SX_OK) return st;
-	for (int i = 0; i < n; i++) {
-		if (strchr(overrides[i], '=') && strncmp(overrides[i], "pos.", 4) != 0) {
-			st = sx_fail(ctx, SX_EUSAGE,
-				     "%s: only pos.* can be changed on a model that is loaded",
-				     overrides[i]);
-			goto out;
-		}
-		SX_TRY(sx_config_set(&c, ctx, overrides[i]));
-	}
-	if (is_set(&c, &c.pos.method) && strcmp(c.pos.method, s.pos.method))
-		pos_other_method(&s.pos);
-	SX_TRY(pos_into(&c, ctx, &s.pos));
-	SX_TRY(pos_of(&c, ctx, &s.pos));
-	SX_TRY(sx_spec_check(&s, ctx));
-	*spec = s;
-out:
-	sx_config_free(&c);
-	return st;
+	return cfg->origin[POS_AT + (p - sx_pos_params)] != SX_FROM_DEFAULT;
 }

@@ -4,7 +4,7 @@
 #define SX_PROBES_CONFIG_CONFIG_H
 
 #include "engine/base.h"
-#include "engine/pos/pos.h"
+#include "engine/pos/params.h"
 #include "engine/spec.h"
 
 typedef struct {
@@ -22,6 +22,9 @@ typedef struct {
 	double a, b;
 } sx_real_pair;
 
+/* As sx_pos_opts has it. */
+typedef char sx_method_name[sizeof((sx_pos_opts *)0)->method];
+
 /* The types of options.def: what a field is in C, and what a value is called in a sentence. */
 /* clang-format off */
 #define SX_OPTION_TYPES(X)                            \
@@ -31,6 +34,7 @@ typedef struct {
 	X(REAL,   double,       "a number")           \
 	X(FLAG,   bool,         "true or false")      \
 	X(TEXT,   char *,       "text on one line")   \
+	X(METHOD, sx_method_name, "text on one line") \
 	X(INTS,   sx_int_list,  "a list of whole numbers") \
 	X(TEXTS,  sx_text_list, "a list of texts, none of them empty") \
 	X(RANGE,  sx_int_pair,  "a list of two whole numbers, the smaller one first") \
@@ -51,11 +55,12 @@ typedef struct {
 	const char *choices; /* "a|b|c", or NULL                                            */
 	const char *meaning;
 } sx_option;
-extern const sx_option sx_options[]; /* SX_OPTION_COUNT rows, then one with a NULL key */
+extern const sx_option *const sx_options; /* SX_OPTION_COUNT rows, then one with a NULL key */
 
 #define SX_GROUP(name)
 #define SX_END(name)
 #define SX_KEY(type, group, field, fallback, least, most, choices, meaning) +1
+#define SX_POS_KEYS                                                         +SX_POS_PARAMS
 enum {
 	SX_OPTION_COUNT = 0
 #include "probes/config/options.def"
@@ -63,6 +68,7 @@ enum {
 #undef SX_GROUP
 #undef SX_END
 #undef SX_KEY
+#undef SX_POS_KEYS
 
 typedef enum { SX_FROM_DEFAULT, SX_FROM_FILE, SX_FROM_OVERRIDE } sx_origin;
 
@@ -72,11 +78,13 @@ typedef struct {
 #define SX_GROUP(name) struct {
 #define SX_END(name)   } name;
 #define SX_KEY(type, group, field, fallback, least, most, choices, meaning) sx_option_##type field;
+#define SX_POS_KEYS    sx_pos_opts pos;
 /* clang-format on */
 #include "probes/config/options.def"
 #undef SX_GROUP
 #undef SX_END
 #undef SX_KEY
+#undef SX_POS_KEYS
 	unsigned char origin[SX_OPTION_COUNT]; /* sx_origin of each key, in table order     */
 } sx_config;
 
@@ -123,7 +131,7 @@ sx_status sx_config_yaml(const sx_config *cfg, sx_ctx *ctx, bool origins, char *
 /* The keys whose values differ, in table order, none left out. Returns how many. */
 int sx_config_diff(const sx_config *a, const sx_config *b, const sx_option *keys[SX_OPTION_COUNT]);
 
-/* ---- between config.c and config_yaml.c ---- */
+/* ---- between the files of this room ---- */
 
 /* Sets one key from texts: a scalar (n = 1), or a list. `where` opens the message. SX_ECONFIG. */
 sx_status sx_config_store(sx_config *cfg, sx_ctx *ctx, const sx_option *o, char *const *texts,
@@ -133,6 +141,11 @@ sx_status sx_config_read(sx_config *cfg, sx_ctx *ctx, const char *name, const ch
 			 size_t size) SX_NODISCARD;
 sx_status sx_config_read_value(sx_config *cfg, sx_ctx *ctx, const sx_option *o, const char *name,
 			       const char *text) SX_NODISCARD;
+
+/* Fails with SX_ECONFIG: a method's name that is in no table, and those that are. */
+sx_status sx_config_unknown_method(sx_ctx *ctx, const char *name) SX_NODISCARD;
+/* Whether a file or an override set a parameter of pos.* */
+bool sx_config_pos_is_set(const sx_config *cfg, const sx_pos_param *p);
 
 /* ---- towards the engine ---- */
 

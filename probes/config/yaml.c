@@ -360,6 +360,8 @@ char *sx_config_value(const sx_config *cfg, const sx_option *o)
 		return sx_strdup(*(const bool *)f ? "true" : "false");
 	case SX_OPTION_TEXT:
 		return text_text(*(char *const *)f);
+	case SX_OPTION_METHOD:
+		return text_text(f);
 	case SX_OPTION_RANGE: {
 		const sx_int_pair *p = f;
 		return sx_format("[%lld, %lld]", (long long)p->lo, (long long)p->hi);

@@ -1,10 +1,10 @@
 #include "probes/lab/provenance.h"
 
 #include "engine/files/hf_config.h"
+#include "engine/files/pos_json.h"
 #include "engine/op/blas.h"
 
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,22 +50,32 @@ char *sx_environment_json(void)
 	return text;
 }
 
+/* In the order that files have had from the first: what any method has, what belongs to one, and
+ * last of all what may be unset. NULL where memory is out or a number is not finite. */
+static json_t *pos_object(const sx_pos_opts *o)
+{
+	json_t *pos = json_object();
+	bool ok = true;
+	for (int turn = 0; turn < 3; turn++)
+		for (const sx_pos_param *p = sx_pos_params; p->name; p++) {
+			int own = p->of_method + (strcmp(p->fallback, "nan") == 0);
+			if (own == turn)
+				ok = ok && !json_object_set_new(pos, p->name, sx_pos_to_json(p, o));
+		}
+	if (ok) return pos;
+	json_decref(pos);
+	return NULL;
+}
+
 char *sx_spec_json(const sx_spec *s)
 {
 	json_t *j = json_pack(
-		"{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:f, s:b, s:b, s:s, s:I, "
-		"s:{s:s, s:f, s:f, s:f, "
-		"s:I, s:I, s:f, s:f, s:b, s:f, s:o}}",
+		"{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:f, s:b, s:b, s:s, s:I, s:o}",
 		"form", sx_hf_config_form(s), "vocabulary", s->V, "width", s->C, "layers", s->L,
 		"heads", s->H, "kv_heads", s->Hkv, "head_dim", s->D, "ffn", s->F, "context",
 		(json_int_t)s->T, "norm_eps", s->eps, "tie_embeddings", s->tied, "qkv_bias",
 		s->qkv_bias, "qk_norm", sx_qk_norm_name(s->qk_norm), "parameters",
-		(json_int_t)sx_spec_params(s), "pos", "method", s->pos.method, "theta",
-		s->pos.theta, "factor", s->pos.factor, "beta", s->pos.beta, "train_length",
-		(json_int_t)s->pos.train_length, "window", (json_int_t)s->pos.window, "beta_fast",
-		s->pos.beta_fast, "beta_slow", s->pos.beta_slow, "truncate", s->pos.truncate,
-		"keep", s->pos.keep, "attention_factor",
-		isnan(s->pos.attention_factor) ? json_null() : json_real(s->pos.attention_factor));
+		(json_int_t)sx_spec_params(s), "pos", pos_object(&s->pos));
 	char *text = j ? json_dumps(j, JSON_INDENT(1)) : NULL;
 	json_decref(j);
 	return text;

@@ -1,4 +1,4 @@
-/* What the runfile*.c share. Nobody else includes it. */
+/* What the files of this room share. Nobody else includes it. */
 #ifndef SX_PROBES_RUNFILE_PRIV_H
 #define SX_PROBES_RUNFILE_PRIV_H
 
@@ -33,7 +33,7 @@ hid_t sx_h5_text_type(void);
 herr_t sx_h5_put_attr(hid_t file, const char *where, const char *name, hid_t disk, hid_t mem,
 		      int64_t n, const void *value);
 
-/* ---- elements (runfile_convert.c) ---- */
+/* ---- elements (convert.c) ---- */
 
 /* Whether elements in memory already are as stored, and whether they can be made so. */
 bool sx_disk_is_native(sx_run_type type, sx_run_mem mem);
@@ -59,7 +59,7 @@ bool sx_run_is_map(sx_run_id id);
 /* "/stats" of "/stats/entropy". */
 void sx_run_group(sx_run_id id, char out[32]);
 
-/* ---- a file being written (runfile_define.c, runfile_write.c) ---- */
+/* ---- a file being written (put.c, define.c above it, write.c above both) ---- */
 
 /* clang-format off */
 /* A dataset or an axis of this file. */
@@ -100,6 +100,9 @@ static inline bool sx_run_texts_vary(const sx_run *run, const sx_run_column *c)
 	return c->type == SX_DISK_STR && !run->live;
 }
 
+/* What a failed write leaves shall be what a kill would have left: whatever HDF5 still holds goes
+ * nowhere, above all the mark that the file was closed well. */
+void sx_run_give_up(sx_run *run);
 /* SX_EIO, right after a failed call of HDF5: nothing more goes into a file in an unknown state. */
 sx_status sx_run_broke(sx_run *run, const char *what);
 /* SX_EIO where an earlier write failed. */
@@ -108,7 +111,13 @@ sx_status sx_run_check(sx_run *run);
  * not refuse them. */
 sx_status sx_run_refuse_new(sx_run *run, const char *what);
 
-/* ---- a file being read (runfile_read.c, runfile_verify.c) ---- */
+/* Writes a block of a dataset, which grows as needed. */
+sx_status sx_run_write_set(sx_run *run, sx_run_id id, const int64_t *start, const int64_t *count,
+			   const void *data) SX_NODISCARD;
+/* Makes a column hold rows up to (not including) `end`, new ones missing. */
+sx_status sx_run_hold_rows(sx_run *run, sx_run_id id, int64_t end) SX_NODISCARD;
+
+/* ---- a file being read (read.c, verify.c) ---- */
 
 struct sx_run_file {
 	sx_ctx *ctx;
