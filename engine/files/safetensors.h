@@ -8,26 +8,7 @@
 #define SX_ENGINE_FILES_SAFETENSORS_H
 
 #include "engine/base.h"
-
-/* In the order of the reference implementation, which sorts by it, last first. */
-typedef enum {
-	SX_DTYPE_BOOL,
-	SX_DTYPE_U8,
-	SX_DTYPE_I8,
-	SX_DTYPE_I16,
-	SX_DTYPE_U16,
-	SX_DTYPE_F16,
-	SX_DTYPE_BF16,
-	SX_DTYPE_I32,
-	SX_DTYPE_U32,
-	SX_DTYPE_F32,
-	SX_DTYPE_F64,
-	SX_DTYPE_I64,
-	SX_DTYPE_U64,
-	SX_DTYPE_COUNT
-} sx_dtype;
-const char *sx_dtype_name(sx_dtype t); /* "F32", as in the files */
-size_t sx_dtype_size(sx_dtype t);      /* bytes of one element   */
+#include "engine/dtype.h"
 
 enum { SX_TENSOR_MAX_RANK = 8 };
 

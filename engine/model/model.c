@@ -93,3 +93,39 @@ void sx_model_init(sx_model *m, uint64_t seed, sx_init init)
 		}
 	}
 }
+
+static sx_weight matrix(const sx_real *p, int layer, int64_t rows, int64_t cols)
+{
+	return (sx_weight){p + layer * rows * cols, SX_DTYPE_REAL, rows, cols};
+}
+
+static const sx_real *vector(const sx_real *p, int layer, int64_t size)
+{
+	return p ? p + layer * size : NULL;
+}
+
+sx_layer_weights sx_weights_layer(const sx_model *m, int layer)
+{
+	const sx_spec *s = &m->spec;
+	const sx_params *p = &m->p;
+	int64_t C = s->C, F = s->F, q = (int64_t)s->H * s->D, kv = (int64_t)s->Hkv * s->D;
+	return (sx_layer_weights){.ln1 = vector(p->ln1, layer, C),
+				  .wq = matrix(p->wq, layer, q, C),
+				  .wk = matrix(p->wk, layer, kv, C),
+				  .wv = matrix(p->wv, layer, kv, C),
+				  .bq = vector(p->bq, layer, q),
+				  .bk = vector(p->bk, layer, kv),
+				  .bv = vector(p->bv, layer, kv),
+				  .q_norm = vector(p->q_norm, layer, sx_norm_width(s, s->H)),
+				  .k_norm = vector(p->k_norm, layer, sx_norm_width(s, s->Hkv)),
+				  .wo = matrix(p->wo, layer, C, q),
+				  .ln2 = vector(p->ln2, layer, C),
+				  .wg = matrix(p->wg, layer, F, C),
+				  .wu = matrix(p->wu, layer, F, C),
+				  .wd = matrix(p->wd, layer, C, F)};
+}
+
+sx_weight sx_weights_output(const sx_model *m)
+{
+	return matrix(m->spec.tied ? m->p.embed : m->p.head, 0, m->spec.V, m->spec.C);
+}

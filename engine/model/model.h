@@ -8,6 +8,7 @@
 
 #include "engine/op/functional.h"
 #include "engine/op/ops.h"
+#include "engine/op/weight.h"
 #include "engine/probe.h"
 #include "engine/real.h"
 #include "engine/spec.h"
@@ -74,6 +75,14 @@ void sx_model_free(sx_model *m);
 /* Random weights: a number depends on (seed, tensor, layer, element) alone. fan-in: matrices
  * N(0, 1/fan_in), embedding N(0, 0.25); 0.02: all N(0, 0.02^2). Gains 1, biases 0. */
 void sx_model_init(sx_model *m, uint64_t seed, sx_init init);
+
+/* One layer's weights, borrowed. Biases and QK-norms are NULL where the model has none. */
+typedef struct {
+	sx_weight wq, wk, wv, wo, wg, wu, wd;
+	const sx_real *ln1, *bq, *bk, *bv, *q_norm, *k_norm, *ln2;
+} sx_layer_weights;
+sx_layer_weights sx_weights_layer(const sx_model *m, int layer);
+sx_weight sx_weights_output(const sx_model *m); /* (V,C): the embedding where it is tied */
 
 typedef enum { SX_WORK_FORWARD, SX_WORK_TRAIN } sx_work_mode;
 
