@@ -1,6 +1,6 @@
 /* Tensors in files. A sx_tensors is a table of named tensors over memory-mapped files: safetensors
  * opens into one here, llama2.c checkpoints in llama2c.h, so that a loader treats them alike. Names
- * are those of Hugging Face's Llama. Knows nothing of what a model is.
+ * are those of some family of models (family.h). Knows nothing of what a model is.
  *
  * Format: https://github.com/huggingface/safetensors (8-byte little-endian header length, JSON
  * header, data). A file is taken as hostile: whatever its header says is checked before use. */
@@ -41,6 +41,7 @@ typedef struct {
 	char *path;           /* what was opened, for messages         */
 	sx_mapping *map;      /* (n_map) the files, read-only          */
 	int64_t n_map;
+	const struct sx_model_family *family; /* whose names they have; NULL = Llama's. Set by who knows */
 } sx_tensors;
 /* clang-format on */
 

@@ -3,22 +3,19 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 int sx_params_table(const sx_spec *s, sx_param_info *info)
 {
 	int n = 0;
 	int64_t at = 0;
-#define ROW(field_, name_, rows_, cols_, copies_, there_, start_) \
+#define ROW(field_, rows_, cols_, copies_, there_, start_) \
 	if (there_) { \
 		info[n] = (sx_param_info){.field = #field_, \
-					  .name = name_, \
 					  .rows = rows_, \
 					  .cols = cols_, \
 					  .copies = copies_, \
 					  .offset = at, \
-					  .start = #start_[0], \
-					  .per_layer = strstr(name_, "%d") != NULL}; \
+					  .start = #start_[0]}; \
 		at += info[n].rows * info[n].cols * info[n].copies; \
 		n++; \
 	}
@@ -31,7 +28,7 @@ void sx_params_layout(sx_params *p, const sx_spec *s, sx_real *base)
 {
 	int64_t at = 0;
 	p->base = base;
-#define FIELD(field_, name_, rows_, cols_, copies_, there_, start_) \
+#define FIELD(field_, rows_, cols_, copies_, there_, start_) \
 	p->field_ = (there_) ? base + at : NULL; \
 	if (there_) at += (int64_t)(rows_) * (cols_) * (copies_);
 	SX_PARAMS(FIELD)
