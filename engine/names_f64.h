@@ -30,6 +30,8 @@
 #define sx_functional_mean    sx_functional_mean_f64
 #define sx_params_table       sx_params_table_f64
 #define sx_params_layout      sx_params_layout_f64
+#define sx_weights_layer      sx_weights_layer_f64
+#define sx_weights_output     sx_weights_output_f64
 #define sx_model_new          sx_model_new_f64
 #define sx_model_init         sx_model_init_f64
 #define sx_model_free         sx_model_free_f64

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "engine/files/hf_config.h"
+#include "engine/model/model.h"
 
 static char dir[] = "/tmp/sextant-config-XXXXXX";
 static char file[64];
@@ -421,6 +422,81 @@ static void test_fixtures(void **state)
 	}
 }
 
+/* ---- the rows ---- */
+
+/* A spec of which the family is the most standard way to say it. */
+static sx_spec spec_of(const sx_model_family *f)
+{
+	sx_spec s = sx_spec_default();
+	for (int i = 0; sx_pos_methods[i].name; i++) {
+		snprintf(s.pos.method, sizeof s.pos.method, "%s", sx_pos_methods[i].name);
+		if (sx_model_family_of(&s) == f) return s;
+	}
+	fail_msg("no positional method makes a model of type %s", f->model_type);
+	return s;
+}
+
+static void test_families(void **state)
+{
+	(void)state;
+	for (int i = 0; sx_model_families[i]; i++) {
+		const sx_model_family *f = sx_model_families[i];
+		assert_ptr_equal(sx_model_family_find(f->model_type), f);
+		if (!f->says) continue; /* only read */
+		sx_ctx ctx;
+		sx_spec s = spec_of(f), r;
+		sx_ctx_init(&ctx);
+		assert_true(f->says(&s));
+		assert_int_equal(sx_hf_config_write(&ctx, file, &s), SX_OK);
+		json_t *v = written(), *arch = json_object_get(v, "architectures");
+		assert_string_equal(json_string_value(json_object_get(v, "model_type")),
+				    f->model_type);
+		assert_string_equal(json_string_value(json_array_get(arch, 0)), f->architecture);
+		json_decref(v);
+		if (sx_hf_config_read(&r, &ctx, file) != SX_OK) fail_msg("%s", ctx.message);
+		expect_same(&s, &r, f->model_type);
+	}
+	assert_null(sx_model_family_find("mamba"));
+	put_config("{'model_type': 'mamba'}");
+	expect_failure(
+		"/config.json: the model_type mamba is not supported; llama, llama_drope and "
+		"sextant are");
+	for (int i = 0; sx_model_families[i]; i++) expect_failure(sx_model_families[i]->model_type);
+}
+
+/* Every parameter has its place in every family's files, and shares it only with parts of itself. */
+static void test_places(void **state)
+{
+	(void)state;
+#define FIELD(field, rows, cols, copies, there, start) #field,
+	static const char *const fields[] = {SX_PARAMS(FIELD)};
+#undef FIELD
+	enum { N = sizeof fields / sizeof fields[0] };
+	for (int i = 0; sx_model_families[i]; i++) {
+		const sx_model_family *f = sx_model_families[i];
+		char names[N][SX_TENSOR_NAME];
+		for (int k = 0; k < N; k++) {
+			const sx_tensor_place *p = sx_tensor_place_find(f, fields[k]);
+			if (!p) fail_msg("%s has no place for %s", f->model_type, fields[k]);
+			sx_tensor_place_name(names[k], p, 4095);
+			assert_true(strlen(names[k]) + 1 < SX_TENSOR_NAME);
+			if (p->form == SX_PLACE_HEADS) assert_in_range(p->part, 0, p->parts - 1);
+			for (int j = 0; j < k; j++)
+				if (p->form != SX_PLACE_HEADS && strcmp(names[j], names[k]) == 0)
+					fail_msg("%s: %s and %s are both %s", f->model_type,
+						 fields[j], fields[k], names[k]);
+		}
+		assert_null(sx_tensor_place_find(f, "wx"));
+		int n = 0; /* nothing is placed that is no parameter */
+		while (f->places[n].field) n++;
+		assert_int_equal(n, N);
+		assert_non_null(f->buffers);
+	}
+	char name[SX_TENSOR_NAME];
+	sx_tensor_place_name(name, sx_tensor_place_find(&sx_model_family_llama, "wq"), 12);
+	assert_string_equal(name, "model.layers.12.self_attn.q_proj.weight");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -428,7 +504,8 @@ int main(void)
 		cmocka_unit_test(test_drope),           cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_smollm2),         cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_beta_to_the_bit), cmocka_unit_test(test_written_keys),
-		cmocka_unit_test(test_fixtures),
+		cmocka_unit_test(test_fixtures),        cmocka_unit_test(test_families),
+		cmocka_unit_test(test_places),
 	};
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

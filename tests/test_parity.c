@@ -14,6 +14,7 @@
 #include "engine/op/blas.h"
 
 #include <jansson.h>
+#include <unistd.h>
 
 static const char *const families[] = {"diagonal", "previous"};
 static const char *const fixtures[] = {
@@ -95,15 +96,14 @@ static int32_t *expected_ids(const sx_tensors *t, const char *name, int64_t n)
 
 static void open_fixture(fixture *f, const char *name)
 {
-	char path[512];
+	char path[512], config[512];
 	sx_spec spec;
 	sx_tensors *weights = NULL;
 	memset(f, 0, sizeof *f);
 	f->name = name;
-	snprintf(path, sizeof path, "%s/tests/fixtures/%s/config.json", SX_SOURCE_DIR, name);
-	assert_int_equal(sx_hf_config_read(&spec, NULL, path), SX_OK);
+	snprintf(config, sizeof config, "%s/tests/fixtures/%s/config.json", SX_SOURCE_DIR, name);
 	snprintf(path, sizeof path, "%s/tests/fixtures/%s/model.safetensors", SX_SOURCE_DIR, name);
-	assert_int_equal(sx_safetensors_open(&weights, NULL, path), SX_OK);
+	assert_int_equal(sx_hf_open(&weights, &spec, NULL, config, path), SX_OK);
 	assert_int_equal(sx_model_load(&f->m, NULL, weights, &spec), SX_OK);
 	sx_tensors_free(weights);
 	snprintf(path, sizeof path, "%s/tests/fixtures/%s/expected.safetensors", SX_SOURCE_DIR,
@@ -171,14 +171,10 @@ static void check_gradients(const fixture *f)
 	for (int i = 0; i < n; i++)
 		for (int64_t c = 0; c < info[i].copies; c++) {
 			int64_t size = info[i].rows * info[i].cols;
-			char layer[96], name[128], what[256];
-			const char *hole = strstr(info[i].name, "%d");
-			if (hole)
-				snprintf(layer, sizeof layer, "%.*s%d%s",
-					 (int)(hole - info[i].name), info[i].name, (int)c,
-					 hole + 2);
-			else
-				snprintf(layer, sizeof layer, "%s", info[i].name);
+			char layer[SX_TENSOR_NAME], name[128], what[256];
+			sx_tensor_place_name(
+				layer, sx_tensor_place_find(&sx_model_family_llama, info[i].field),
+				c);
 			snprintf(name, sizeof name, "grad.%s", layer);
 			snprintf(what, sizeof what, "%s, %s", f->name, name);
 			double *got = widened(g.base + info[i].offset + c * size, size);
@@ -261,6 +257,83 @@ static void test_fixtures(void **state)
 	for (int k = 0; k < KINDS; k++)
 		print_message("%s, %-12s worst of %d fixtures: %.2g (allowed %.0e)\n", SX_PRECISION,
 			      kind_name[k], N_FIXTURES, worst[k], tolerance((kind)k));
+}
+
+/* ---- tensors of another form ---- */
+
+/* q, k and v in one tensor head by head, as GPT-NeoX has them; matrices of the MLP as (in,out). */
+static const sx_tensor_place odd_places[] = {
+	{.field = "embed", .tensor = "in"},
+	{.field = "ln1", .tensor = "h.%d.n1"},
+	{"wq", "h.%d.qkv.w", SX_PLACE_HEADS, 0, 3},
+	{"wk", "h.%d.qkv.w", SX_PLACE_HEADS, 1, 3},
+	{"wv", "h.%d.qkv.w", SX_PLACE_HEADS, 2, 3},
+	{"bq", "h.%d.qkv.b", SX_PLACE_HEADS, 0, 3},
+	{"bk", "h.%d.qkv.b", SX_PLACE_HEADS, 1, 3},
+	{"bv", "h.%d.qkv.b", SX_PLACE_HEADS, 2, 3},
+	{.field = "wo", .tensor = "h.%d.o"},
+	{.field = "ln2", .tensor = "h.%d.n2"},
+	{.field = "wg", .tensor = "h.%d.g", .form = SX_PLACE_TRANSPOSED},
+	{.field = "wu", .tensor = "h.%d.u", .form = SX_PLACE_TRANSPOSED},
+	{.field = "wd", .tensor = "h.%d.d", .form = SX_PLACE_TRANSPOSED},
+	{.field = "ln_f", .tensor = "n"},
+	{.field = "head", .tensor = "out"},
+	{0}};
+static const char *const odd_buffers[] = {".mask", NULL};
+static const sx_model_family odd = {
+	.model_type = "odd", .places = odd_places, .buffers = odd_buffers};
+
+/* One element, its place written out. */
+static void expect_at(const sx_tensors *t, const char *name, int64_t at, sx_real want)
+{
+	const sx_tensor *x = sx_tensors_find(t, name);
+	assert_non_null(x);
+	sx_real *v = sx_calloc((size_t)x->count, sizeof *v);
+	assert_non_null(v);
+	assert_int_equal(sx_tensor_reals(NULL, x, v), SX_OK);
+	assert_true(at < x->count && v[at] == want);
+	free(v);
+}
+
+static void test_forms(void **state)
+{
+	(void)state;
+	char path[] = "/tmp/sextant-forms-XXXXXX";
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	close(fd);
+	sx_spec s = sx_spec_default();
+	s.C = 12, s.H = s.Hkv = 3, s.D = 4, s.F = 7, s.L = 2, s.V = 5, s.qkv_bias = true;
+	sx_model *m = NULL, *back = NULL;
+	sx_tensors *t = NULL;
+	sx_ctx ctx;
+	sx_ctx_init(&ctx);
+	assert_int_equal(sx_model_new(&m, NULL, &s), SX_OK);
+	for (int64_t i = 0; i < m->p.count; i++) m->p.base[i] = (sx_real)(i + 1);
+	assert_int_equal(sx_model_save(NULL, path, &odd, &s, m->p.base), SX_OK);
+	assert_int_equal(sx_safetensors_open(&t, NULL, path), SX_OK);
+	assert_int_equal(t->n, 3 + 8 * s.L);
+	const sx_real *part[] = {m->p.wq, m->p.wk, m->p.wv}, *bias[] = {m->p.bq, m->p.bk, m->p.bv};
+	for (int64_t h = 0; h < 3; h++)
+		for (int64_t p = 0; p < 3; p++) { /* row 3 of head h of part p in layer 1 */
+			expect_at(t, "h.1.qkv.w", (h * 12 + p * 4 + 3) * 12 + 5,
+				  part[p][144 + (h * 4 + 3) * 12 + 5]);
+			expect_at(t, "h.1.qkv.b", h * 12 + p * 4 + 3, bias[p][12 + h * 4 + 3]);
+		}
+	expect_at(t, "h.1.g", 11 * 7 + 2, m->p.wg[84 + 2 * 12 + 11]);
+	expect_at(t, "h.0.d", 6 * 12 + 2, m->p.wd[2 * 7 + 6]);
+	/* by the names of Llama it is another file */
+	assert_int_equal(sx_model_load(&back, &ctx, t, &s), SX_EDATA);
+	assert_non_null(strstr(ctx.message, "has no place in a model of this configuration"));
+	t->family = &odd;
+	assert_int_equal(sx_model_load(&back, &ctx, t, &s), SX_OK);
+	assert_memory_equal(back->p.base, m->p.base, (size_t)m->p.count * sizeof(sx_real));
+	sx_model_free(back);
+	s.qk_norm = SX_QK_NORM_HEAD; /* what a family has no place for */
+	assert_int_equal(sx_model_load(&back, &ctx, t, &s), SX_EINTERNAL);
+	sx_tensors_free(t);
+	sx_model_free(m);
+	unlink(path);
 }
 
 /* ---- a trained model: what llama2.c computed, in float ---- */
@@ -391,6 +464,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fixtures),
+		cmocka_unit_test(test_forms),
 		cmocka_unit_test(test_stories),
 	};
 	sx_blas_start(NULL, 0);

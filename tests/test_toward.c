@@ -57,7 +57,7 @@ static void measure(fixture *f)
 	sx_measures *m = NULL;
 	double nll[S * LENGTH];
 	for (int k = 0; k < 2; k++) {
-		assert_int_equal(sx_model_save(NULL, f->path[k], &f->spec,
+		assert_int_equal(sx_model_save(NULL, f->path[k], NULL, &f->spec,
 					       k ? f->to->p.base : f->from->p.base),
 				 SX_OK);
 		assert_int_equal(sx_safetensors_open(&t[k], NULL, f->path[k]), SX_OK);

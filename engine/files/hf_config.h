@@ -1,4 +1,5 @@
-/* config.json of Hugging Face's Llama family, in and out. Three forms, told apart by model_type:
+/* config.json of Hugging Face's kind, in and out, told apart by model_type; one row per family
+ * (family.h):
  *
  *   llama        rope; linear scaling (our pi); yarn
  *   llama_drope  no positional embedding, QK-norm over all heads or none, softmax_scale
@@ -16,6 +17,8 @@
 #define SX_ENGINE_FILES_HF_CONFIG_H
 
 #include "engine/base.h"
+#include "engine/files/family.h"
+#include "engine/files/safetensors.h"
 #include "engine/spec.h"
 
 /* Keys that are absent or null take transformers' defaults for Llama, where it has harmless ones
@@ -25,6 +28,11 @@
  * where rounding would change it, a key sextant_beta beside it keeps beta to the bit.
  * SX_ENOINPUT; SX_EDATA names the key. */
 sx_status sx_hf_config_read(sx_spec *out, sx_ctx *ctx, const char *path) SX_NODISCARD;
+
+/* Reads a config.json and opens the tensors beside it (a path as sx_safetensors_open takes it), whose
+ * names are those of the family that the first says. SX_ENOINPUT, SX_EDATA. */
+sx_status sx_hf_open(sx_tensors **out, sx_spec *spec, sx_ctx *ctx, const char *config,
+		     const char *tensors) SX_NODISCARD;
 
 /* Writes the most standard form that is exactly right; sx_hf_config_form names it ("llama" ...).
  * Rows of q and k are taken to be in half-split order, whatever s->interleaved says of the source.

@@ -1,7 +1,8 @@
 /* llama2.c checkpoints: a header of sizes, then tensors of one kind for all layers in a row. */
 #include "engine/files/llama2c.h"
 
-#include <stdio.h>
+#include "engine/files/family.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,10 +15,10 @@ static const kind order_v0[] = {EMBED, ATT_NORM, WQ, WK,   WV,    WO,  FFN_NORM,
 				W1,    W2,       W3, NORM, FREQS, HEAD};
 static const kind order_v1[] = {ATT_NORM, FFN_NORM, NORM, EMBED, WQ, WK, WV, WO, W1, W2, W3, HEAD};
 
-/* name, rows, cols (0 = a vector), and whether every layer has one; the cosines and sines of
- * version 0 have no name, since they follow from theta. */
+/* Our parameter, rows, cols (0 = a vector), and whether every layer has one; the cosines and sines of
+ * version 0 are none, since they follow from theta. */
 typedef struct {
-	const char *name;
+	const char *field;
 	int64_t rows, cols;
 	bool per_layer;
 } layout;
@@ -27,31 +28,31 @@ static layout layout_of(kind k, const sx_spec *s)
 	int64_t C = s->C, q = (int64_t)s->H * s->D, kv = (int64_t)s->Hkv * s->D, F = s->F;
 	switch (k) {
 	case EMBED:
-		return (layout){"model.embed_tokens.weight", s->V, C, false};
+		return (layout){"embed", s->V, C, false};
 	case ATT_NORM:
-		return (layout){"input_layernorm.weight", C, 0, true};
+		return (layout){"ln1", C, 0, true};
 	case WQ:
-		return (layout){"self_attn.q_proj.weight", q, C, true};
+		return (layout){"wq", q, C, true};
 	case WK:
-		return (layout){"self_attn.k_proj.weight", kv, C, true};
+		return (layout){"wk", kv, C, true};
 	case WV:
-		return (layout){"self_attn.v_proj.weight", kv, C, true};
+		return (layout){"wv", kv, C, true};
 	case WO:
-		return (layout){"self_attn.o_proj.weight", C, q, true};
+		return (layout){"wo", C, q, true};
 	case FFN_NORM:
-		return (layout){"post_attention_layernorm.weight", C, 0, true};
+		return (layout){"ln2", C, 0, true};
 	case W1:
-		return (layout){"mlp.gate_proj.weight", F, C, true};
+		return (layout){"wg", F, C, true};
 	case W2:
-		return (layout){"mlp.down_proj.weight", C, F, true};
+		return (layout){"wd", C, F, true};
 	case W3:
-		return (layout){"mlp.up_proj.weight", F, C, true};
+		return (layout){"wu", F, C, true};
 	case NORM:
-		return (layout){"model.norm.weight", C, 0, false};
+		return (layout){"ln_f", C, 0, false};
 	case FREQS:
 		return (layout){NULL, 2 * s->T, s->D / 2, false};
 	case HEAD:
-		return (layout){"lm_head.weight", s->tied ? 0 : s->V, C, false};
+		return (layout){"head", s->tied ? 0 : s->V, C, false};
 	}
 	return (layout){0};
 }
@@ -121,12 +122,10 @@ static sx_status add_kind(sx_tensors *t, sx_ctx *ctx, layout l, int layers,
 {
 	sx_tensor x = {.dtype = SX_DTYPE_F32, .rank = l.cols ? 2 : 1, .shape = {l.rows, l.cols}};
 	x.count = l.rows * (l.cols ? l.cols : 1);
-	for (int layer = 0; layer < (l.per_layer ? layers : 1); layer++) {
-		char name[80];
-		if (l.per_layer)
-			snprintf(name, sizeof name, "model.layers.%d.%s", layer, l.name);
-		else
-			snprintf(name, sizeof name, "%s", l.name);
+	const sx_tensor_place *place = sx_tensor_place_find(t->family, l.field);
+	for (int layer = 0; place && layer < (l.per_layer ? layers : 1); layer++) {
+		char name[SX_TENSOR_NAME];
+		sx_tensor_place_name(name, place, layer);
 		x.name = name;
 		x.data = data + (size_t)layer * (size_t)x.count * sizeof(float);
 		sx_status st = sx_tensors_add(t, ctx, &x);
@@ -148,6 +147,7 @@ sx_status sx_llama2c_open(sx_tensors **out, sx_spec *spec, sx_ctx *ctx, const ch
 		st = sx_fail(ctx, SX_ENOMEM, "no memory to open %s", path);
 		goto out;
 	}
+	t->family = &sx_model_family_llama;
 	SX_TRY(sx_tensors_map(t, ctx, path, &base, &size));
 	SX_TRY(read_header(ctx, path, base, size, &s, &order, &n_order, &at));
 	int64_t need = (int64_t)at;
@@ -164,7 +164,7 @@ sx_status sx_llama2c_open(sx_tensors **out, sx_spec *spec, sx_ctx *ctx, const ch
 	}
 	for (int i = 0; i < n_order; i++) {
 		layout l = layout_of(order[i], &s);
-		if (l.name && l.rows) SX_TRY(add_kind(t, ctx, l, s.L, base + at));
+		if (l.field && l.rows) SX_TRY(add_kind(t, ctx, l, s.L, base + at));
 		at += (size_t)layout_count(l, &s) * sizeof(float);
 	}
 	SX_TRY(sx_tensors_sort(t, ctx));

@@ -7,7 +7,7 @@
 #include "engine/files/safetensors.h"
 #include "engine/spec.h"
 
-/* Opens a .bin as a table under Hugging Face's names (model.layers.%d.self_attn.q_proj.weight ...;
+/* Opens a .bin as a table under the names of the family llama (model.layers.%d.self_attn.q_proj.weight ...;
  * lm_head.weight only where it is not the embedding). All tensors are F32 and aligned: `data` of
  * one may be used as a const float * in place. What the format does not say is filled in: eps 1e-5,
  * theta 1e4, bos 1, eos 2. spec->interleaved is true: the rows of q_proj and k_proj are as in the

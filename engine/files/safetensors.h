@@ -1,6 +1,6 @@
 /* Tensors in files. A sx_tensors is a table of named tensors over memory-mapped files: safetensors
  * opens into one here, llama2.c checkpoints in llama2c.h, so that a loader treats them alike. Names
- * are those of Hugging Face's Llama. Knows nothing of what a model is.
+ * are those of some family of models (family.h). Knows nothing of what a model is.
  *
  * Format: https://github.com/huggingface/safetensors (8-byte little-endian header length, JSON
  * header, data). A file is taken as hostile: whatever its header says is checked before use. */
@@ -8,26 +8,7 @@
 #define SX_ENGINE_FILES_SAFETENSORS_H
 
 #include "engine/base.h"
-
-/* In the order of the reference implementation, which sorts by it, last first. */
-typedef enum {
-	SX_DTYPE_BOOL,
-	SX_DTYPE_U8,
-	SX_DTYPE_I8,
-	SX_DTYPE_I16,
-	SX_DTYPE_U16,
-	SX_DTYPE_F16,
-	SX_DTYPE_BF16,
-	SX_DTYPE_I32,
-	SX_DTYPE_U32,
-	SX_DTYPE_F32,
-	SX_DTYPE_F64,
-	SX_DTYPE_I64,
-	SX_DTYPE_U64,
-	SX_DTYPE_COUNT
-} sx_dtype;
-const char *sx_dtype_name(sx_dtype t); /* "F32", as in the files */
-size_t sx_dtype_size(sx_dtype t);      /* bytes of one element   */
+#include "engine/dtype.h"
 
 enum { SX_TENSOR_MAX_RANK = 8 };
 
@@ -60,6 +41,7 @@ typedef struct {
 	char *path;           /* what was opened, for messages         */
 	sx_mapping *map;      /* (n_map) the files, read-only          */
 	int64_t n_map;
+	const struct sx_model_family *family; /* whose names they have; NULL = Llama's. Set by who knows */
 } sx_tensors;
 /* clang-format on */
 

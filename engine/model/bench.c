@@ -36,25 +36,28 @@ enum { LINEARS = 7 };
 static void list_layer(linear *out, sx_trainer *t, int l)
 {
 	const sx_spec *s = &t->model->spec;
-	sx_params *p = &t->model->p, *g = &t->grad;
+	sx_layer_weights p = sx_weights_layer(t->model, l);
+	sx_params *g = &t->grad;
 	sx_work *w = t->work;
 	sx_layer_acts *a = &w->layer[l];
-	int64_t C = s->C, F = s->F, q = (int64_t)s->H * s->D, kv = (int64_t)s->Hkv * s->D;
 	bool norm = s->qk_norm != SX_QK_NORM_NONE, last = l == s->L - 1;
 	float *next = last ? w->x_out : w->layer[l + 1].x;
+	const sx_weight W[LINEARS] = {p.wq, p.wk, p.wv, p.wo, p.wg, p.wu, p.wd};
 	const linear all[LINEARS] = {
-		{norm ? a->q_raw : a->q, w->dh, g->wq, w->dq, a->h, p->wq, NULL, false, C, q},
-		{norm ? a->k_raw : a->k, w->dh, g->wk, w->dk, a->h, p->wk, NULL, true, C, kv},
-		{a->v, w->dh, g->wv, w->dv, a->h, p->wv, NULL, true, C, kv},
-		{a->xa, w->dz, g->wo, w->dx, a->z, p->wo, a->x, false, q, C},
-		{a->gate, w->dh, g->wg, w->da, a->u, p->wg, NULL, false, C, F},
-		{a->up, w->dh, g->wu, w->db, a->u, p->wu, NULL, true, C, F},
-		{next, w->da, g->wd, w->dx, a->act, p->wd, a->xa, false, F, C},
+		{norm ? a->q_raw : a->q, w->dh, g->wq, w->dq, .x = a->h},
+		{norm ? a->k_raw : a->k, w->dh, g->wk, w->dk, .x = a->h, .add = true},
+		{a->v, w->dh, g->wv, w->dv, .x = a->h, .add = true},
+		{a->xa, w->dz, g->wo, w->dx, .x = a->z, .res = a->x},
+		{a->gate, w->dh, g->wg, w->da, .x = a->u},
+		{a->up, w->dh, g->wu, w->db, .x = a->u, .add = true},
+		{next, w->da, g->wd, w->dx, .x = a->act, .res = a->xa},
 	};
 	for (int i = 0; i < LINEARS; i++) {
 		out[i] = all[i];
-		out[i].W += l * all[i].Cin * all[i].Cout;
-		out[i].dW += l * all[i].Cin * all[i].Cout;
+		out[i].W = sx_weight_reals(W[i]);
+		out[i].Cin = W[i].cols;
+		out[i].Cout = W[i].rows;
+		out[i].dW += l * W[i].rows * W[i].cols;
 	}
 }
 
@@ -79,7 +82,7 @@ static sx_status make_arrays(sx_bench *b, sx_ctx *ctx)
 					      .dy = b->logits,
 					      .x = t->work->f,
 					      .dW = s->tied ? t->grad.embed : t->grad.head,
-					      .W = s->tied ? t->model->p.embed : t->model->p.head,
+					      .W = sx_weight_reals(sx_weights_output(t->model)),
 					      .Cin = s->C,
 					      .Cout = s->V};
 	for (int64_t i = 0; i < b->n_linear; i++) {
@@ -263,18 +266,18 @@ static void attention_part(sx_bench *b)
 static void qk_norm_part(sx_bench *b, int l)
 {
 	const sx_spec *s = &b->trainer->model->spec;
-	sx_params *p = &b->trainer->model->p, *g = &b->trainer->grad;
+	sx_layer_weights p = sx_weights_layer(b->trainer->model, l);
+	sx_params *g = &b->trainer->grad;
 	sx_work *w = b->trainer->work;
 	sx_layer_acts *a = &w->layer[l];
 	bool per_head = s->qk_norm == SX_QK_NORM_HEAD;
 	int64_t gq = per_head ? s->H : 1, gk = per_head ? s->Hkv : 1, N = b->rows;
 	int64_t q = s->H * s->D / gq, k = s->Hkv * s->D / gk;
-	const float *q_gain = p->q_norm + l * q, *k_gain = p->k_norm + l * k;
-	sx_norm_fwd(a->q, a->q_rstd, a->q_raw, q_gain, s->eps, N, gq, q);
-	sx_norm_fwd(a->k, a->k_rstd, a->k_raw, k_gain, s->eps, N, gk, k);
-	sx_norm_bwd(w->dq, g->q_norm + l * q, w->dq, a->q_raw, a->q_rstd, q_gain, false, N, gq, q,
+	sx_norm_fwd(a->q, a->q_rstd, a->q_raw, p.q_norm, s->eps, N, gq, q);
+	sx_norm_fwd(a->k, a->k_rstd, a->k_raw, p.k_norm, s->eps, N, gk, k);
+	sx_norm_bwd(w->dq, g->q_norm + l * q, w->dq, a->q_raw, a->q_rstd, p.q_norm, false, N, gq, q,
 		    w->scratch);
-	sx_norm_bwd(w->dk, g->k_norm + l * k, w->dk, a->k_raw, a->k_rstd, k_gain, false, N, gk, k,
+	sx_norm_bwd(w->dk, g->k_norm + l * k, w->dk, a->k_raw, a->k_rstd, p.k_norm, false, N, gk, k,
 		    w->scratch);
 }
 
@@ -287,20 +290,20 @@ static void elementwise_part(sx_bench *b)
 	sx_embed_fwd(w->layer[0].x, b->tokens, p->embed, N, C);
 	for (int l = 0; l < s->L; l++) {
 		sx_layer_acts *a = &w->layer[l];
-		const float *ln1 = p->ln1 + l * C, *ln2 = p->ln2 + l * C;
-		sx_norm_fwd(a->h, a->rstd1, a->x, ln1, s->eps, N, 1, C);
+		sx_layer_weights of = sx_weights_layer(b->trainer->model, l);
+		sx_norm_fwd(a->h, a->rstd1, a->x, of.ln1, s->eps, N, 1, C);
 		if (s->qk_norm != SX_QK_NORM_NONE) qk_norm_part(b, l);
 		sx_rotate(a->q, &w->rot[l], false, B, T, s->H, s->D);
 		sx_rotate(a->k, &w->rot[l], false, B, T, s->Hkv, s->D);
-		sx_norm_fwd(a->u, a->rstd2, a->xa, ln2, s->eps, N, 1, C);
+		sx_norm_fwd(a->u, a->rstd2, a->xa, of.ln2, s->eps, N, 1, C);
 		sx_swiglu_fwd(a->act, a->gate, a->up, N * s->F);
 		/* from act, not in place: repeated runs must not shrink their own input */
 		sx_swiglu_bwd(w->da, w->db, a->act, a->gate, a->up, N * s->F);
-		sx_norm_bwd(w->dx, g->ln2 + l * C, w->dh, a->xa, a->rstd2, ln2, true, N, 1, C,
+		sx_norm_bwd(w->dx, g->ln2 + l * C, w->dh, a->xa, a->rstd2, of.ln2, true, N, 1, C,
 			    w->scratch);
 		sx_rotate(w->dq, &w->rot[l], true, B, T, s->H, s->D);
 		sx_rotate(w->dk, &w->rot[l], true, B, T, s->Hkv, s->D);
-		sx_norm_bwd(w->dx, g->ln1 + l * C, w->dh, a->x, a->rstd1, ln1, true, N, 1, C,
+		sx_norm_bwd(w->dx, g->ln1 + l * C, w->dh, a->x, a->rstd1, of.ln1, true, N, 1, C,
 			    w->scratch);
 	}
 	sx_norm_fwd(w->f, w->rstd_f, w->x_out, p->ln_f, s->eps, N, 1, C);

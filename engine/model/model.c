@@ -3,22 +3,19 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 int sx_params_table(const sx_spec *s, sx_param_info *info)
 {
 	int n = 0;
 	int64_t at = 0;
-#define ROW(field_, name_, rows_, cols_, copies_, there_, start_) \
+#define ROW(field_, rows_, cols_, copies_, there_, start_) \
 	if (there_) { \
 		info[n] = (sx_param_info){.field = #field_, \
-					  .name = name_, \
 					  .rows = rows_, \
 					  .cols = cols_, \
 					  .copies = copies_, \
 					  .offset = at, \
-					  .start = #start_[0], \
-					  .per_layer = strstr(name_, "%d") != NULL}; \
+					  .start = #start_[0]}; \
 		at += info[n].rows * info[n].cols * info[n].copies; \
 		n++; \
 	}
@@ -31,7 +28,7 @@ void sx_params_layout(sx_params *p, const sx_spec *s, sx_real *base)
 {
 	int64_t at = 0;
 	p->base = base;
-#define FIELD(field_, name_, rows_, cols_, copies_, there_, start_) \
+#define FIELD(field_, rows_, cols_, copies_, there_, start_) \
 	p->field_ = (there_) ? base + at : NULL; \
 	if (there_) at += (int64_t)(rows_) * (cols_) * (copies_);
 	SX_PARAMS(FIELD)
@@ -92,4 +89,40 @@ void sx_model_init(sx_model *m, uint64_t seed, sx_init init)
 						      sx_normal(key, SX_STREAM_INIT, (uint64_t)e));
 		}
 	}
+}
+
+static sx_weight matrix(const sx_real *p, int layer, int64_t rows, int64_t cols)
+{
+	return (sx_weight){p + layer * rows * cols, SX_DTYPE_REAL, rows, cols};
+}
+
+static const sx_real *vector(const sx_real *p, int layer, int64_t size)
+{
+	return p ? p + layer * size : NULL;
+}
+
+sx_layer_weights sx_weights_layer(const sx_model *m, int layer)
+{
+	const sx_spec *s = &m->spec;
+	const sx_params *p = &m->p;
+	int64_t C = s->C, F = s->F, q = (int64_t)s->H * s->D, kv = (int64_t)s->Hkv * s->D;
+	return (sx_layer_weights){.ln1 = vector(p->ln1, layer, C),
+				  .wq = matrix(p->wq, layer, q, C),
+				  .wk = matrix(p->wk, layer, kv, C),
+				  .wv = matrix(p->wv, layer, kv, C),
+				  .bq = vector(p->bq, layer, q),
+				  .bk = vector(p->bk, layer, kv),
+				  .bv = vector(p->bv, layer, kv),
+				  .q_norm = vector(p->q_norm, layer, sx_norm_width(s, s->H)),
+				  .k_norm = vector(p->k_norm, layer, sx_norm_width(s, s->Hkv)),
+				  .wo = matrix(p->wo, layer, C, q),
+				  .ln2 = vector(p->ln2, layer, C),
+				  .wg = matrix(p->wg, layer, F, C),
+				  .wu = matrix(p->wu, layer, F, C),
+				  .wd = matrix(p->wd, layer, C, F)};
+}
+
+sx_weight sx_weights_output(const sx_model *m)
+{
+	return matrix(m->spec.tied ? m->p.embed : m->p.head, 0, m->spec.V, m->spec.C);
 }

@@ -8,34 +8,35 @@
 
 #include "engine/op/functional.h"
 #include "engine/op/ops.h"
+#include "engine/op/weight.h"
 #include "engine/probe.h"
 #include "engine/real.h"
 #include "engine/spec.h"
 
 typedef enum { SX_INIT_FAN_IN, SX_INIT_002 } sx_init; /* "fan-in", "0.02" */
 
-/* Parameters: field, name in a Hugging Face checkpoint, rows, columns, how many copies (layers), there
- * or not, start: E embedding, M matrix, G gain, Z zero. Matrices are (out,in). Weight decay acts on E
- * and M. s is the spec. One of the five X-macro tables. */
+/* Parameters: field, rows, columns, how many copies (layers), there or not, start: E embedding,
+ * M matrix, G gain, Z zero. Matrices are (out,in). Weight decay acts on E and M. s is the spec. What
+ * they are called in files is each family's (engine/files/family.h). One of the five X-macro tables. */
 /* clang-format off */
-#define SX_PARAMS(X)                                                                                            \
-	X(embed,  "model.embed_tokens.weight",                        s->V,          s->C, 1,    true,       E) \
-	X(ln1,    "model.layers.%d.input_layernorm.weight",           1,             s->C, s->L, true,       G) \
-	X(wq,     "model.layers.%d.self_attn.q_proj.weight",          s->H * s->D,   s->C, s->L, true,       M) \
-	X(wk,     "model.layers.%d.self_attn.k_proj.weight",          s->Hkv * s->D, s->C, s->L, true,       M) \
-	X(wv,     "model.layers.%d.self_attn.v_proj.weight",          s->Hkv * s->D, s->C, s->L, true,       M) \
-	X(bq,     "model.layers.%d.self_attn.q_proj.bias",            1, s->H * s->D,   s->L, s->qkv_bias,   Z) \
-	X(bk,     "model.layers.%d.self_attn.k_proj.bias",            1, s->Hkv * s->D, s->L, s->qkv_bias,   Z) \
-	X(bv,     "model.layers.%d.self_attn.v_proj.bias",            1, s->Hkv * s->D, s->L, s->qkv_bias,   Z) \
-	X(q_norm, "model.layers.%d.self_attn.q_norm.weight",          1, sx_norm_width(s, s->H),   s->L, s->qk_norm != SX_QK_NORM_NONE, G) \
-	X(k_norm, "model.layers.%d.self_attn.k_norm.weight",          1, sx_norm_width(s, s->Hkv), s->L, s->qk_norm != SX_QK_NORM_NONE, G) \
-	X(wo,     "model.layers.%d.self_attn.o_proj.weight",          s->C, s->H * s->D,   s->L, true,       M) \
-	X(ln2,    "model.layers.%d.post_attention_layernorm.weight",  1,             s->C, s->L, true,       G) \
-	X(wg,     "model.layers.%d.mlp.gate_proj.weight",             s->F,          s->C, s->L, true,       M) \
-	X(wu,     "model.layers.%d.mlp.up_proj.weight",               s->F,          s->C, s->L, true,       M) \
-	X(wd,     "model.layers.%d.mlp.down_proj.weight",             s->C,          s->F, s->L, true,       M) \
-	X(ln_f,   "model.norm.weight",                                1,             s->C, 1,    true,       G) \
-	X(head,   "lm_head.weight",                                   s->V,          s->C, 1,    !s->tied,   M)
+#define SX_PARAMS(X)                                                                               \
+	X(embed,  s->V,          s->C,                     1,    true,                          E) \
+	X(ln1,    1,             s->C,                     s->L, true,                          G) \
+	X(wq,     s->H * s->D,   s->C,                     s->L, true,                          M) \
+	X(wk,     s->Hkv * s->D, s->C,                     s->L, true,                          M) \
+	X(wv,     s->Hkv * s->D, s->C,                     s->L, true,                          M) \
+	X(bq,     1,             s->H * s->D,              s->L, s->qkv_bias,                   Z) \
+	X(bk,     1,             s->Hkv * s->D,            s->L, s->qkv_bias,                   Z) \
+	X(bv,     1,             s->Hkv * s->D,            s->L, s->qkv_bias,                   Z) \
+	X(q_norm, 1,             sx_norm_width(s, s->H),   s->L, s->qk_norm != SX_QK_NORM_NONE, G) \
+	X(k_norm, 1,             sx_norm_width(s, s->Hkv), s->L, s->qk_norm != SX_QK_NORM_NONE, G) \
+	X(wo,     s->C,          s->H * s->D,              s->L, true,                          M) \
+	X(ln2,    1,             s->C,                     s->L, true,                          G) \
+	X(wg,     s->F,          s->C,                     s->L, true,                          M) \
+	X(wu,     s->F,          s->C,                     s->L, true,                          M) \
+	X(wd,     s->C,          s->F,                     s->L, true,                          M) \
+	X(ln_f,   1,             s->C,                     1,    true,                          G) \
+	X(head,   s->V,          s->C,                     1,    !s->tied,                      M)
 /* clang-format on */
 
 static inline int sx_norm_width(const sx_spec *s, int heads)
@@ -43,7 +44,7 @@ static inline int sx_norm_width(const sx_spec *s, int heads)
 	return s->qk_norm == SX_QK_NORM_FULL ? heads * s->D : s->D;
 }
 
-#define SX_PARAM_FIELD(field, name, rows, cols, copies, there, start) sx_real *field;
+#define SX_PARAM_FIELD(field, rows, cols, copies, there, start) sx_real *field;
 /* One block of memory; a field points to the first of its copies, which follow each other; NULL where
  * the model has none. The same type serves weights, gradients and Adam's moments. */
 typedef struct {
@@ -54,10 +55,9 @@ typedef struct {
 
 /* The table as data, in the order of memory. */
 typedef struct {
-	const char *field, *name; /* name with %d for the layer when copies > 1 or per layer */
+	const char *field;
 	int64_t rows, cols, copies, offset; /* offset of the first copy, in reals */
 	char start;                         /* 'E', 'M', 'G', 'Z' */
-	bool per_layer;
 } sx_param_info;
 enum { SX_PARAM_MOST = 32 };
 /* Fills info (SX_PARAM_MOST entries) and returns their number. */
@@ -74,6 +74,14 @@ void sx_model_free(sx_model *m);
 /* Random weights: a number depends on (seed, tensor, layer, element) alone. fan-in: matrices
  * N(0, 1/fan_in), embedding N(0, 0.25); 0.02: all N(0, 0.02^2). Gains 1, biases 0. */
 void sx_model_init(sx_model *m, uint64_t seed, sx_init init);
+
+/* One layer's weights, borrowed. Biases and QK-norms are NULL where the model has none. */
+typedef struct {
+	sx_weight wq, wk, wv, wo, wg, wu, wd;
+	const sx_real *ln1, *bq, *bk, *bv, *q_norm, *k_norm, *ln2;
+} sx_layer_weights;
+sx_layer_weights sx_weights_layer(const sx_model *m, int layer);
+sx_weight sx_weights_output(const sx_model *m); /* (V,C): the embedding where it is tied */
 
 typedef enum { SX_WORK_FORWARD, SX_WORK_TRAIN } sx_work_mode;
 

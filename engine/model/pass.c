@@ -7,36 +7,29 @@
 #include <omp.h>
 #include <string.h>
 
-/* One layer's weights. */
+/* One layer's weights, as numbers of the engine's own type. */
 typedef struct {
 	const sx_real *ln1, *wq, *wk, *wv, *bq, *bk, *bv, *q_norm, *k_norm, *wo, *ln2, *wg, *wu,
 		*wd;
 } layer_weights;
 
-static const sx_real *at(const sx_real *p, int layer, int64_t size)
-{
-	return p ? p + layer * size : NULL;
-}
-
 static layer_weights weights_of(const sx_model *m, int l)
 {
-	const sx_spec *s = &m->spec;
-	const sx_params *p = &m->p;
-	int64_t C = s->C, q = (int64_t)s->H * s->D, kv = (int64_t)s->Hkv * s->D;
-	return (layer_weights){.ln1 = at(p->ln1, l, C),
-			       .wq = at(p->wq, l, q * C),
-			       .wk = at(p->wk, l, kv * C),
-			       .wv = at(p->wv, l, kv * C),
-			       .bq = at(p->bq, l, q),
-			       .bk = at(p->bk, l, kv),
-			       .bv = at(p->bv, l, kv),
-			       .q_norm = at(p->q_norm, l, sx_norm_width(s, s->H)),
-			       .k_norm = at(p->k_norm, l, sx_norm_width(s, s->Hkv)),
-			       .wo = at(p->wo, l, C * q),
-			       .ln2 = at(p->ln2, l, C),
-			       .wg = at(p->wg, l, s->F * C),
-			       .wu = at(p->wu, l, s->F * C),
-			       .wd = at(p->wd, l, C * s->F)};
+	sx_layer_weights w = sx_weights_layer(m, l);
+	return (layer_weights){.ln1 = w.ln1,
+			       .wq = sx_weight_reals(w.wq),
+			       .wk = sx_weight_reals(w.wk),
+			       .wv = sx_weight_reals(w.wv),
+			       .bq = w.bq,
+			       .bk = w.bk,
+			       .bv = w.bv,
+			       .q_norm = w.q_norm,
+			       .k_norm = w.k_norm,
+			       .wo = sx_weight_reals(w.wo),
+			       .ln2 = w.ln2,
+			       .wg = sx_weight_reals(w.wg),
+			       .wu = sx_weight_reals(w.wu),
+			       .wd = sx_weight_reals(w.wd)};
 }
 
 /* ---- what probes see ---- */

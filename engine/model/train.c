@@ -228,7 +228,7 @@ static sx_status save_moments(sx_ctx *ctx, const sx_trainer *t, const char *path
 	sx_tensor list[2] = {{.name = "exp_avg", .data = t->adam->m},
 			     {.name = "exp_avg_sq", .data = t->adam->v}};
 	for (int i = 0; i < 2; i++) {
-		list[i].dtype = sizeof(sx_real) == 8 ? SX_DTYPE_F64 : SX_DTYPE_F32;
+		list[i].dtype = SX_DTYPE_REAL;
 		list[i].rank = 1;
 		list[i].shape[0] = t->adam->count;
 	}
@@ -267,7 +267,7 @@ sx_status sx_trainer_save(sx_ctx *ctx, const sx_trainer *t, const char *dir)
 	remove_folder(tmp);
 	SX_TRY(sx_make_dirs(ctx, tmp));
 	SX_TRY(sx_hf_config_write(ctx, path[0], &t->model->spec));
-	SX_TRY(sx_model_save(ctx, path[1], &t->model->spec, t->model->p.base));
+	SX_TRY(sx_model_save(ctx, path[1], NULL, &t->model->spec, t->model->p.base));
 	SX_TRY(save_moments(ctx, t, path[2]));
 	SX_TRY(write_state(ctx, t, path[3]));
 	SX_TRY(sync_folder(ctx, tmp));
@@ -323,10 +323,9 @@ sx_status sx_trainer_load(sx_ctx *ctx, sx_trainer *t, const char *dir)
 		st = sx_fail(ctx, SX_ENOMEM, "no memory to read %s", dir);
 		goto out;
 	}
-	SX_TRY(sx_hf_config_read(&spec, ctx, path[0]));
+	SX_TRY(sx_hf_open(&file, &spec, ctx, path[0], path[1]));
 	spec.T = t->model->spec.T;
 	SX_TRY(rebuild(ctx, t, &spec));
-	SX_TRY(sx_safetensors_open(&file, ctx, path[1]));
 	SX_TRY(sx_model_fill(ctx, file, &spec, t->model->p.base));
 	SX_TRY(load_moments(ctx, t, path[2]));
 	SX_TRY(read_state(ctx, t, path[3]));

@@ -1,20 +1,10 @@
 #include "engine/model/weights.h"
 
+#include "engine/op/weight.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { NAME = 96 };
-
-static void tensor_name(char out[NAME], const sx_param_info *p, int64_t copy)
-{
-	const char *hole = strstr(p->name, "%d");
-	if (!p->per_layer || !hole)
-		snprintf(out, NAME, "%s", p->name);
-	else
-		snprintf(out, NAME, "%.*s%lld%s", (int)(hole - p->name), p->name, (long long)copy,
-			 hole + 2);
-}
 
 sx_status sx_tensor_reals(sx_ctx *ctx, const sx_tensor *t, sx_real *dst)
 {
@@ -25,43 +15,135 @@ sx_status sx_tensor_reals(sx_ctx *ctx, const sx_tensor *t, sx_real *dst)
 #endif
 }
 
+/* ---- where a parameter lies in the file ---- */
+
+/* (rows, width) are ours: a vector's elements are rows of width 1. */
+typedef struct {
+	const sx_tensor_place *place;
+	int64_t rows, width, D;
+	bool vector;
+	bool paired; /* a head's rows in the file: channels 2m, 2m+1 where we have m, m + D/2 */
+} stowed;
+
+static bool is_rotated(const char *field)
+{
+	static const char *const rotated[] = {"wq", "wk", "bq", "bk", "q_norm", "k_norm"};
+	for (size_t i = 0; i < sizeof rotated / sizeof rotated[0]; i++)
+		if (strcmp(field, rotated[i]) == 0) return true;
+	return false;
+}
+
+static sx_status stow(stowed *out, sx_ctx *ctx, const sx_model_family *f, const sx_param_info *p,
+		      const sx_spec *s, bool interleaved)
+{
+	bool vector = p->rows == 1;
+	*out = (stowed){.place = sx_tensor_place_find(f, p->field),
+			.rows = vector ? p->cols : p->rows,
+			.width = vector ? 1 : p->cols,
+			.D = s->D,
+			.vector = vector,
+			.paired = interleaved && is_rotated(p->field)};
+	if (out->place) return SX_OK;
+	return sx_fail(ctx, SX_EINTERNAL, "models of type %s have no place for %s", f->model_type,
+		       p->field);
+}
+
+static bool as_it_is(const stowed *a)
+{
+	return a->place->form == SX_PLACE_WHOLE && !a->paired;
+}
+
+/* Of the tensor; no columns = a vector. */
+static void shape_in_file(const stowed *a, int64_t *rows, int64_t *cols)
+{
+	bool turned = a->place->form == SX_PLACE_TRANSPOSED && !a->vector;
+	*rows = turned ? a->width : a->rows;
+	if (a->place->form == SX_PLACE_HEADS) *rows *= a->place->parts;
+	*cols = a->vector ? 0 : turned ? a->rows : a->width;
+}
+
+/* Of our element (r, c) in the tensor. */
+static int64_t index_in_file(const stowed *a, int64_t r, int64_t c)
+{
+	int64_t head = r / a->D, m = r % a->D, half = a->D / 2;
+	if (a->paired) m = m < half ? 2 * m : 2 * (m - half) + 1;
+	if (a->place->form == SX_PLACE_HEADS) head = head * a->place->parts + a->place->part;
+	int64_t row = head * a->D + m;
+	return a->place->form == SX_PLACE_TRANSPOSED ? c * a->rows + row : row * a->width + c;
+}
+
+/* ---- reading ---- */
+
+static const sx_model_family *names_of(const sx_tensors *t)
+{
+	return t->family ? t->family : &sx_model_family_llama;
+}
+
+static sx_status read_one(sx_ctx *ctx, const sx_tensors *t, const stowed *a, int64_t layer,
+			  sx_real *dst)
+{
+	const sx_tensor *found = NULL;
+	char name[SX_TENSOR_NAME];
+	int64_t rows, cols;
+	sx_status st = SX_OK;
+	sx_real *file = NULL;
+	sx_tensor_place_name(name, a->place, layer);
+	shape_in_file(a, &rows, &cols);
+	SX_TRY(sx_tensors_need(&found, ctx, t, name, rows, cols));
+	if (as_it_is(a)) return sx_tensor_reals(ctx, found, dst);
+	file = sx_calloc((size_t)found->count, sizeof *file);
+	if (!file) return sx_fail(ctx, SX_ENOMEM, "no memory to reorder a tensor");
+	SX_TRY(sx_tensor_reals(ctx, found, file));
+	for (int64_t r = 0; r < a->rows; r++)
+		for (int64_t c = 0; c < a->width; c++)
+			dst[r * a->width + c] = file[index_in_file(a, r, c)];
+out:
+	free(file);
+	return st;
+}
+
 sx_status sx_model_fill(sx_ctx *ctx, const sx_tensors *t, const sx_spec *spec, sx_real *base)
 {
 	sx_param_info info[SX_PARAM_MOST];
 	int n = sx_params_table(spec, info);
-	for (int i = 0; i < n; i++)
-		for (int64_t c = 0; c < info[i].copies; c++) {
-			const sx_param_info *p = &info[i];
-			const sx_tensor *found = NULL;
-			char name[NAME];
-			tensor_name(name, p, c);
-			bool vector = p->rows == 1;
-			sx_status st =
-				sx_tensors_need(&found, ctx, t, name, vector ? p->cols : p->rows,
-						vector ? 0 : p->cols);
-			if (st == SX_OK)
-				st = sx_tensor_reals(ctx, found,
-						     base + p->offset + c * p->rows * p->cols);
-			if (st != SX_OK) return st;
-		}
+	for (int i = 0; i < n; i++) {
+		const sx_param_info *p = &info[i];
+		stowed a;
+		sx_status st = stow(&a, ctx, names_of(t), p, spec, spec->interleaved);
+		for (int64_t c = 0; c < p->copies && st == SX_OK; c++)
+			st = read_one(ctx, t, &a, c, base + p->offset + c * p->rows * p->cols);
+		if (st != SX_OK) return st;
+	}
 	return SX_OK;
+}
+
+/* No weight of ours, but nothing is lost without it. */
+static bool passed_over(const sx_model_family *f, const char *name, bool tied)
+{
+	const sx_tensor_place *head = sx_tensor_place_find(f, "head");
+	if (tied && head && strcmp(name, head->tensor) == 0) return true;
+	for (int i = 0; f->buffers[i]; i++)
+		if (strstr(name, f->buffers[i])) return true;
+	return false;
 }
 
 /* Names the file has and the model has not: it would run, and be wrong. */
 static sx_status check_nothing_left(sx_ctx *ctx, const sx_tensors *t, const sx_spec *spec)
 {
+	const sx_model_family *f = names_of(t);
 	sx_param_info info[SX_PARAM_MOST];
 	int n = sx_params_table(spec, info);
 	for (int64_t k = 0; k < t->n; k++) {
 		const char *name = t->list[k].name;
-		char mine[NAME];
-		bool known = strstr(name, "rotary_emb.inv_freq") != NULL ||
-			     (spec->tied && strcmp(name, "lm_head.weight") == 0);
-		for (int i = 0; i < n && !known; i++)
-			for (int64_t c = 0; c < info[i].copies && !known; c++) {
-				tensor_name(mine, &info[i], c);
+		char mine[SX_TENSOR_NAME];
+		bool known = passed_over(f, name, spec->tied);
+		for (int i = 0; i < n && !known; i++) {
+			const sx_tensor_place *p = sx_tensor_place_find(f, info[i].field);
+			for (int64_t c = 0; p && c < info[i].copies && !known; c++) {
+				sx_tensor_place_name(mine, p, c);
 				known = strcmp(mine, name) == 0;
 			}
+		}
 		if (!known)
 			return sx_fail(
 				ctx, SX_EDATA,
@@ -71,48 +153,6 @@ static sx_status check_nothing_left(sx_ctx *ctx, const sx_tensors *t, const sx_s
 	return SX_OK;
 }
 
-/* Rows of each head from order (2m, 2m+1) to (m, m + D/2). */
-static sx_status deinterleave(sx_ctx *ctx, sx_real *x, int64_t heads, int64_t D, int64_t cols)
-{
-	size_t bytes = (size_t)(D * cols) * sizeof *x;
-	sx_real *old = malloc(bytes ? bytes : 1);
-	if (!old) return sx_fail(ctx, SX_ENOMEM, "no memory to reorder a tensor");
-	for (int64_t h = 0; h < heads; h++) {
-		sx_real *head = x + h * D * cols;
-		memcpy(old, head, bytes);
-		for (int64_t m = 0; m < D / 2; m++)
-			for (int64_t half = 0; half < 2; half++)
-				memcpy(head + (half * (D / 2) + m) * cols,
-				       old + (2 * m + half) * cols, (size_t)cols * sizeof *x);
-	}
-	free(old);
-	return SX_OK;
-}
-
-static sx_status deinterleave_all(sx_model *m, sx_ctx *ctx)
-{
-	const sx_spec *s = &m->spec;
-	const sx_params *p = &m->p;
-	bool full = s->qk_norm == SX_QK_NORM_FULL;
-	sx_status st = SX_OK;
-	for (int64_t l = 0; l < s->L; l++) {
-		int64_t q = (int64_t)s->H * s->D, kv = (int64_t)s->Hkv * s->D;
-		SX_TRY(deinterleave(ctx, p->wq + l * q * s->C, s->H, s->D, s->C));
-		SX_TRY(deinterleave(ctx, p->wk + l * kv * s->C, s->Hkv, s->D, s->C));
-		if (p->bq) {
-			SX_TRY(deinterleave(ctx, p->bq + l * q, s->H, s->D, 1));
-			SX_TRY(deinterleave(ctx, p->bk + l * kv, s->Hkv, s->D, 1));
-		}
-		if (p->q_norm) {
-			int64_t hq = full ? s->H : 1, hk = full ? s->Hkv : 1;
-			SX_TRY(deinterleave(ctx, p->q_norm + l * hq * s->D, hq, s->D, 1));
-			SX_TRY(deinterleave(ctx, p->k_norm + l * hk * s->D, hk, s->D, 1));
-		}
-	}
-out:
-	return st;
-}
-
 sx_status sx_model_load(sx_model **out, sx_ctx *ctx, const sx_tensors *t, const sx_spec *spec)
 {
 	sx_status st = SX_OK;
@@ -120,7 +160,6 @@ sx_status sx_model_load(sx_model **out, sx_ctx *ctx, const sx_tensors *t, const 
 	SX_TRY(check_nothing_left(ctx, t, spec));
 	SX_TRY(sx_model_new(&m, ctx, spec));
 	SX_TRY(sx_model_fill(ctx, t, spec, m->p.base));
-	if (spec->interleaved) SX_TRY(deinterleave_all(m, ctx));
 	*out = m;
 	m = NULL;
 out:
@@ -128,34 +167,80 @@ out:
 	return st;
 }
 
-sx_status sx_model_save(sx_ctx *ctx, const char *path, const sx_spec *spec, const sx_real *base)
+/* ---- writing ---- */
+
+/* The tensors of a file in the making. */
+typedef struct {
+	sx_tensor *list;
+	char (*names)[SX_TENSOR_NAME];
+	sx_real **own; /* NULL where the numbers are written from where they are */
+	int64_t n;
+} outgoing;
+
+static void outgoing_free(outgoing *o)
 {
+	for (int64_t k = 0; o->own && k < o->n; k++) free(o->own[k]);
+	free(o->list);
+	free(o->names);
+	free(o->own);
+}
+
+/* One copy of a parameter; several may go into one tensor. False when memory is out. */
+static bool add_one(outgoing *o, const stowed *a, int64_t layer, const sx_real *src)
+{
+	int64_t k = 0, rows, cols;
+	char name[SX_TENSOR_NAME];
+	sx_tensor_place_name(name, a->place, layer);
+	if (a->place->form == SX_PLACE_HEADS)
+		while (k < o->n && strcmp(o->names[k], name) != 0) k++;
+	else
+		k = o->n;
+	if (k == o->n) {
+		shape_in_file(a, &rows, &cols);
+		memcpy(o->names[k], name, sizeof name);
+		o->list[k] = (sx_tensor){.name = o->names[k],
+					 .dtype = SX_DTYPE_REAL,
+					 .rank = a->vector ? 1 : 2,
+					 .shape = {rows, cols},
+					 .data = src};
+		o->n++;
+		if (as_it_is(a)) return true;
+		o->own[k] = sx_calloc((size_t)(rows * (cols ? cols : 1)), sizeof **o->own);
+		o->list[k].data = o->own[k];
+	}
+	if (!o->own[k]) return false;
+	for (int64_t r = 0; r < a->rows; r++)
+		for (int64_t c = 0; c < a->width; c++)
+			o->own[k][index_in_file(a, r, c)] = src[r * a->width + c];
+	return true;
+}
+
+sx_status sx_model_save(sx_ctx *ctx, const char *path, const sx_model_family *family,
+			const sx_spec *spec, const sx_real *base)
+{
+	const sx_model_family *f = family ? family : sx_model_family_of(spec);
 	sx_param_info info[SX_PARAM_MOST];
 	int n = sx_params_table(spec, info);
-	int64_t total = 0, k = 0;
+	int64_t total = 0;
 	for (int i = 0; i < n; i++) total += info[i].copies;
-	sx_tensor *list = sx_calloc((size_t)total, sizeof *list);
-	char(*names)[NAME] = sx_calloc((size_t)total, sizeof *names);
+	outgoing o = {.list = sx_calloc((size_t)total, sizeof *o.list),
+		      .names = sx_calloc((size_t)total, sizeof *o.names),
+		      .own = sx_calloc((size_t)total, sizeof *o.own)};
+	bool room = o.list && o.names && o.own;
 	sx_status st = SX_OK;
-	if (!list || !names) {
+	for (int i = 0; i < n && room; i++) {
+		const sx_param_info *p = &info[i];
+		stowed a;
+		SX_TRY(stow(&a, ctx, f, p, spec, false));
+		for (int64_t c = 0; c < p->copies && room; c++)
+			room = add_one(&o, &a, c, base + p->offset + c * p->rows * p->cols);
+	}
+	if (!room) {
 		st = sx_fail(ctx, SX_ENOMEM, "no memory to write %s", path);
 		goto out;
 	}
-	for (int i = 0; i < n; i++)
-		for (int64_t c = 0; c < info[i].copies; c++, k++) {
-			const sx_param_info *p = &info[i];
-			bool vector = p->rows == 1;
-			tensor_name(names[k], p, c);
-			list[k] = (sx_tensor){.name = names[k],
-					      .dtype = sizeof(sx_real) == 8 ? SX_DTYPE_F64
-									    : SX_DTYPE_F32,
-					      .rank = vector ? 1 : 2,
-					      .shape = {vector ? p->cols : p->rows, p->cols},
-					      .data = base + p->offset + c * p->rows * p->cols};
-		}
-	SX_TRY(sx_safetensors_write(ctx, path, list, total, NULL, 0));
+	SX_TRY(sx_safetensors_write(ctx, path, o.list, o.n, NULL, 0));
 out:
-	free(list);
-	free(names);
+	outgoing_free(&o);
 	return st;
 }

@@ -76,8 +76,7 @@ static sx_status open_folder(sx_source *s, sx_ctx *ctx)
 	sx_status st = SX_OK;
 	char *config = sx_format("%s/config.json", s->folder);
 	if (!config) return sx_fail(ctx, SX_ENOMEM, "no memory for a path");
-	SX_TRY(sx_hf_config_read(&s->spec, ctx, config));
-	SX_TRY(sx_safetensors_open(&s->tensors, ctx, s->folder));
+	SX_TRY(sx_hf_open(&s->tensors, &s->spec, ctx, config, s->folder));
 	read_state(s);
 out:
 	free(config);

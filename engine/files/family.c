@@ -1,0 +1,58 @@
+/* The list of families, and look-ups in it. */
+#include "engine/files/family.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const sx_model_family *const sx_model_families[] = {
+	&sx_model_family_llama,
+	&sx_model_family_drope,
+	&sx_model_family_sextant,
+	NULL,
+};
+
+const sx_model_family *sx_model_family_find(const char *model_type)
+{
+	int i = 0;
+	while (sx_model_families[i] && strcmp(sx_model_families[i]->model_type, model_type) != 0)
+		i++;
+	return sx_model_families[i];
+}
+
+const sx_model_family *sx_model_family_of(const sx_spec *s)
+{
+	const sx_model_family *const *f = sx_model_families;
+	while (f[1] && !((*f)->says && (*f)->says(s))) f++;
+	return *f;
+}
+
+char *sx_model_family_names(void)
+{
+	char *list = sx_strdup("");
+	for (int i = 0; list && sx_model_families[i]; i++) {
+		const char *join = !sx_model_families[i + 1] ? " and " : ", ";
+		char *longer =
+			sx_format("%s%s%s", list, i ? join : "", sx_model_families[i]->model_type);
+		free(list);
+		list = longer;
+	}
+	return list;
+}
+
+const sx_tensor_place *sx_tensor_place_find(const sx_model_family *f, const char *field)
+{
+	const sx_tensor_place *p = f->places;
+	while (p->field && strcmp(p->field, field) != 0) p++;
+	return p->field ? p : NULL;
+}
+
+void sx_tensor_place_name(char out[SX_TENSOR_NAME], const sx_tensor_place *p, int64_t layer)
+{
+	const char *hole = strstr(p->tensor, "%d");
+	if (!hole)
+		snprintf(out, SX_TENSOR_NAME, "%s", p->tensor);
+	else
+		snprintf(out, SX_TENSOR_NAME, "%.*s%lld%s", (int)(hole - p->tensor), p->tensor,
+			 (long long)layer, hole + 2);
+}

@@ -1,0 +1,83 @@
+/* sextant: what no other family can say: window, biases on q, k, v alone, other QK-norms, p-rope, ntk,
+ * beta. Shape under the usual keys, the rest in an object "sextant" of its own (hf_config.h). */
+#include "engine/files/family.h"
+#include "engine/files/hf_keys.h"
+#include "engine/files/pos_json.h"
+
+/* The parameters that the table knows, and no others. */
+static sx_status read_pos(const sx_hf_reader *r, json_t *pos, sx_pos_opts *o)
+{
+	static const char *const wanted[] = {[SX_POS_METHOD] = "a string",
+					     [SX_POS_REAL] = "a number",
+					     [SX_POS_WHOLE] = "a whole number",
+					     [SX_POS_FLAG] = "true or false"};
+	const char *known[SX_POS_PARAMS + 1] = {NULL}, *method = NULL;
+	sx_status st = SX_OK;
+	for (int i = 0; i < SX_POS_PARAMS; i++) known[i] = sx_pos_params[i].name;
+	SX_TRY(sx_hf_only_known(r, pos, "sextant.pos", known));
+	SX_TRY(sx_hf_get_string(r, pos, "method", &method));
+	if (!method) return sx_hf_missing(r, "sextant.pos.method");
+	SX_TRY(sx_hf_get_method(r, o, method));
+	for (const sx_pos_param *p = sx_pos_params; p->name; p++)
+		if (!sx_pos_from_json(p, o, json_object_get(pos, p->name)))
+			return sx_hf_wrong_kind(r, p->name, wanted[p->type]);
+out:
+	return st;
+}
+
+static sx_status read_config(const sx_hf_reader *r, const json_t *root, sx_spec *s)
+{
+	static const char *const known[] = {"qk_norm", "qkv_bias", "pos", NULL};
+	sx_status st = SX_OK;
+	json_t *own = json_object_get(root, "sextant"), *pos = json_object_get(own, "pos");
+	const char *norm = "none";
+	SX_TRY(sx_hf_read_shape(r, root, s));
+	if (!json_is_object(own)) return sx_hf_missing(r, "sextant");
+	if (!json_is_object(pos)) return sx_hf_missing(r, "sextant.pos");
+	SX_TRY(sx_hf_only_known(r, own, "sextant", known));
+	SX_TRY(sx_hf_get_string(r, own, "qk_norm", &norm));
+	SX_TRY(sx_hf_get_bool(r, own, "qkv_bias", &s->qkv_bias));
+	SX_TRY(read_pos(r, pos, &s->pos));
+	if (!sx_qk_norm_parse(norm, &s->qk_norm))
+		return sx_hf_wrong_kind(r, "sextant.qk_norm", "none, full or head");
+out:
+	return st;
+}
+
+static bool says(const sx_spec *s)
+{
+	(void)s;
+	return true;
+}
+
+static json_t *sextant_object(const sx_spec *s)
+{
+	json_t *pos = json_object();
+	bool ok = true;
+	for (const sx_pos_param *p = sx_pos_params; p->name; p++)
+		ok = ok && sx_hf_put(pos, p->name, sx_pos_to_json(p, &s->pos));
+	if (!ok) {
+		json_decref(pos);
+		return NULL;
+	}
+	return json_pack("{s:s, s:b, s:o}", "qk_norm", sx_qk_norm_name(s->qk_norm), "qkv_bias",
+			 (int)s->qkv_bias, "pos", pos);
+}
+
+/* The rope_type is one that transformers does not know: it refuses by name, whatever class it is told
+ * to use. */
+static bool write_config(json_t *root, const sx_spec *s)
+{
+	return sx_hf_put_shape(root, s) && sx_hf_put_rope(root, s, "sextant") &&
+	       sx_hf_put(root, "sextant", sextant_object(s));
+}
+
+const sx_model_family sx_model_family_sextant = {
+	.model_type = "sextant",
+	.architecture = "SextantForCausalLM",
+	.read = read_config,
+	.says = says,
+	.write = write_config,
+	.places = sx_places_llama,
+	.buffers = sx_buffers_llama,
+};
