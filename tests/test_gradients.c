@@ -66,6 +66,11 @@ static double direction_error(value_fn *value, void *self, double *x, const doub
 				 #x, err_); \
 	} while (0)
 
+static sx_weight weight(const double *W, int64_t rows, int64_t cols)
+{
+	return (sx_weight){W, SX_DTYPE_REAL, rows, cols};
+}
+
 /* ---- ops ---- */
 
 typedef struct {
@@ -76,7 +81,7 @@ typedef struct {
 static double linear_value(void *self)
 {
 	linear_case *c = self;
-	sx_linear_fwd(c->y, c->x, c->W, c->b, c->res, c->N, c->Cin, c->Cout);
+	sx_linear_fwd(c->y, c->x, weight(c->W, c->Cout, c->Cin), c->b, c->res, c->N);
 	return dot(c->y, c->v, c->N * c->Cout);
 }
 
@@ -97,13 +102,13 @@ static void test_linear(void **state)
 				 randoms(N * B, 0)};
 		double *dx = randoms(N * A, 0), *dW = randoms(A * B, 0), *db = randoms(B, 0);
 		double *scratch = randoms(sx_linear_scratch(N, A, B), 0);
-		sx_linear_bwd(dx, dW, db, c.v, c.x, c.W, false, N, A, B, scratch);
+		sx_linear_bwd(dx, dW, db, c.v, c.x, weight(c.W, B, A), false, N, scratch);
 		check_direction(linear_value, &c, c.x, dx, N * A);
 		check_direction(linear_value, &c, c.W, dW, A * B);
 		check_direction(linear_value, &c, c.b, db, B);
 		double *twice = randoms(N * A, 0);
 		memcpy(twice, dx, (size_t)(N * A) * sizeof *dx);
-		sx_linear_bwd(twice, NULL, NULL, c.v, c.x, c.W, true, N, A, B, scratch);
+		sx_linear_bwd(twice, NULL, NULL, c.v, c.x, weight(c.W, B, A), true, N, scratch);
 		for (int64_t k = 0; k < N * A; k++) twice[k] /= 2;
 		check_near(twice, dx, N * A, 1e-14);
 		double *all[] = {c.x, c.W, c.b, c.res, c.v, c.y, dx, dW, db, scratch, twice};
@@ -303,7 +308,7 @@ static double loss_value(void *self)
 {
 	loss_case *c = self;
 	double sum = 0;
-	sx_loss_fwd(c->nll, c->rows, c->f, c->W, c->target, c->N, c->C, c->V, c->scratch);
+	sx_loss_fwd(c->nll, c->rows, c->f, weight(c->W, c->V, c->C), c->target, c->N, c->scratch);
 	for (int64_t n = 0; n < c->N; n++)
 		if (c->target[n] >= 0) sum += 0.37 * c->nll[n];
 	return sum;
@@ -327,7 +332,7 @@ static void test_loss(void **state)
 	double *df = randoms(N * C, 0), *dW = randoms(V * C, 0);
 	loss_value(&c);
 	assert_true(isnan(c.nll[3]));
-	sx_loss_bwd(df, dW, c.rows, c.f, c.W, target, 0.37, N, C, V, c.scratch);
+	sx_loss_bwd(df, dW, c.rows, c.f, weight(c.W, V, C), target, 0.37, N, c.scratch);
 	check_direction(loss_value, &c, c.f, df, N * C);
 	check_direction(loss_value, &c, c.W, dW, V * C);
 	double *all[] = {c.f, c.W, c.nll, c.rows, c.scratch, df, dW};

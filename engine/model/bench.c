@@ -15,9 +15,9 @@
 /* One linear layer: y = x W^T (+ res), dx = or += dy W, dW += dy^T x. */
 typedef struct {
 	float *y, *dx, *dW, *dy;
-	const float *x, *W, *res;
+	const float *x, *res;
+	sx_weight W;
 	bool add;
-	int64_t Cin, Cout;
 } linear;
 
 struct sx_bench {
@@ -54,9 +54,7 @@ static void list_layer(linear *out, sx_trainer *t, int l)
 	};
 	for (int i = 0; i < LINEARS; i++) {
 		out[i] = all[i];
-		out[i].W = sx_weight_reals(W[i]);
-		out[i].Cin = W[i].cols;
-		out[i].Cout = W[i].rows;
+		out[i].W = W[i];
 		out[i].dW += l * W[i].rows * W[i].cols;
 	}
 }
@@ -82,11 +80,9 @@ static sx_status make_arrays(sx_bench *b, sx_ctx *ctx)
 					      .dy = b->logits,
 					      .x = t->work->f,
 					      .dW = s->tied ? t->grad.embed : t->grad.head,
-					      .W = sx_weight_reals(sx_weights_output(t->model)),
-					      .Cin = s->C,
-					      .Cout = s->V};
+					      .W = sx_weights_output(t->model)};
 	for (int64_t i = 0; i < b->n_linear; i++) {
-		int64_t n = sx_linear_scratch(b->rows, b->linear[i].Cin, b->linear[i].Cout);
+		int64_t n = sx_linear_scratch(b->rows, b->linear[i].W.cols, b->linear[i].W.rows);
 		scratch = n > scratch ? n : scratch;
 	}
 	b->scratch = sx_calloc((size_t)scratch, size);
@@ -167,17 +163,17 @@ sx_status sx_bench_step(double *seconds, sx_ctx *ctx, sx_bench *b, const sx_prob
 
 static void linear_tiles(const linear *p, int64_t rows, bool bare, float *scratch)
 {
-	sx_linear_fwd(p->y, p->x, p->W, NULL, bare ? NULL : p->res, rows, p->Cin, p->Cout);
-	sx_linear_bwd(p->dx, p->dW, NULL, p->dy, p->x, p->W, !bare && p->add, rows, p->Cin, p->Cout,
-		      scratch);
+	sx_linear_fwd(p->y, p->x, p->W, NULL, bare ? NULL : p->res, rows);
+	sx_linear_bwd(p->dx, p->dW, NULL, p->dy, p->x, p->W, !bare && p->add, rows, scratch);
 }
 
 /* Outside of any region of ours, so that the library may use its own threads. */
 static void linear_library(const linear *p, int64_t N)
 {
-	int64_t in = p->Cin, out = p->Cout;
-	sx_gemm(false, true, N, out, in, 1, p->x, in, p->W, in, 0, p->y, out);
-	sx_gemm(false, false, N, in, out, 1, p->dy, out, p->W, in, 0, p->dx, in);
+	const float *W = sx_weight_reals(p->W);
+	int64_t in = p->W.cols, out = p->W.rows;
+	sx_gemm(false, true, N, out, in, 1, p->x, in, W, in, 0, p->y, out);
+	sx_gemm(false, false, N, in, out, 1, p->dy, out, W, in, 0, p->dx, in);
 	sx_gemm(true, false, out, in, N, 1, p->dy, out, p->x, in, 0, p->dW, in);
 }
 
@@ -314,12 +310,11 @@ static void elementwise_part(sx_bench *b)
 
 static void loss_part(sx_bench *b)
 {
-	const sx_spec *s = &b->trainer->model->spec;
 	sx_work *w = b->trainer->work;
 	const linear *out = &b->linear[b->n_linear - 1];
-	sx_loss_fwd(w->nll, w->loss_rows, w->f, out->W, b->target, b->rows, s->C, s->V, w->scratch);
+	sx_loss_fwd(w->nll, w->loss_rows, w->f, out->W, b->target, b->rows, w->scratch);
 	sx_loss_bwd(out->dx, out->dW, w->loss_rows, w->f, out->W, b->target, 1 / (double)b->rows,
-		    b->rows, s->C, s->V, w->scratch);
+		    b->rows, w->scratch);
 }
 
 static void optimiser_part(sx_bench *b)

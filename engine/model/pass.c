@@ -7,31 +7,6 @@
 #include <omp.h>
 #include <string.h>
 
-/* One layer's weights, as numbers of the engine's own type. */
-typedef struct {
-	const sx_real *ln1, *wq, *wk, *wv, *bq, *bk, *bv, *q_norm, *k_norm, *wo, *ln2, *wg, *wu,
-		*wd;
-} layer_weights;
-
-static layer_weights weights_of(const sx_model *m, int l)
-{
-	sx_layer_weights w = sx_weights_layer(m, l);
-	return (layer_weights){.ln1 = w.ln1,
-			       .wq = sx_weight_reals(w.wq),
-			       .wk = sx_weight_reals(w.wk),
-			       .wv = sx_weight_reals(w.wv),
-			       .bq = w.bq,
-			       .bk = w.bk,
-			       .bv = w.bv,
-			       .q_norm = w.q_norm,
-			       .k_norm = w.k_norm,
-			       .wo = sx_weight_reals(w.wo),
-			       .ln2 = w.ln2,
-			       .wg = sx_weight_reals(w.wg),
-			       .wu = sx_weight_reals(w.wu),
-			       .wd = sx_weight_reals(w.wd)};
-}
-
 /* ---- what probes see ---- */
 
 typedef struct {
@@ -74,7 +49,7 @@ static sx_status show(const watch *o, sx_site site, bool grad, int layer, int64_
 static sx_status show_layer_end(const watch *o, const sx_model *m, int l, const sx_layer_acts *a,
 				const sx_real *out)
 {
-	layer_weights w = weights_of(m, l);
+	sx_layer_weights w = sx_weights_layer(m, l);
 	sx_layer layer = {.layer = l,
 			  .B = o->B,
 			  .T = o->T,
@@ -87,13 +62,13 @@ static sx_status show_layer_end(const watch *o, const sx_model *m, int l, const 
 			  .act = a->act,
 			  .out = out,
 			  .ln1 = w.ln1,
-			  .wv = w.wv,
+			  .wv = sx_weight_reals(w.wv),
 			  .bv = w.bv,
-			  .wo = w.wo,
+			  .wo = sx_weight_reals(w.wo),
 			  .ln2 = w.ln2,
-			  .wg = w.wg,
-			  .wu = w.wu,
-			  .wd = w.wd};
+			  .wg = sx_weight_reals(w.wg),
+			  .wu = sx_weight_reals(w.wu),
+			  .wd = sx_weight_reals(w.wd)};
 	for (int i = 0; i < o->n; i++) {
 		const sx_probe *p = &o->probe[i];
 		sx_status st = p->layer_end ? p->layer_end(p->self, &layer) : SX_OK;
@@ -105,13 +80,13 @@ static sx_status show_layer_end(const watch *o, const sx_model *m, int l, const 
 static sx_tap tap_of(const watch *o, const sx_model *m, const sx_work *w, int l,
 		     const sx_layer_acts *a)
 {
-	layer_weights p = weights_of(m, l);
+	sx_layer_weights p = sx_weights_layer(m, l);
 	sx_head layer = {.layer = l,
 			 .spec = &m->spec,
 			 .plan = &w->plan[l],
 			 .rot = &w->rot[l],
-			 .wq = p.wq,
-			 .wk = p.wk,
+			 .wq = sx_weight_reals(p.wq),
+			 .wk = sx_weight_reals(p.wk),
 			 .bq = p.bq,
 			 .bk = p.bk,
 			 .q_gain = p.q_norm,
@@ -133,13 +108,13 @@ static sx_tap tap_of(const watch *o, const sx_model *m, const sx_work *w, int l,
 static sx_status project(const sx_model *m, sx_work *w, int l, sx_layer_acts *a, const watch *o)
 {
 	const sx_spec *s = &m->spec;
-	layer_weights p = weights_of(m, l);
+	sx_layer_weights p = sx_weights_layer(m, l);
 	sx_status st = SX_OK;
-	int64_t N = o->B * o->T, C = s->C, q = (int64_t)s->H * s->D, kv = (int64_t)s->Hkv * s->D;
+	int64_t N = o->B * o->T, q = (int64_t)s->H * s->D, kv = (int64_t)s->Hkv * s->D;
 	bool norm = s->qk_norm != SX_QK_NORM_NONE, per_head = s->qk_norm == SX_QK_NORM_HEAD;
-	sx_linear_fwd(norm ? a->q_raw : a->q, a->h, p.wq, p.bq, NULL, N, C, q);
-	sx_linear_fwd(norm ? a->k_raw : a->k, a->h, p.wk, p.bk, NULL, N, C, kv);
-	sx_linear_fwd(a->v, a->h, p.wv, p.bv, NULL, N, C, kv);
+	sx_linear_fwd(norm ? a->q_raw : a->q, a->h, p.wq, p.bq, NULL, N);
+	sx_linear_fwd(norm ? a->k_raw : a->k, a->h, p.wk, p.bk, NULL, N);
+	sx_linear_fwd(a->v, a->h, p.wv, p.bv, NULL, N);
 	if (norm) {
 		int64_t gq = per_head ? s->H : 1, gk = per_head ? s->Hkv : 1;
 		sx_norm_fwd(a->q, a->q_rstd, a->q_raw, p.q_norm, s->eps, N, gq, q / gq);
@@ -174,7 +149,7 @@ static sx_status layer_fwd(const sx_model *m, sx_work *w, int l, sx_layer_acts *
 			   const watch *o)
 {
 	const sx_spec *s = &m->spec;
-	layer_weights p = weights_of(m, l);
+	sx_layer_weights p = sx_weights_layer(m, l);
 	sx_status st = SX_OK;
 	int64_t N = o->B * o->T, C = s->C, q = (int64_t)s->H * s->D;
 	SX_TRY(show(o, SX_SITE_X_IN, false, l, C, a->x));
@@ -182,13 +157,13 @@ static sx_status layer_fwd(const sx_model *m, sx_work *w, int l, sx_layer_acts *
 	SX_TRY(show(o, SX_SITE_H, false, l, C, a->h));
 	SX_TRY(attend(m, w, l, a, o));
 	SX_TRY(show(o, SX_SITE_Z, false, l, q, a->z));
-	sx_linear_fwd(a->xa, a->z, p.wo, NULL, a->x, N, q, C);
+	sx_linear_fwd(a->xa, a->z, p.wo, NULL, a->x, N);
 	sx_norm_fwd(a->u, a->rstd2, a->xa, p.ln2, s->eps, N, 1, C);
-	sx_linear_fwd(a->gate, a->u, p.wg, NULL, NULL, N, C, s->F);
-	sx_linear_fwd(a->up, a->u, p.wu, NULL, NULL, N, C, s->F);
+	sx_linear_fwd(a->gate, a->u, p.wg, NULL, NULL, N);
+	sx_linear_fwd(a->up, a->u, p.wu, NULL, NULL, N);
 	sx_swiglu_fwd(a->act, a->gate, a->up, N * s->F);
 	SX_TRY(show(o, SX_SITE_MLP, false, l, s->F, a->act));
-	sx_linear_fwd(x_next, a->act, p.wd, NULL, a->xa, N, s->F, C);
+	sx_linear_fwd(x_next, a->act, p.wd, NULL, a->xa, N);
 	SX_TRY(show_layer_end(o, m, l, a, x_next));
 out:
 	return st;
@@ -251,8 +226,8 @@ sx_status sx_forward(sx_ctx *ctx, const sx_model *m, sx_work *w, const sx_reques
 	}
 	sx_norm_fwd(w->f, w->rstd_f, w->x_out, m->p.ln_f, s->eps, N, 1, C);
 	if (r->target) {
-		sx_loss_fwd(w->nll, w->loss_rows, w->f, s->tied ? m->p.embed : m->p.head, r->target,
-			    N, C, s->V, w->scratch);
+		sx_loss_fwd(w->nll, w->loss_rows, w->f, sx_weights_output(m), r->target, N,
+			    w->scratch);
 		double mean = mean_loss(w, r->target, N);
 		if (loss) *loss = mean;
 	}
@@ -276,8 +251,7 @@ out:
 
 void sx_logits(const sx_model *m, const sx_work *w, int64_t row0, int64_t n, sx_real *logits)
 {
-	sx_linear_fwd(logits, w->f + row0 * m->spec.C, m->spec.tied ? m->p.embed : m->p.head, NULL,
-		      NULL, n, m->spec.C, m->spec.V);
+	sx_linear_fwd(logits, w->f + row0 * m->spec.C, sx_weights_output(m), NULL, NULL, n);
 }
 
 /* ---- backward ---- */
@@ -292,7 +266,7 @@ static sx_status project_bwd(const sx_model *m, sx_work *w, sx_params *g, int l,
 			     const sx_layer_acts *a, const watch *o)
 {
 	const sx_spec *s = &m->spec;
-	layer_weights p = weights_of(m, l);
+	sx_layer_weights p = sx_weights_layer(m, l);
 	sx_status st = SX_OK;
 	int64_t N = o->B * o->T, C = s->C, q = (int64_t)s->H * s->D, kv = (int64_t)s->Hkv * s->D;
 	SX_TRY(show(o, SX_SITE_Q_ROT, true, l, q, w->dq));
@@ -310,12 +284,12 @@ static sx_status project_bwd(const sx_model *m, sx_work *w, sx_params *g, int l,
 		sx_norm_bwd(w->dk, of(g->k_norm, l, kv / gk), w->dk, a->k_raw, a->k_rstd, p.k_norm,
 			    false, N, gk, kv / gk, w->scratch);
 	}
-	sx_linear_bwd(w->dh, of(g->wq, l, q * C), of(g->bq, l, q), w->dq, a->h, p.wq, false, N, C,
-		      q, w->scratch);
-	sx_linear_bwd(w->dh, of(g->wk, l, kv * C), of(g->bk, l, kv), w->dk, a->h, p.wk, true, N, C,
-		      kv, w->scratch);
-	sx_linear_bwd(w->dh, of(g->wv, l, kv * C), of(g->bv, l, kv), w->dv, a->h, p.wv, true, N, C,
-		      kv, w->scratch);
+	sx_linear_bwd(w->dh, of(g->wq, l, q * C), of(g->bq, l, q), w->dq, a->h, p.wq, false, N,
+		      w->scratch);
+	sx_linear_bwd(w->dh, of(g->wk, l, kv * C), of(g->bk, l, kv), w->dk, a->h, p.wk, true, N,
+		      w->scratch);
+	sx_linear_bwd(w->dh, of(g->wv, l, kv * C), of(g->bv, l, kv), w->dv, a->h, p.wv, true, N,
+		      w->scratch);
 out:
 	return st;
 }
@@ -325,23 +299,19 @@ static sx_status layer_bwd(const sx_model *m, sx_work *w, sx_params *g, int l,
 			   const sx_layer_acts *a, const watch *o)
 {
 	const sx_spec *s = &m->spec;
-	layer_weights p = weights_of(m, l);
+	sx_layer_weights p = sx_weights_layer(m, l);
 	sx_status st = SX_OK;
 	int64_t N = o->B * o->T, C = s->C, F = s->F, q = (int64_t)s->H * s->D;
 	/* forward: x_next = xa + (silu(u Wg^T) * (u Wu^T)) Wd^T, u = norm(xa) */
-	sx_linear_bwd(w->da, of(g->wd, l, C * F), NULL, w->dx, a->act, p.wd, false, N, F, C,
-		      w->scratch);
+	sx_linear_bwd(w->da, of(g->wd, l, C * F), NULL, w->dx, a->act, p.wd, false, N, w->scratch);
 	SX_TRY(show(o, SX_SITE_MLP, true, l, F, w->da));
 	sx_swiglu_bwd(w->da, w->db, w->da, a->gate, a->up, N * F);
-	sx_linear_bwd(w->dh, of(g->wg, l, F * C), NULL, w->da, a->u, p.wg, false, N, C, F,
-		      w->scratch);
-	sx_linear_bwd(w->dh, of(g->wu, l, F * C), NULL, w->db, a->u, p.wu, true, N, C, F,
-		      w->scratch);
+	sx_linear_bwd(w->dh, of(g->wg, l, F * C), NULL, w->da, a->u, p.wg, false, N, w->scratch);
+	sx_linear_bwd(w->dh, of(g->wu, l, F * C), NULL, w->db, a->u, p.wu, true, N, w->scratch);
 	sx_norm_bwd(w->dx, of(g->ln2, l, C), w->dh, a->xa, a->rstd2, p.ln2, true, N, 1, C,
 		    w->scratch);
 	/* forward: xa = x + z Wo^T */
-	sx_linear_bwd(w->dz, of(g->wo, l, C * q), NULL, w->dx, a->z, p.wo, false, N, q, C,
-		      w->scratch);
+	sx_linear_bwd(w->dz, of(g->wo, l, C * q), NULL, w->dx, a->z, p.wo, false, N, w->scratch);
 	SX_TRY(show(o, SX_SITE_Z, true, l, q, w->dz));
 	sx_tap tap = tap_of(o, m, w, l, a);
 	SX_TRY(sx_attention_bwd(w->dq, w->dk, w->dv, w->dz, a->z, a->rows, a->q, a->k, a->v,
@@ -368,7 +338,7 @@ sx_status sx_backward(sx_ctx *ctx, const sx_model *m, sx_work *w, sx_params *gra
 		return sx_fail(ctx, SX_EINTERNAL, "a backward pass of %lld sequences after %lld",
 			       (long long)r->B, (long long)w->used_B);
 	sx_loss_bwd(w->dh, s->tied ? grad->embed : grad->head, w->loss_rows, w->f,
-		    s->tied ? m->p.embed : m->p.head, r->target, scale, N, C, s->V, w->scratch);
+		    sx_weights_output(m), r->target, scale, N, w->scratch);
 	sx_norm_bwd(w->dx, grad->ln_f, w->dh, w->x_out, w->rstd_f, m->p.ln_f, false, N, 1, C,
 		    w->scratch);
 	for (int l = s->L - 1; l >= 0; l--) SX_TRY(layer_bwd(m, w, grad, l, &w->layer[l], &o));

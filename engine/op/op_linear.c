@@ -35,9 +35,11 @@ static bool start_rows(sx_real *y, const sx_real *b, const sx_real *res, int64_t
 	return true;
 }
 
-void sx_linear_fwd(sx_real *y, const sx_real *x, const sx_real *W, const sx_real *b,
-		   const sx_real *res, int64_t N, int64_t Cin, int64_t Cout)
+void sx_linear_fwd(sx_real *y, const sx_real *x, sx_weight weight, const sx_real *b,
+		   const sx_real *res, int64_t N)
 {
+	const sx_real *W = sx_weight_reals(weight);
+	int64_t Cin = weight.cols, Cout = weight.rows;
 	int64_t nc = tiles(Cout, COLS), height = tile_rows(N, nc), nr = tiles(N, height);
 #pragma omp parallel for schedule(dynamic)
 	for (int64_t t = 0; t < nr * nc; t++) {
@@ -107,9 +109,10 @@ static void bias_gradient(sx_real *db, const sx_real *dy, int64_t N, int64_t Cou
 }
 
 void sx_linear_bwd(sx_real *dx, sx_real *dW, sx_real *db, const sx_real *dy, const sx_real *x,
-		   const sx_real *W, bool add, int64_t N, int64_t Cin, int64_t Cout,
-		   sx_real *scratch)
+		   sx_weight weight, bool add, int64_t N, sx_real *scratch)
 {
+	const sx_real *W = sx_weight_reals(weight);
+	int64_t Cin = weight.cols, Cout = weight.rows;
 	int64_t nc = tiles(Cin, COLS), height = tile_rows(N, nc), nr = tiles(N, height);
 	if (dx) {
 #pragma omp parallel for schedule(dynamic)

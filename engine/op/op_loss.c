@@ -31,9 +31,11 @@ static void softmax_rows(sx_real *p, sx_real *rows, bool again, int64_t n, int64
 			sx_softmax_row(p + r * V, p + r * V, V, rows + 2 * r);
 }
 
-void sx_loss_fwd(double *nll, sx_real *rows, const sx_real *f, const sx_real *W,
-		 const int32_t *target, int64_t N, int64_t C, int64_t V, sx_real *scratch)
+void sx_loss_fwd(double *nll, sx_real *rows, const sx_real *f, sx_weight weight,
+		 const int32_t *target, int64_t N, sx_real *scratch)
 {
+	const sx_real *W = sx_weight_reals(weight);
+	int64_t C = weight.cols, V = weight.rows;
 #pragma omp parallel for schedule(dynamic)
 	for (int64_t r = 0; r < N; r += ROWS) {
 		int64_t n = N - r < ROWS ? N - r : ROWS;
@@ -51,10 +53,11 @@ void sx_loss_fwd(double *nll, sx_real *rows, const sx_real *f, const sx_real *W,
 	}
 }
 
-void sx_loss_bwd(sx_real *df, sx_real *dW, sx_real *rows, const sx_real *f, const sx_real *W,
-		 const int32_t *target, double scale, int64_t N, int64_t C, int64_t V,
-		 sx_real *scratch)
+void sx_loss_bwd(sx_real *df, sx_real *dW, sx_real *rows, const sx_real *f, sx_weight weight,
+		 const int32_t *target, double scale, int64_t N, sx_real *scratch)
 {
+	const sx_real *W = sx_weight_reals(weight);
+	int64_t C = weight.cols, V = weight.rows;
 	int64_t chunk = chunk_rows(N, V);
 	for (int64_t c = 0; c < N; c += chunk) {
 		int64_t held = N - c < chunk ? N - c : chunk;

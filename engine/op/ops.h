@@ -8,19 +8,19 @@
 #ifndef SX_ENGINE_OP_OPS_H
 #define SX_ENGINE_OP_OPS_H
 
+#include "engine/op/weight.h"
 #include "engine/pos/pos.h"
 #include "engine/probe.h"
 #include "engine/real.h"
 
-/* y (N,Cout) = x (N,Cin) W^T + b + res. W (Cout,Cin), b (Cout) or NULL, res (N,Cout) or NULL; y may
- * be res. */
-void sx_linear_fwd(sx_real *y, const sx_real *x, const sx_real *W, const sx_real *b,
-		   const sx_real *res, int64_t N, int64_t Cin, int64_t Cout);
+/* y (N,Cout) = x (N,Cin) W^T + b + res. W (Cout,Cin) in the engine's own type, b (Cout) or NULL, res
+ * (N,Cout) or NULL; y may be res. */
+void sx_linear_fwd(sx_real *y, const sx_real *x, sx_weight W, const sx_real *b, const sx_real *res,
+		   int64_t N);
 /* dx = dy W, or dx += dy W when `add`; dW += dy^T x; db += column sums of dy. dx, dW or db may be
  * NULL. */
 void sx_linear_bwd(sx_real *dx, sx_real *dW, sx_real *db, const sx_real *dy, const sx_real *x,
-		   const sx_real *W, bool add, int64_t N, int64_t Cin, int64_t Cout,
-		   sx_real *scratch);
+		   sx_weight W, bool add, int64_t N, sx_real *scratch);
 int64_t sx_linear_scratch(int64_t N, int64_t Cin, int64_t Cout); /* reals */
 
 /* RMSNorm over groups of W channels (Zhang & Sennrich 2019, arXiv:1910.07467): y = gain x / rho,
@@ -97,12 +97,11 @@ void sx_embed_bwd(sx_real *dtable, const sx_real *dx, const int32_t *tokens, int
 
 /* Cross entropy of f (N,C) W^T against target (N), W (V,C); target -1 is not counted. nll (N) in
  * nats, NaN where not counted; rows (N,2) as in attention. Logits exist for one tile of rows at a time. */
-void sx_loss_fwd(double *nll, sx_real *rows, const sx_real *f, const sx_real *W,
-		 const int32_t *target, int64_t N, int64_t C, int64_t V, sx_real *scratch);
+void sx_loss_fwd(double *nll, sx_real *rows, const sx_real *f, sx_weight W, const int32_t *target,
+		 int64_t N, sx_real *scratch);
 /* Gradient of scale * sum of the counted nll: df (N,C), dW += . */
-void sx_loss_bwd(sx_real *df, sx_real *dW, sx_real *rows, const sx_real *f, const sx_real *W,
-		 const int32_t *target, double scale, int64_t N, int64_t C, int64_t V,
-		 sx_real *scratch);
+void sx_loss_bwd(sx_real *df, sx_real *dW, sx_real *rows, const sx_real *f, sx_weight W,
+		 const int32_t *target, double scale, int64_t N, sx_real *scratch);
 int64_t sx_loss_scratch(int64_t N, int64_t V, int threads);
 
 #endif
