@@ -1,5 +1,6 @@
 /* sextant report: a folder with the findings of runs, traces, evaluations and bounds. */
 #include "analysis/gallery/inputs.h"
+#include "analysis/gallery/labels.h"
 #include "analysis/sections/sections.h"
 #include "cli/cmd.h"
 #include "cli/out.h"

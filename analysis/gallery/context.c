@@ -173,7 +173,7 @@ out:
 	return st;
 }
 
-sx_status sx_make_context(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a, const sx_input *in)
+static sx_status draw(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a, const sx_input *in)
 {
 	sx_status st = SX_OK;
 	work w = {0};
@@ -197,3 +197,26 @@ out:
 	work_free(&w);
 	return st;
 }
+
+static sx_status read_input(sx_input *in, sx_ctx *ctx, const sx_figure_args *a)
+{
+	return sx_input_context(in, ctx, a->step);
+}
+
+static sx_status make(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a)
+{
+	sx_input *in = NULL;
+	sx_status st = sx_inputs_open(&in, ctx, a, read_input);
+	if (st == SX_OK) st = draw(out, ctx, a, in);
+	sx_inputs_free(in, a->n_input);
+	return st;
+}
+
+const sx_figure_row sx_figure_context = {
+	.name = "context",
+	.what = "perplexity and retrieval by context length, each method at the temperature chosen "
+		"for it, a control with its best (--of all: all)",
+	.make = make,
+	.least = 1,
+	.needs = "files of sextant eval -o, or runs",
+};

@@ -1,6 +1,6 @@
 #include "analysis/sections/sections.h"
 #include "analysis/gallery/gallery.h"
-#include "analysis/gallery/inputs.h"
+#include "analysis/gallery/labels.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -153,13 +153,12 @@ sx_status sx_report_draw(sx_report_job *j, const char *figure, const char *name,
 {
 	sx_status st = SX_OK;
 	sx_fig *f = NULL;
-	const sx_figure_row *row = sx_figure_rows;
-	while (row->name && strcmp(row->name, figure) != 0) row++;
+	const sx_figure_row *row = sx_figure_row_find(figure);
 	char **input = sx_calloc((size_t)n, sizeof *input), *labels = labels_of(j, at, n);
 	char *whole = caption_of(j, caption, at, n);
-	if (!input || !labels || !whole || !row->name) {
-		st = row->name ? sx_fail(j->ctx, SX_ENOMEM, "no memory for the figure %s", figure)
-			       : sx_fail(j->ctx, SX_EINTERNAL, "no figure is called %s", figure);
+	if (!input || !labels || !whole || !row) {
+		st = row ? sx_fail(j->ctx, SX_ENOMEM, "no memory for the figure %s", figure)
+			 : sx_fail(j->ctx, SX_EINTERNAL, "no figure is called %s", figure);
 		goto out;
 	}
 	for (int i = 0; i < n; i++) input[i] = (char *)j->item[at[i]].path;
