@@ -4,6 +4,7 @@
 #include "analysis/sections/sections.h"
 #include "cli/cmd.h"
 #include "cli/out.h"
+#include "engine/pos/pos.h"
 #include "probes/lab/provenance.h"
 
 #include <stdio.h>
@@ -122,11 +123,10 @@ static sx_status look(sx_report_item *i, const sx_input *in, bool is_run)
 	if (is_run) {
 		i->kind = SX_STUDY_RUN;
 		SX_TRY(has_drop(&i->drops, i->file));
-		i->nope = i->drops ? strcmp(in->drop_to, "nope") == 0
-				   : strcmp(in->method, "nope") == 0;
+		i->nope = sx_pos_kind_of(i->drops ? in->drop_to : in->method) == SX_POS_NONE;
 		goto out;
 	}
-	i->nope = strcmp(in->method, "nope") == 0;
+	i->nope = sx_pos_kind_of(in->method) == SX_POS_NONE;
 	SX_TRY(at_step_0(&i->untrained, i->file));
 	i->untrained = i->untrained && !in->step_unknown;
 out:

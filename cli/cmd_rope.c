@@ -188,19 +188,21 @@ out:
 /* Every method but plain rotation, at the factor asked for. */
 static sx_status make_methods(sx_rope_print *p, sx_ctx *ctx)
 {
+	size_t all = 0;
+	for (const sx_pos_method *m = sx_pos_methods; m->name; m++) all++;
+	p->plan = sx_calloc(all, sizeof *p->plan);
+	p->method = sx_calloc(all, sizeof *p->method);
+	if (!p->plan || !p->method) return sx_fail(ctx, SX_ENOMEM, "no memory for the methods");
 	for (const sx_pos_method *m = sx_pos_methods; m->name; m++) {
 		sx_pos_opts o = p->pos;
-		if (strcmp(m->name, "rope") == 0) continue;
-		if (p->n_method == SX_ROPE_PRINT_METHODS)
-			return sx_fail(ctx, SX_EINTERNAL, "more methods than rope has room for");
+		sx_pos_plan *plan = &p->plan[p->n_method];
+		if (m->kind == SX_POS_ROPE) continue;
 		snprintf(o.method, sizeof o.method, "%s", m->name);
 		o.factor = p->factor;
-		sx_status st = sx_pos_plan_make(&p->plan[p->n_method], ctx, &o, p->head_dim,
-						p->trained_length, 0, p->trained_length);
+		sx_status st = sx_pos_plan_make(plan, ctx, &o, p->head_dim, p->trained_length, 0,
+						p->trained_length);
 		if (st != SX_OK) return st;
-		p->method[p->n_method] =
-			(sx_rope_method){.name = m->name, .gamma = p->plan[p->n_method].gamma};
-		p->n_method++;
+		p->method[p->n_method++] = (sx_rope_method){.name = m->name, .gamma = plan->gamma};
 	}
 	return SX_OK;
 }
@@ -299,7 +301,9 @@ out:
 
 static void print_free(sx_rope_print *p)
 {
-	for (int k = 0; k < SX_ROPE_PRINT_METHODS; k++) sx_pos_plan_free(&p->plan[k]);
+	for (int k = 0; k < p->n_method; k++) sx_pos_plan_free(&p->plan[k]);
+	free(p->plan);
+	free(p->method);
 	sx_rope_contrast_free(&p->contrast);
 	sx_rope_use_free(&p->use);
 	free(p->heads);

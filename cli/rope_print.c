@@ -353,10 +353,7 @@ static sx_status print_contrast(sx_ctx *ctx, const sx_rope_print *p)
 
 static sx_status print_methods(sx_ctx *ctx, const sx_rope_print *p)
 {
-	const char *headings[3 + SX_ROPE_PRINT_METHODS] = {"layer", "head"};
 	int columns = p->n_method + 3;
-	for (int k = 0; k < p->n_method; k++) headings[2 + k] = p->method[k].name;
-	headings[columns - 1] = "logit std";
 	printf("\nWhat a method would change in each head at factor %g: moved / shift\n",
 	       p->factor);
 	if (turning_layers(&p->use) == 0) {
@@ -375,7 +372,12 @@ static sx_status print_methods(sx_ctx *ctx, const sx_rope_print *p)
 			       "out.\n",
 			       p->method[k].name,
 			       p->plan[k].attention_factor * p->plan[k].attention_factor);
+	const char **headings = sx_calloc((size_t)columns, sizeof *headings);
+	if (!headings) return sx_fail(ctx, SX_ENOMEM, "no memory for a table");
+	headings[0] = "layer", headings[1] = "head", headings[columns - 1] = "logit std";
+	for (int k = 0; k < p->n_method; k++) headings[2 + k] = p->method[k].name;
 	sx_table *t = sx_table_new(columns, headings);
+	free(headings);
 	for (int64_t i = 0; i < p->use.layers * p->use.heads; i++) {
 		const sx_rope_head *h = &p->heads[i];
 		sx_table_cell(t, "%lld", (long long)h->layer);

@@ -8,7 +8,11 @@
 #include <string.h>
 
 enum { MAX_FACTORS = 6, DEFAULT_HEAD_DIM = 64, DEFAULT_TRAIN_LENGTH = 2048 };
-static const char *const scalings[] = {"p-rope", "pi", "ntk", "yarn"}; /* as drawn */
+/* In the order in which they are drawn; `look` is a method's own and stays with it. */
+static const struct {
+	const char *method;
+	int look;
+} scalings[] = {{"p-rope", 3}, {"pi", 0}, {"ntk", 1}, {"yarn", 2}};
 enum { N_SCALINGS = sizeof scalings / sizeof scalings[0] };
 
 typedef struct {
@@ -92,9 +96,10 @@ static sx_status make(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a)
 	SX_TRY(sx_pos_plan_make(&plain, ctx, &o, g.head_dim, length, 0, length));
 	for (int k = 0; k < g.n_factor; k++)
 		for (int m = 0; m < N_SCALINGS; m++, n++) {
-			o = options_of(&g.cfg, scalings[m], g.factor[k]);
+			o = options_of(&g.cfg, scalings[m].method, g.factor[k]);
 			SX_TRY(sx_pos_plan_make(&plan[n], ctx, &o, g.head_dim, length, 0, length));
-			s[n] = (sx_fig_scaling){.name = scalings[m],
+			s[n] = (sx_fig_scaling){.name = sx_pos_display(scalings[m].method),
+						.look = scalings[m].look,
 						.factor = g.factor[k],
 						.n = plan[n].n_freq,
 						.omega = plain.inv_freq,
