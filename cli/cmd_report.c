@@ -4,6 +4,7 @@
 #include "analysis/sections/sections.h"
 #include "cli/cmd.h"
 #include "cli/out.h"
+#include "cli/study/study.h"
 #include "engine/pos/pos.h"
 #include "probes/lab/provenance.h"
 
@@ -121,7 +122,7 @@ static sx_status look(sx_report_item *i, const sx_input *in, bool is_run)
 	sx_status st = SX_OK;
 	i->file = in->file;
 	if (is_run) {
-		i->kind = SX_STUDY_RUN;
+		i->kind = SX_ITEM_RUN;
 		SX_TRY(has_drop(&i->drops, i->file));
 		i->nope = sx_pos_kind_of(i->drops ? in->drop_to : in->method) == SX_POS_NONE;
 		goto out;
@@ -133,13 +134,13 @@ out:
 	return st;
 }
 
-static sx_study_kind kind_of_file(const sx_run_file *f)
+static sx_item_kind kind_of_file(const sx_run_file *f)
 {
 	if (sx_run_has(f, SX_RUN_EVAL_NLL) || sx_run_has(f, SX_RUN_EVAL_NIAH_HITS) ||
 	    sx_run_has(f, SX_RUN_EXTENSION_NIAH_HITS))
-		return SX_STUDY_EVAL;
-	return sx_run_has(f, SX_RUN_BOUNDS_LHS) || sx_run_has(f, SX_RUN_MIX_VALUE) ? SX_STUDY_BOUNDS
-										   : SX_STUDY_TRACE;
+		return SX_ITEM_EVAL;
+	return sx_run_has(f, SX_RUN_BOUNDS_LHS) || sx_run_has(f, SX_RUN_MIX_VALUE) ? SX_ITEM_BOUNDS
+										   : SX_ITEM_TRACE;
 }
 
 /* A folder, or the file at its top. */
@@ -226,9 +227,9 @@ static sx_status from_study(inputs *x, sx_ctx *ctx, const char *work)
 					      .what = s->what,
 					      .seed = s->seed,
 					      .untrained = s->untrained};
-		if (s->kind == SX_STUDY_RUN && s->untrained) continue; /* a configuration */
+		if (s->kind == SX_ITEM_RUN && s->untrained) continue; /* a configuration */
 		SX_TRY(sx_input_open(&x->in[i], ctx, s->path));
-		SX_TRY(look(&x->item[i], &x->in[i], s->kind == SX_STUDY_RUN));
+		SX_TRY(look(&x->item[i], &x->in[i], s->kind == SX_ITEM_RUN));
 	}
 out:
 	return st;
@@ -274,7 +275,7 @@ static void name_inputs(sx_report *r, const inputs *x)
 		const sx_report_item *item = &x->item[i];
 		char what[160];
 		if (!item->file) continue;
-		snprintf(what, sizeof what, "%s, %s, seed %lld", sx_study_kind_name(item->kind),
+		snprintf(what, sizeof what, "%s, %s, seed %lld", sx_item_kind_name(item->kind),
 			 item->label, (long long)item->seed);
 		sx_report_input(r, sx_run_file_path(item->file), what);
 	}

@@ -13,7 +13,7 @@ static const char family[] = "diagonal";
 
 static bool is_of_course(const sx_report_item *i)
 {
-	return i->kind == SX_STUDY_BOUNDS && i->file && sx_run_has(i->file, SX_RUN_AC_GRAD_BOUND);
+	return i->kind == SX_ITEM_BOUNDS && i->file && sx_run_has(i->file, SX_RUN_AC_GRAD_BOUND);
 }
 
 static bool belong_together(const sx_report_item *a, const sx_report_item *b)

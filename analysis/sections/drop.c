@@ -14,12 +14,12 @@ static const double least_ac = 0.1, least_mass = 0.3;
 
 static bool is_dropped(const sx_report_item *i)
 {
-	return i->kind == SX_STUDY_RUN && i->file && i->drops;
+	return i->kind == SX_ITEM_RUN && i->file && i->drops;
 }
 
 static bool is_run(const sx_report_item *i)
 {
-	return i->kind == SX_STUDY_RUN && i->file && !i->untrained;
+	return i->kind == SX_ITEM_RUN && i->file && !i->untrained;
 }
 
 /* The same quantity of several runs: one per seed of a label. */

@@ -11,7 +11,7 @@ enum { MOST = 256 };
 
 static bool is_extension(const sx_report_item *i)
 {
-	return i->kind == SX_STUDY_EVAL && i->file &&
+	return i->kind == SX_ITEM_EVAL && i->file &&
 	       sx_run_has(i->file, SX_RUN_EXTENSION_NIAH_HITS);
 }
 
@@ -321,7 +321,7 @@ out:
 static const sx_report_item *dropped_run(const sx_report_job *j)
 {
 	for (int i = 0; i < j->n; i++)
-		if (j->item[i].kind == SX_STUDY_RUN && j->item[i].drops && j->item[i].nope)
+		if (j->item[i].kind == SX_ITEM_RUN && j->item[i].drops && j->item[i].nope)
 			return &j->item[i];
 	return NULL;
 }

@@ -12,14 +12,14 @@ enum { MOST = 256, TEXT = 1 };
 
 static bool is_trace(const sx_report_item *i)
 {
-	return i->kind == SX_STUDY_TRACE && i->file && !i->untrained &&
+	return i->kind == SX_ITEM_TRACE && i->file && !i->untrained &&
 	       sx_run_has(i->file, SX_RUN_STATS_OFFSET_PROFILE);
 }
 
 /* Where there are no traces: the probe batch of a run at its last record. */
 static bool is_probed_run(const sx_report_item *i)
 {
-	return i->kind == SX_STUDY_RUN && i->file && !i->untrained &&
+	return i->kind == SX_ITEM_RUN && i->file && !i->untrained &&
 	       sx_run_has(i->file, SX_RUN_STATS_OFFSET_PROFILE);
 }
 
@@ -42,7 +42,7 @@ static int with_frequencies(const sx_report_job *j, int *at, int n)
 
 static bool loses_positions(const sx_report_item *i)
 {
-	return i->kind == SX_STUDY_RUN && i->file && i->drops && i->nope &&
+	return i->kind == SX_ITEM_RUN && i->file && i->drops && i->nope &&
 	       sx_run_has(i->file, SX_RUN_STATS_OFFSET_PROFILE);
 }
 
@@ -359,7 +359,7 @@ out:
 static const char *first_label(const sx_report_job *j, const int *at, int n)
 {
 	for (int i = 0; i < j->n; i++)
-		for (int k = 0; k < n && j->item[i].kind == SX_STUDY_RUN; k++)
+		for (int k = 0; k < n && j->item[i].kind == SX_ITEM_RUN; k++)
 			if (strcmp(j->item[at[k]].label, j->item[i].label) == 0)
 				return j->item[i].label;
 	return j->item[at[0]].label;

@@ -14,7 +14,7 @@ enum { MOST = 256 };
 
 static bool is_mix(const sx_report_item *i)
 {
-	return i->kind == SX_STUDY_BOUNDS && i->file && sx_run_has(i->file, SX_RUN_MIX_GRAD_NORM);
+	return i->kind == SX_ITEM_BOUNDS && i->file && sx_run_has(i->file, SX_RUN_MIX_GRAD_NORM);
 }
 
 /* Ends of the slopes over layers, families and seeds. */
@@ -133,7 +133,7 @@ bool sx_report_is_figure4(const sx_report_item *i)
 {
 	int64_t dims[SX_RUN_MAX_DIMS];
 	int ndim = 0;
-	return i->kind == SX_STUDY_TRACE && i->file && i->untrained &&
+	return i->kind == SX_ITEM_TRACE && i->file && i->untrained &&
 	       sx_run_has(i->file, SX_RUN_OUT_NLL) && sx_run_has(i->file, SX_RUN_AC_GRAD_NORM) &&
 	       sx_run_shape(i->file, SX_RUN_AC_GRAD_NORM, dims, &ndim) == SX_OK &&
 	       dims[2] == SX_FIGURE4_LAYERS;
@@ -243,7 +243,7 @@ bool sx_report_is_constant(const sx_report_item *i)
 	enum { CONSTANT = 3 }; /* word of /stats/sequence_kind */
 	double *kind = NULL;
 	int64_t n = 0;
-	if (i->kind != SX_STUDY_TRACE || !i->file ||
+	if (i->kind != SX_ITEM_TRACE || !i->file ||
 	    !sx_run_has(i->file, SX_RUN_STATS_SEQUENCE_KIND) ||
 	    sx_run_read_all(i->file, SX_RUN_STATS_SEQUENCE_KIND, &kind, &n) != SX_OK)
 		return false;

@@ -11,12 +11,12 @@ enum { MOST = 256 };
 
 static bool is_trained_run(const sx_report_item *i)
 {
-	return i->kind == SX_STUDY_RUN && i->file && !i->untrained;
+	return i->kind == SX_ITEM_RUN && i->file && !i->untrained;
 }
 
 static bool has_windows(const sx_report_item *i)
 {
-	return i->kind == SX_STUDY_EVAL && i->file && sx_run_has(i->file, SX_RUN_EVAL_WINDOW_NLL);
+	return i->kind == SX_ITEM_EVAL && i->file && sx_run_has(i->file, SX_RUN_EVAL_WINDOW_NLL);
 }
 
 /* What one file says at its first length. */
@@ -68,7 +68,7 @@ static bool is_control(const char *label)
 static bool of_dropped(const sx_report_job *j, const sx_report_item *item)
 {
 	for (int i = 0; i < j->n; i++)
-		if (j->item[i].kind == SX_STUDY_RUN && j->item[i].drops && j->item[i].nope &&
+		if (j->item[i].kind == SX_ITEM_RUN && j->item[i].drops && j->item[i].nope &&
 		    strcmp(j->item[i].label, item->label) == 0)
 			return true;
 	return false;

@@ -7,6 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *sx_item_kind_name(sx_item_kind k)
+{
+	static const char *const names[SX_ITEM_KINDS] = {"run", "trace", "eval", "bounds"};
+	return names[k];
+}
+
 SX_PRINTF(1, 0)
 static char *print(const char *fmt, va_list args)
 {

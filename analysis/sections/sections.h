@@ -4,13 +4,13 @@
 #define SX_ANALYSIS_SECTIONS_SECTIONS_H
 
 #include "analysis/report/report.h"
+#include "analysis/sections/item.h"
 #include "analysis/stats/stats.h"
-#include "cli/study/study.h"
 #include "probes/runfile/runfile.h"
 
 /* One thing to report on. Strings are borrowed. */
 typedef struct {
-	sx_study_kind kind;
+	sx_item_kind kind;
 	const char *name, *label, *path, *what;
 	int64_t seed;
 	bool untrained;

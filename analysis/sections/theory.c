@@ -14,7 +14,7 @@ enum { MOST = 256 };
 
 static bool is_untrained_trace(const sx_report_item *i)
 {
-	return i->kind == SX_STUDY_TRACE && i->file && i->untrained &&
+	return i->kind == SX_ITEM_TRACE && i->file && i->untrained &&
 	       sx_run_has(i->file, SX_RUN_AC_GRAD_NORM) && !sx_report_is_figure4(i) &&
 	       !sx_report_is_constant(i) && !sx_report_is_update(i);
 }
@@ -124,7 +124,7 @@ out:
 
 static bool is_bounds(const sx_report_item *i)
 {
-	return i->kind == SX_STUDY_BOUNDS && i->file && sx_run_has(i->file, SX_RUN_BOUNDS_LHS);
+	return i->kind == SX_ITEM_BOUNDS && i->file && sx_run_has(i->file, SX_RUN_BOUNDS_LHS);
 }
 
 typedef struct {

@@ -12,7 +12,7 @@ enum { FAMILIES = sizeof families / sizeof families[0] };
 
 bool sx_report_is_update(const sx_report_item *i)
 {
-	return i->kind == SX_STUDY_TRACE && i->file && sx_run_has(i->file, SX_RUN_AC_FIRST_ORDER);
+	return i->kind == SX_ITEM_TRACE && i->file && sx_run_has(i->file, SX_RUN_AC_FIRST_ORDER);
 }
 
 static sx_fig_kind kind_of(const sx_report_item *i)
