@@ -233,7 +233,7 @@ static sx_status read_sequences(reader *r, unsigned kinds)
 	if (sx_run_has(r->f, SX_RUN_STATS_SEQUENCE_KIND))
 		SX_TRY(sx_run_read_all(r->f, SX_RUN_STATS_SEQUENCE_KIND, &kind, &n));
 	for (int64_t i = 0; i < r->all; i++) {
-		int k = n == r->all && kind[i] < SX_PROBE_KINDS ? (int)kind[i] : -1;
+		int k = n == r->all && kind[i] < SX_RUN_SEQUENCE_KINDS ? (int)kind[i] : -1;
 		r->used[i] = k < 0 || (kinds >> k & 1);
 		r->for_induction[i] = k == REPEATED;
 		r->n += r->used[i];

@@ -6,7 +6,6 @@
 #define SX_ANALYSIS_HEADS_H
 
 #include "analysis/stats/stats.h"
-#include "engine/text/language.h"
 #include "probes/runfile/runfile.h"
 
 typedef enum {
@@ -93,7 +92,8 @@ typedef struct {
 	int64_t n_record, layers, heads;
 	int64_t T, window; /* tokens of a sequence; keys a row sees at most, 0 = all           */
 	int64_t context;   /* of the model, tokens; 0 = not known                              */
-	int64_t sequences, of_kind[SX_PROBE_KINDS]; /* that are used; 0 of each: kinds not known */
+	int64_t sequences,
+		of_kind[SX_RUN_SEQUENCE_KINDS]; /* that are used; 0 of each: kinds not known */
 	int64_t induction_sequences; /* of kind `repeated`; 0: induction is from the ones above   */
 	int64_t before_drop;         /* the last record before the drop, -1 where there is none */
 	/* false: the file has no /stats/score_offset, and positional is from a kernel per

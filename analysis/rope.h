@@ -8,7 +8,6 @@
 #define SX_ANALYSIS_ROPE_H
 
 #include "analysis/stats/stats.h"
-#include "engine/text/language.h"
 #include "probes/runfile/runfile.h"
 
 /* ---- one record of a run file ---- */
@@ -18,8 +17,8 @@ extern const char *const sx_rope_families[SX_ROPE_FAMILIES]; /* "previous", "dia
 
 typedef struct {
 	int64_t layers, heads, freqs;
-	int64_t sequences;               /* those used                                   */
-	int64_t of_kind[SX_PROBE_KINDS]; /* how many of each kind they are               */
+	int64_t sequences;                      /* those used                                   */
+	int64_t of_kind[SX_RUN_SEQUENCE_KINDS]; /* how many of each kind they are               */
 	int64_t step;
 	int phase;        /* word of the schema's flags; -1 = not known                         */
 	double *inv_freq; /* (layer,freq) rad/token of plain rotation                           */

@@ -3,7 +3,7 @@
 #define SX_CLI_ROPE_PRINT_H
 
 #include "analysis/rope.h"
-#include "cli/out.h"
+#include "cli/record.h"
 #include "engine/pos/pos.h"
 
 enum { SX_ROPE_NAME = 32 };

@@ -27,7 +27,7 @@ probes/lab        : engine engine/pos engine/text engine/files engine/op engine/
 analysis/stats    : engine/base.h : gsl/
 analysis/figure   : engine/base.h : cairo-pdf.h cairo-svg.h pango/pangocairo.h
 analysis/report   : engine/base.h analysis/figure/figure.h probes/runfile/runfile.h : jansson.h xxhash.h glib.h
-analysis          : engine/base.h engine/text/language.h analysis/stats probes/runfile/runfile.h : jansson.h
+analysis          : engine/base.h analysis/stats probes/runfile/runfile.h : jansson.h
 analysis/gallery  : engine/base.h analysis analysis/figure probes/runfile/runfile.h probes/config/config.h engine/pos/pos.h probes/observe/measures.h : jansson.h
 analysis/sections : analysis analysis/gallery analysis/report analysis/stats analysis/figure/figures.h probes/runfile/runfile.h : jansson.h
 cli               : engine engine/pos engine/text engine/files engine/model engine/op/blas.h engine/op/functional.h probes/runfile probes/config probes/observe probes/record probes/lab analysis analysis/stats analysis/figure analysis/report analysis/gallery analysis/sections cli/bench cli/study : argp.h jansson.h xxhash.h yaml.h

@@ -2,6 +2,8 @@
  * least squares; how often the intervals hold the large-sample value. */
 #include "tests/heads_fixture.h"
 
+#include "engine/text/language.h"
+
 /* ---- against plain least squares ---- */
 
 static double dot(const double *a, const double *b, int64_t n)
@@ -495,9 +497,26 @@ static void test_refusals(void **state)
 	stage_free(&g);
 }
 
+/* The run file's words for what sequences are made of are the language's, in its order. */
+static void test_kinds_are_the_languages(void **state)
+{
+	(void)state;
+	char word[SX_RUN_WORD];
+	assert_int_equal(SX_RUN_SEQUENCE_KINDS, SX_PROBE_KINDS);
+	for (int k = 0; k < SX_PROBE_KINDS; k++) {
+		assert_true(sx_run_word(word, SX_RUN_STATS_SEQUENCE_KIND, k));
+		assert_string_equal(word, sx_probe_kind_name((sx_probe_kind)k));
+	}
+	assert_false(sx_run_word(word, SX_RUN_STATS_SEQUENCE_KIND, SX_PROBE_KINDS));
+	assert_string_equal(word, "");
+	assert_false(sx_run_word(word, SX_RUN_STATS_SEQUENCE_KIND, -1));
+	assert_false(sx_run_word(word, SX_RUN_STATS_ENTROPY, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_kinds_are_the_languages),
 		cmocka_unit_test_setup_teardown(test_share_is_least_squares, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_turning_kernel, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_planted_heads, setup, teardown),
