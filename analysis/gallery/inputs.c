@@ -3,7 +3,7 @@
 #include "analysis/gallery/labels.h"
 #include "engine/pos/pos.h"
 #include "probes/config/config.h"
-#include "probes/observe/measures.h"
+#include "probes/runfile/select.h"
 
 #include <jansson.h>
 #include <math.h>
