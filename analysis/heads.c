@@ -650,3 +650,19 @@ int64_t sx_heads_find(const sx_heads *h, int64_t step, int phase)
 			return i;
 	return -1;
 }
+
+sx_heads_shift sx_heads_shift_of(const sx_heads *h)
+{
+	sx_heads_shift s = {0};
+	if (h->before_drop < 0 || h->before_drop + 1 >= h->n_record) return s;
+	for (int64_t l = 0; l < h->layers; l++)
+		for (int64_t k = 0; k < h->heads; k++, s.n++) {
+			double then = sx_heads_at(h, h->before_drop + 1, l, k)->profile_shift;
+			double now = sx_heads_at(h, h->n_record - 1, l, k)->profile_shift;
+			s.right_after += then, s.end += now;
+			s.nearer += now < then;
+		}
+	s.right_after /= (double)s.n;
+	s.end /= (double)s.n;
+	return s;
+}

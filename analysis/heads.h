@@ -137,4 +137,13 @@ int64_t sx_heads_decided(const sx_heads *h, int64_t record, int64_t layer, int64
 sx_status sx_heads_changes(sx_head_change **out, int64_t *n, sx_ctx *ctx,
 			   const sx_heads *h) SX_NODISCARD;
 
+/* How far the heads' attention over distances lies from that before the drop: profile_shift right after
+ * it and in the last record, means over heads, and how many heads are nearer in the last. n 0: there
+ * are no records on both sides of a drop. */
+typedef struct {
+	int64_t n, nearer;
+	double right_after, end;
+} sx_heads_shift;
+sx_heads_shift sx_heads_shift_of(const sx_heads *h);
+
 #endif

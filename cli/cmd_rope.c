@@ -261,9 +261,9 @@ static sx_status name_heads(sx_rope_print *p, sx_ctx *ctx, sx_run_file *f)
 
 static bool is_against(const char *name)
 {
-	static const char *const names[] = {"semantic", "key", "mixed"};
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-		if (strcmp(name, names[i]) == 0) return true;
+	for (int c = 0; c < SX_HEAD_CLASSES; c++)
+		if (strcmp(name, sx_head_class_name((sx_head_class)c)) == 0)
+			return sx_rope_group_of((sx_head_class)c) == SX_ROPE_B;
 	return false;
 }
 

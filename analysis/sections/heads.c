@@ -210,26 +210,19 @@ static sx_status say_shift(sx_section_job *j, const sx_section_item *item)
 	sx_status st = SX_OK;
 	sx_heads *h = NULL;
 	char name[128];
-	double right_after = 0, end = 0;
-	int n = 0, nearer = 0;
 	const sx_heads_opts o = {.kinds = TEXT, .seed = j->seed};
 	SX_TRY(sx_heads_read(&h, j->ctx, item->file, &o));
-	if (h->before_drop < 0 || h->before_drop + 1 >= h->n_record) goto out;
-	for (int64_t l = 0; l < h->layers; l++)
-		for (int64_t k = 0; k < h->heads; k++, n++) {
-			double then = sx_heads_at(h, h->before_drop + 1, l, k)->profile_shift;
-			double now = sx_heads_at(h, h->n_record - 1, l, k)->profile_shift;
-			right_after += then, end += now;
-			nearer += now < then;
-		}
+	const sx_heads_shift shift = sx_heads_shift_of(h);
+	if (!shift.n) goto out;
 	sx_section_name(j, item, name, sizeof name);
 	sx_section_say(
 		j,
-		"%s: recalibration brings %d of %d heads back nearer to the distances that they "
+		"%s: recalibration brings %lld of %lld heads back nearer to the distances that "
+		"they "
 		"attended over before the drop: the share of a head's mass that lies at other "
 		"distances than then (mean over heads) is %.2f right after the drop and %.2f "
 		"at the end.",
-		name, nearer, n, right_after / n, end / n);
+		name, (long long)shift.nearer, (long long)shift.n, shift.right_after, shift.end);
 out:
 	sx_heads_free(h);
 	return st;
@@ -267,43 +260,18 @@ out:
 
 /* ---- frequencies ---- */
 
-/* Positional heads against semantic, key and mixed ones; *n of each. */
-static sx_status group_heads(sx_rope_group **out, int n[2], sx_section_job *j,
-			     const sx_section_item *item, int64_t heads)
-{
-	sx_status st = SX_OK;
-	sx_heads *h = NULL;
-	const sx_heads_opts o = {.kinds = TEXT, .seed = j->seed};
-	sx_rope_group *g = sx_calloc((size_t)heads, sizeof *g);
-	n[0] = n[1] = 0;
-	if (!g) SX_TRY(sx_fail(j->ctx, SX_ENOMEM, "no memory for the heads"));
-	SX_TRY(sx_heads_read(&h, j->ctx, item->file, &o));
-	for (int64_t i = 0; i < heads; i++) {
-		sx_head_class c = sx_heads_at(h, h->n_record - 1, i / h->heads, i % h->heads)->cls;
-		bool against = c == SX_HEAD_SEMANTIC || c == SX_HEAD_KEY || c == SX_HEAD_MIXED;
-		g[i] = c == SX_HEAD_POSITIONAL ? SX_ROPE_A : against ? SX_ROPE_B : SX_ROPE_NEITHER;
-		if (g[i] != SX_ROPE_NEITHER) n[g[i] == SX_ROPE_B]++;
-	}
-	*out = g;
-	g = NULL;
-out:
-	free(g);
-	sx_heads_free(h);
-	return st;
-}
-
-static void frequency_row(sx_report_table *t, const sx_section_item *item, const int n[2],
+static void frequency_row(sx_report_table *t, const sx_section_item *item,
 			  const sx_rope_contrast *c)
 {
 	sx_report_cell_text(t, item->label);
 	sx_report_cell_text(t, item->name);
 	sx_report_cell_int(t, item->seed);
-	sx_report_cell_int(t, n[0]);
-	sx_report_cell_int(t, n[1]);
-	sx_report_cell_real(t, c ? c->centre.cliff : (double)NAN);
-	sx_report_cell_real(t, c ? c->centre.p : (double)NAN);
-	sx_report_cell_real(t, c ? c->ac_centre.rho : (double)NAN);
-	sx_report_cell_real(t, c ? c->ac_centre.p : (double)NAN);
+	sx_report_cell_int(t, c->n_a);
+	sx_report_cell_int(t, c->n_b);
+	sx_report_cell_real(t, c->centre.cliff);
+	sx_report_cell_real(t, c->centre.p);
+	sx_report_cell_real(t, c->ac_centre.rho);
+	sx_report_cell_real(t, c->ac_centre.p);
 }
 
 static const double level = 0.05; /* of p, for what is said in words */
@@ -312,47 +280,37 @@ static sx_status contrast(sx_section_job *j, sx_report_table *t, const sx_sectio
 			  bool say)
 {
 	sx_status st = SX_OK;
-	sx_rope_use u = {0};
-	sx_rope_head *head = NULL;
-	sx_rope_group *group = NULL;
 	sx_rope_contrast c = {0};
-	int n[2];
 	char name[128];
-	SX_TRY(sx_rope_read(&u, j->ctx, item->file, -1, -1, TEXT));
-	const sx_rope_setting s = {
-		.trained_length = 0, .logit_scale = (double)NAN, .seed = j->seed};
-	SX_TRY(sx_rope_heads(&head, j->ctx, &u, &s));
-	SX_TRY(group_heads(&group, n, j, item, u.layers * u.heads));
-	SX_TRY(sx_rope_contrast_make(&c, j->ctx, &u, head, group));
-	frequency_row(t, item, n, &c);
+	SX_TRY(sx_rope_contrast_classes(&c, j->ctx, item->file, TEXT, j->seed));
+	frequency_row(t, item, &c);
 	if (!say) goto out;
 	sx_section_name(j, item, name, sizeof name);
-	if (n[0] && n[1])
+	if (c.n_a && c.n_b)
 		sx_section_say(
 			j,
 			"%s: positional heads %s semantic, key and "
-			"mixed ones: %d against %d, centres of their frequencies, Cliff's delta "
+			"mixed ones: %lld against %lld, centres of their frequencies, Cliff's "
+			"delta "
 			"%+.2f (+1: every positional head's is higher), p = %.2g for the heads "
 			"of this one model.",
 			name,
 			c.centre.p > level   ? "cannot be told by their frequencies from"
 			: c.centre.cliff > 0 ? "use higher frequencies than"
 					     : "use lower frequencies than",
-			n[0], n[1], c.centre.cliff, c.centre.p);
+			(long long)c.n_a, (long long)c.n_b, c.centre.cliff, c.centre.p);
 	else
-		sx_section_say(j,
-			       "%s: positional heads %d, semantic, key and mixed ones %d, so no "
-			       "contrast between them can be tested.",
-			       name, n[0], n[1]);
+		sx_section_say(
+			j,
+			"%s: positional heads %lld, semantic, key and mixed ones %lld, so no "
+			"contrast between them can be tested.",
+			name, (long long)c.n_a, (long long)c.n_b);
 	sx_section_say(j,
 		       "Over all its heads |A_c| and the centre correlate with rho = %+.2f (p = "
 		       "%.2g).",
 		       c.ac_centre.rho, c.ac_centre.p);
 out:
 	sx_rope_contrast_free(&c);
-	free(group);
-	free(head);
-	sx_rope_use_free(&u);
 	return st;
 }
 
