@@ -1,18 +1,13 @@
 #include "cli/bounds_mix.h"
 
 #include "analysis/mix.h"
-#include "engine/op/blas.h"
-#include "probes/lab/provenance.h"
-#include "probes/lab/trace.h"
+#include "cli/out.h"
 #include "probes/runfile/runfile.h"
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { SEED = 1 }; /* of the bootstrap */
-static const char *const wrt_names[] = {"wq", "wk", "q", "k", "h"};
-enum { N_WRT = sizeof wrt_names / sizeof wrt_names[0] };
 
 /* ---- printing ---- */
 
@@ -86,7 +81,7 @@ out:
 	return st;
 }
 
-/* ---- measuring ---- */
+/* ---- a model ---- */
 
 static sx_status parse_list(double **out, int64_t *n, sx_ctx *ctx, const char *list)
 {
@@ -111,106 +106,30 @@ static sx_status parse_list(double **out, int64_t *n, sx_ctx *ctx, const char *l
 	return SX_OK;
 }
 
-/* One pass; record k of the arrays. */
-static sx_status measure(sx_ctx *ctx, const sx_mix_job *job, double t, double *value, double *grad,
-			 double *spread)
+sx_status sx_mix_print_model(sx_ctx *ctx, const sx_mix_job *asked, const char *list, bool json)
 {
 	sx_status st = SX_OK;
-	const sx_source *s = job->source;
-	const sx_sequences *in = job->in;
-	const sx_measure_opts o = {.ac = true, .ac_gradients = true, .spread = true};
-	sx_measures *m = NULL;
-	double *nll = sx_calloc((size_t)(in->S * in->T), sizeof *nll);
-	if (!nll) SX_TRY(sx_fail(ctx, SX_ENOMEM, "no memory for the results"));
-	SX_TRY(sx_measures_new(&m, ctx, &o, in->S, s->spec.L, s->spec.H, in->T, s->spec.D / 2,
-			       job->n_c));
-	sx_trace_input pass = {.spec = &s->spec,
-			       .tensors = s->tensors,
-			       .seed = s->seed,
-			       .init = (int)s->init,
-			       .mix = &t,
-			       .S = in->S,
-			       .T = in->T,
-			       .tokens = in->tokens,
-			       .target = in->target,
-			       .measure = &o,
-			       .family = job->family,
-			       .threads = sx_blas_threads()};
-	SX_TRY(job->f64 ? sx_trace_f64(ctx, &pass, m, nll, NULL)
-			: sx_trace(ctx, &pass, m, nll, NULL));
-	size_t heads = (size_t)(m->S * m->L * m->H * m->n_c);
-	memcpy(value, m->ac_value, heads * sizeof *value);
-	memcpy(grad, m->ac_grad, heads * N_WRT * sizeof *grad);
-	memcpy(spread, m->prefix_spread, (size_t)(m->S * m->L) * sizeof *spread);
-out:
-	free(nll);
-	sx_measures_free(m);
-	return st;
-}
-
-static sx_status write_file(sx_ctx *ctx, const sx_mix_job *job, const sx_mix *m)
-{
-	sx_status st = SX_OK;
-	sx_run *run = NULL;
-	const sx_source *s = job->source;
-	SX_TRY(sx_run_create(&run, ctx, job->out, false));
-	SX_TRY(sx_provenance(run, ctx, job->command, s->seed, job->f64 ? "f64" : "f32",
-			     job->command, &s->spec));
-	SX_TRY(sx_run_attr_int(run, "/", "step_known", s->step_known));
-	SX_TRY(sx_run_axis(run, SX_RUN_MIX_T, m->n_t, m->t));
-	SX_TRY(sx_run_axis_index(run, SX_RUN_MIX_SEQUENCE, m->S));
-	SX_TRY(sx_run_axis_index(run, SX_RUN_MIX_LAYER, m->L));
-	SX_TRY(sx_run_axis_index(run, SX_RUN_MIX_HEAD, m->H));
-	SX_TRY(sx_run_axis(run, SX_RUN_MIX_C, m->n_c, m->family));
-	SX_TRY(sx_run_axis(run, SX_RUN_MIX_WRT, m->n_wrt, m->wrt));
-	SX_TRY(sx_run_define(run, SX_RUN_MIX_VALUE));
-	SX_TRY(sx_run_define(run, SX_RUN_MIX_GRAD_NORM));
-	SX_TRY(sx_run_define(run, SX_RUN_MIX_PREFIX_SPREAD));
-	SX_TRY(sx_run_start(run));
-	SX_TRY(sx_run_put(run, SX_RUN_MIX_VALUE, 0, m->value));
-	SX_TRY(sx_run_put(run, SX_RUN_MIX_GRAD_NORM, 0, m->grad_norm));
-	SX_TRY(sx_run_put(run, SX_RUN_MIX_PREFIX_SPREAD, 0, m->spread));
-	SX_TRY(sx_run_close(&run, SX_RUN_COMPLETE));
-out:
-	sx_run_free(run);
-	return st;
-}
-
-sx_status sx_mix_measure(sx_ctx *ctx, const sx_mix_job *job)
-{
-	sx_status st = SX_OK;
-	int64_t S = job->in->S, L = job->source->spec.L, H = job->source->spec.H, n_t = 0;
-	int64_t heads = S * L * H * job->n_c;
-	double *t = NULL, *value = NULL, *grad = NULL, *spread = NULL;
-	const char *family[SX_FAMILY_MOST];
-	for (int64_t c = 0; c < job->n_c; c++) family[c] = job->family[c].name;
-	SX_TRY(parse_list(&t, &n_t, ctx, job->list));
-	value = sx_calloc((size_t)(n_t * heads), sizeof *value);
-	grad = sx_calloc((size_t)(n_t * heads), N_WRT * sizeof *grad);
-	spread = sx_calloc((size_t)(n_t * S * L), sizeof *spread);
-	if (!value || !grad || !spread)
-		SX_TRY(sx_fail(ctx, SX_ENOMEM, "no memory for the results"));
-	for (int64_t k = 0; k < n_t; k++)
-		SX_TRY(measure(ctx, job, t[k], value + k * heads, grad + k * heads * N_WRT,
-			       spread + k * S * L));
-	const sx_mix m = {.n_t = n_t,
-			  .S = S,
-			  .L = L,
-			  .H = H,
-			  .n_c = job->n_c,
-			  .n_wrt = N_WRT,
+	sx_mix_job job = *asked;
+	sx_mix_arrays a = {0};
+	double *t = NULL;
+	SX_TRY(parse_list(&t, &job.n_t, ctx, list));
+	job.t = t;
+	SX_TRY(sx_mix_measure(&a, ctx, &job));
+	const sx_mix m = {.n_t = a.n_t,
+			  .S = a.S,
+			  .L = a.L,
+			  .H = a.H,
+			  .n_c = a.n_c,
+			  .n_wrt = a.n_wrt,
 			  .t = t,
-			  .family = family,
-			  .wrt = wrt_names,
-			  .value = value,
-			  .grad_norm = grad,
-			  .spread = spread};
-	if (job->out) SX_TRY(write_file(ctx, job, &m));
-	SX_TRY(print(ctx, &m, job->json));
+			  .family = a.family,
+			  .wrt = a.wrt,
+			  .value = a.value,
+			  .grad_norm = a.grad_norm,
+			  .spread = a.spread};
+	SX_TRY(print(ctx, &m, json));
 out:
 	free(t);
-	free(value);
-	free(grad);
-	free(spread);
+	sx_mix_arrays_free(&a);
 	return st;
 }

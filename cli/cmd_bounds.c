@@ -2,11 +2,10 @@
 #include "analysis/bounds.h"
 #include "cli/bounds_mix.h"
 #include "cli/cmd.h"
+#include "cli/input_args.h"
 #include "cli/out.h"
 #include "engine/op/blas.h"
-#include "probes/lab/provenance.h"
-#include "probes/lab/sequences.h"
-#include "probes/lab/trace.h"
+#include "probes/lab/subject.h"
 #include "probes/record/record.h"
 
 #include <math.h>
@@ -18,7 +17,7 @@ extern const sx_cmd sx_cmd_bounds;
 
 typedef struct {
 	sx_common common;
-	sx_input_words in;
+	sx_sequences_words in;
 	const char *model, *out, *mix;
 	bool families;
 	int n;
@@ -86,7 +85,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (!a->model) argp_error(state, "which MODEL?");
 		break;
 	}
-	return sx_input_parse(&a->in, &a->common, key, arg, state);
+	return sx_sequences_parse(&a->in, &a->common, key, arg, state);
 }
 
 /* ---- what is found ---- */
@@ -268,18 +267,16 @@ out:
 
 /* ---- a model ---- */
 
-static sx_status write_file(sx_ctx *ctx, const arguments *a, const sx_source *s,
+static sx_status write_file(sx_ctx *ctx, const arguments *a, const sx_subject *s,
 			    const char *command, const sx_record_axes *axes, const sx_measures *m)
 {
 	sx_status st = SX_OK;
 	sx_run *run = NULL;
-	SX_TRY(sx_run_create(&run, ctx, a->out, false));
-	SX_TRY(sx_provenance(run, ctx, command, s->seed, a->in.f64 ? "f64" : "f32", command,
-			     &s->spec));
-	SX_TRY(sx_run_attr_int(run, "/", "step_known", s->step_known));
+	const sx_source *from = &s->source;
+	SX_TRY(sx_subject_file(&run, ctx, s, a->out, command));
 	SX_TRY(sx_record_define(run, axes));
 	SX_TRY(sx_run_start(run));
-	SX_TRY(sx_record_put(run, ctx, axes, m, &s->spec, s->step, s->phase, false));
+	SX_TRY(sx_record_put(run, ctx, axes, m, &from->spec, from->step, from->phase, false));
 	SX_TRY(sx_run_close(&run, SX_RUN_COMPLETE));
 out:
 	sx_run_free(run);
@@ -301,25 +298,12 @@ static sx_status name_all(char ***out, char (**text)[SX_BOUND_NAME], sx_ctx *ctx
 	return SX_OK;
 }
 
-static sx_status measure(sx_ctx *ctx, const arguments *a, const sx_source *s,
-			 const sx_sequences *in, const sx_measure_opts *o, const sx_family *family,
-			 sx_measures *m)
+static sx_status measure(sx_ctx *ctx, const sx_subject *s, const sx_measure_opts *o, sx_measures *m)
 {
-	double *nll = sx_calloc((size_t)(in->S * in->T), sizeof *nll);
+	double *nll = sx_calloc((size_t)(s->in.S * s->in.T), sizeof *nll);
 	if (!nll) return sx_fail(ctx, SX_ENOMEM, "no memory for the results");
-	sx_trace_input t = {.spec = &s->spec,
-			    .tensors = s->tensors,
-			    .seed = s->seed,
-			    .init = (int)s->init,
-			    .S = in->S,
-			    .T = in->T,
-			    .tokens = in->tokens,
-			    .target = in->target,
-			    .measure = o,
-			    .family = family,
-			    .threads = sx_blas_threads()};
-	sx_status st =
-		a->in.f64 ? sx_trace_f64(ctx, &t, m, nll, NULL) : sx_trace(ctx, &t, m, nll, NULL);
+	const sx_trace_request r = sx_subject_request(s, o);
+	sx_status st = sx_subject_trace(s, ctx, &r, m, nll, NULL);
 	free(nll);
 	return st;
 }
@@ -328,33 +312,30 @@ static sx_status check_model(sx_ctx *ctx, const arguments *a, const char *comman
 {
 	enum { LONGEST = 256 };
 	sx_status st = SX_OK;
-	sx_source s = {0};
-	sx_sequences in = {0};
+	sx_subject s = {0};
 	sx_measures *m = NULL;
 	char **name = NULL, (*text)[SX_BOUND_NAME] = NULL;
-	sx_family family[SX_FAMILY_MOST];
-	sx_measure_opts o = {.ac = true, .ac_gradients = true, .spread = true, .bounds = true};
-	int64_t n_c = 0;
-	SX_TRY(sx_families_parse(family, &n_c, ctx, a->in.ac));
-	SX_TRY(sx_source_open(&s, ctx, a->model, a->in.tokenizer, a->n, a->overrides, NULL));
-	SX_TRY(sx_sequences_read(
-		&in, ctx, &a->in,
-		&(sx_input_default){a->mix ? "text" : "text,constant", 2, LONGEST, !a->mix}, &s));
+	const sx_measure_opts o = {
+		.ac = true, .ac_gradients = true, .spread = true, .bounds = true};
+	const sx_sequences_default otherwise = {a->mix ? "text" : "text,constant", 2, LONGEST,
+						!a->mix};
+	const sx_spec *spec = &s.source.spec;
+	SX_TRY(sx_subject_open(&s, ctx, a->model, a->n, a->overrides, &a->in, &otherwise));
 	if (a->mix) {
-		st = sx_mix_measure(ctx, &(sx_mix_job){.source = &s,
-						       .in = &in,
-						       .family = family,
-						       .n_c = n_c,
-						       .list = a->mix,
-						       .out = a->out,
-						       .command = command,
-						       .f64 = a->in.f64,
-						       .json = a->common.json});
+		st = sx_mix_print_model(ctx,
+					&(sx_mix_job){.source = &s.source,
+						      .in = &s.in,
+						      .family = s.family,
+						      .n_c = s.n_c,
+						      .out = a->out,
+						      .command = command,
+						      .f64 = a->in.f64},
+					a->mix, a->common.json);
 		goto out;
 	}
-	SX_TRY(sx_measures_new(&m, ctx, &o, in.S, s.spec.L, s.spec.H, in.T, s.spec.D / 2, n_c));
-	SX_TRY(measure(ctx, a, &s, &in, &o, family, m));
-	SX_TRY(name_all(&name, &text, ctx, family, m->n_bound));
+	SX_TRY(sx_measures_new(&m, ctx, &o, s.in.S, spec->L, spec->H, s.in.T, spec->D / 2, s.n_c));
+	SX_TRY(measure(ctx, &s, &o, m));
+	SX_TRY(name_all(&name, &text, ctx, s.family, m->n_bound));
 	sx_bounds b = {.S = m->S,
 		       .L = m->L,
 		       .H = m->H,
@@ -367,21 +348,20 @@ static sx_status check_model(sx_ctx *ctx, const arguments *a, const char *comman
 		       .row = m->bound_row,
 		       .reason = m->bound_reason};
 	sx_bounds_judge(m->bound_verdict, &b);
-	sx_record_axes axes = {.spec = &s.spec,
-			       .S = in.S,
-			       .T = in.T,
-			       .kind = in.kind,
-			       .tokens = in.tokens,
+	sx_record_axes axes = {.spec = spec,
+			       .S = s.in.S,
+			       .T = s.in.T,
+			       .kind = s.in.kind,
+			       .tokens = s.in.tokens,
 			       .measure = &o,
-			       .family = family,
-			       .n_c = n_c,
+			       .family = s.family,
+			       .n_c = s.n_c,
 			       .records = 1};
 	if (a->out) SX_TRY(write_file(ctx, a, &s, command, &axes, m));
 	st = conclude(ctx, a, &b, m->bound_verdict);
 out:
-	sx_source_free(&s);
+	sx_subject_free(&s);
 	sx_measures_free(m);
-	sx_sequences_free(&in);
 	free(name);
 	free(text);
 	return st;
@@ -401,7 +381,7 @@ static sx_status check_file(sx_ctx *ctx, const arguments *a)
 	sx_bounds_record r = {0};
 	uint8_t *verdict = NULL;
 	bool mixed = false;
-	if (sx_input_is_given(&a->in) || a->in.kinds || a->out || a->mix || a->n) {
+	if (sx_sequences_given(&a->in) || a->in.kinds || a->out || a->mix || a->n) {
 		st = sx_fail(ctx, SX_EUSAGE,
 			     "%s is a run file: it is read as it is, without input, -o or "
 			     "overrides",

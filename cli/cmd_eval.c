@@ -1,15 +1,13 @@
 /* sextant eval: the loss and needle retrieval by length, for one variant of the positions or many. */
 #include "cli/cmd.h"
-#include "cli/eval_job.h"
+#include "cli/eval_print.h"
 #include "engine/op/blas.h"
 #include "engine/text/tokens.h"
-#include "probes/lab/provenance.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 extern const sx_cmd sx_cmd_eval;
 
@@ -194,14 +192,14 @@ static sx_status read_numbers(double *out, int *n, sx_ctx *ctx, const char *opti
 	return st;
 }
 
-static sx_status choose_lengths(sx_eval_job *j)
+static sx_status choose_lengths(sx_eval_job *j, const sx_eval_args *a)
 {
 	const sx_int_list *given = &j->source.cfg.eval.lengths;
 	sx_status st = SX_OK;
 	int n = 0;
-	if (j->a->lengths) {
+	if (a->lengths) {
 		double v[SX_EVAL_LIST];
-		SX_TRY(read_numbers(v, &n, j->ctx, "--lengths", j->a->lengths));
+		SX_TRY(read_numbers(v, &n, j->ctx, "--lengths", a->lengths));
 		for (int i = 0; i < n; i++) {
 			j->length[i] = (int64_t)fmin(v[i], 1e15);
 			if (j->length[i] < 2 || (double)j->length[i] != v[i]) {
@@ -211,7 +209,7 @@ static sx_status choose_lengths(sx_eval_job *j)
 				goto out;
 			}
 		}
-	} else if (j->a->text || j->a->tokens) {
+	} else if (a->text || a->tokens) {
 		j->length[n++] = j->source.spec.T;
 	} else {
 		if (given->n < 1 || given->n > SX_EVAL_LIST) {
@@ -227,12 +225,12 @@ out:
 	return st;
 }
 
-static sx_status choose_kinds(sx_eval_job *j)
+static sx_status choose_kinds(sx_eval_job *j, const sx_eval_args *a)
 {
 	sx_status st = SX_OK;
 	const char *words[SX_EVAL_LIST];
 	int n = 0;
-	char *copy = sx_strdup(j->a->kinds ? j->a->kinds : "multi-key");
+	char *copy = sx_strdup(a->kinds ? a->kinds : "multi-key");
 	if (!copy) return sx_fail(j->ctx, SX_ENOMEM, "no memory for the arguments");
 	SX_TRY(split(words, &n, j->ctx, "--kinds", copy));
 	for (int i = 0; i < n; i++) {
@@ -257,13 +255,13 @@ out:
 }
 
 /* Methods that do not apply are left out with a sentence. */
-static sx_status choose_methods(sx_eval_job *j)
+static sx_status choose_methods(sx_eval_job *j, const sx_eval_args *a)
 {
 	sx_status st = SX_OK;
 	const sx_spec *spec = &j->source.spec;
 	const char *given[SX_EVAL_LIST];
 	int n = 0;
-	j->words = sx_strdup(j->a->methods ? j->a->methods : spec->pos.method);
+	j->words = sx_strdup(a->methods ? a->methods : spec->pos.method);
 	if (!j->words) return sx_fail(j->ctx, SX_ENOMEM, "no memory for the arguments");
 	SX_TRY(split(given, &n, j->ctx, "--methods", j->words));
 	for (int i = 0; i < n; i++) {
@@ -284,65 +282,33 @@ out:
 	return st;
 }
 
-static sx_status choose_variants(sx_eval_job *j)
+static sx_status choose_variants(sx_eval_job *j, const sx_eval_args *a)
 {
 	static const char *const set_by_grid[] = {
 		"pos.method=", "pos.factor=", "pos.attention_factor="};
 	sx_status st = SX_OK;
-	if (!j->a->methods && !j->a->temperatures) return SX_OK;
-	for (int i = 0; i < j->a->n; i++)
+	if (!a->methods && !a->temperatures) return SX_OK;
+	for (int i = 0; i < a->n; i++)
 		for (int k = 0; k < 3; k++)
-			if (strncmp(j->a->overrides[i], set_by_grid[k], strlen(set_by_grid[k])) ==
-			    0)
+			if (strncmp(a->overrides[i], set_by_grid[k], strlen(set_by_grid[k])) == 0)
 				return sx_fail(j->ctx, SX_EUSAGE,
 					       "%s: --methods and --temperatures set that "
 					       "themselves: leave one or the other out",
-					       j->a->overrides[i]);
-	SX_TRY(choose_methods(j));
+					       a->overrides[i]);
+	SX_TRY(choose_methods(j, a));
 	j->c[0] = 0;
 	j->n_c = 1;
-	if (j->a->temperatures)
-		SX_TRY(read_numbers(j->c, &j->n_c, j->ctx, "--temperatures", j->a->temperatures));
+	if (a->temperatures)
+		SX_TRY(read_numbers(j->c, &j->n_c, j->ctx, "--temperatures", a->temperatures));
 out:
-	return st;
-}
-
-/* Lengths times variants, of which a grid has the same at every length. */
-static sx_status list_results(sx_eval_job *j)
-{
-	sx_status st = SX_OK;
-	for (int i = 0; st == SX_OK && i < j->opts.n_lengths; i++) {
-		int n = 1;
-		int64_t T = j->length[i];
-		sx_variant one, *list = NULL;
-		if (j->n_method)
-			st = sx_variant_grid(&list, &n, j->ctx, &j->source.spec, T, j->method,
-					     j->n_method, j->c, j->n_c);
-		else
-			st = sx_variant_now(&one, j->ctx, &j->source.spec, T);
-		if (st != SX_OK) return st;
-		j->n_variant = n;
-		size_t all = (size_t)(j->n_result + n);
-		sx_eval_result *grown = sx_grow(j->results, all, sizeof *grown);
-		if (grown) {
-			j->results = grown;
-			for (int k = 0; k < n; k++)
-				j->results[j->n_result++] =
-					(sx_eval_result){.T = T, .variant = list ? list[k] : one};
-		} else {
-			st = sx_fail(j->ctx, SX_ENOMEM, "no memory for the results");
-		}
-		free(list);
-	}
 	return st;
 }
 
 /* ---- input ---- */
 
-static sx_status read_text(sx_eval_job *j)
+static sx_status read_text(sx_eval_job *j, const sx_eval_args *a)
 {
 	sx_status st = SX_OK;
-	const sx_eval_args *a = j->a;
 	const sx_source *s = &j->source;
 	char *text = NULL;
 	size_t size = 0;
@@ -357,10 +323,9 @@ out:
 	return st;
 }
 
-static sx_status read_tokens(sx_eval_job *j)
+static sx_status read_tokens(sx_eval_job *j, const sx_eval_args *a)
 {
 	sx_status st = SX_OK;
-	const sx_eval_args *a = j->a;
 	sx_tokens t = {0};
 	SX_TRY(sx_tokens_read(&t, j->ctx, a->tokens, j->source.spec.V));
 	if (t.rows > 1 && (a->chunk || a->limit)) {
@@ -377,119 +342,27 @@ out:
 	return st;
 }
 
-static sx_status open_data(sx_eval_job *j)
+static sx_status open_data(sx_eval_job *j, const sx_eval_args *a)
 {
 	sx_status st = SX_OK;
-	if (j->a->text) return read_text(j);
-	if (j->a->tokens) return read_tokens(j);
+	if (a->text) return read_text(j, a);
+	if (a->tokens) return read_tokens(j, a);
 	if (!j->source.has_config)
 		return sx_fail(j->ctx, SX_ENOINPUT,
 			       "%s has no configuration that names its data: %s", j->source.name,
-			       j->a->niah ? "niah needs a run or a configuration"
-					  : "give --text FILE or --tokens FILE");
+			       a->niah ? "niah needs a run or a configuration"
+				       : "give --text FILE or --tokens FILE");
 	st = sx_data_open(&j->data, j->ctx, &j->source.cfg, j->source.spec.V);
 	j->has_data = st == SX_OK;
 	return st;
 }
 
-/* ---- doing it ---- */
-
-const sx_eval_result *sx_eval_result_of(const sx_eval_job *j, int i)
-{
-	return &j->results[i - i % j->n_variant + j->results[i].variant.same_as];
-}
-
-bool sx_eval_is_own(const sx_eval_job *j, int i)
-{
-	return j->results[i].variant.same_as == i % j->n_variant;
-}
-
-/* Of all tokens and targets: two files with the same one were evaluated on the same windows. */
-static int64_t fingerprint(const sx_windows *w)
-{
-	size_t n = (size_t)(w->W * w->T);
-	uint64_t h = XXH3_64bits(w->tokens, n * sizeof *w->tokens);
-	return (int64_t)XXH3_64bits_withSeed(w->target, n * sizeof *w->target, h);
-}
-
-/* For the file: the losses of single windows, and the hit of each problem. */
-static sx_status keep_single(sx_eval_job *j, sx_eval_result *r, const sx_windows *w)
-{
-	size_t problems = (size_t)(j->opts.n_kinds * j->opts.trials);
-	r->windows = w->W;
-	if (!j->a->output) return SX_OK;
-	r->fingerprint = fingerprint(w);
-	r->row.each.nll = sx_calloc((size_t)w->W, sizeof(double));
-	r->row.each.text_last = sx_calloc((size_t)w->W, sizeof(double));
-	r->row.hit = problems ? sx_calloc(problems, 1) : NULL;
-	if (r->row.each.nll && r->row.each.text_last && (r->row.hit || !problems)) return SX_OK;
-	return sx_fail(j->ctx, SX_ENOMEM, "no memory to evaluate");
-}
-
-/* The windows of length T that are reported, and those set apart. */
-static sx_status make_windows(sx_windows *w, sx_windows *choice, sx_eval_job *j, int64_t T)
-{
-	const sx_eval_opts *o = &j->opts;
-	sx_windows_free(w);
-	sx_windows_free(choice);
-	if (!j->has_data) return sx_windows_pieces(w, j->ctx, &j->in, T);
-	sx_status st = sx_windows_heldout(w, j->ctx, &j->data.lang, o->windows, T, o->seed);
-	if (st != SX_OK || o->choice == 0) return st;
-	return sx_windows_heldout(choice, j->ctx, &j->data.lang, o->windows, T,
-				  sx_eval_choice_seed(o->seed));
-}
-
-static sx_status evaluate(sx_eval_job *j)
-{
-	sx_status st = SX_OK;
-	sx_windows w = {0}, choice = {0};
-	sx_progress progress;
-	int own = 0, done = 0;
-	const sx_language *l = j->has_data ? &j->data.lang : NULL;
-	for (int i = 0; i < j->n_result; i++) own += sx_eval_is_own(j, i);
-	sx_progress_begin(&progress, j->ctx, "eval", 0, own);
-	for (int i = 0; i < j->n_result; i++) {
-		sx_eval_result *r = &j->results[i];
-		if (i % j->n_variant == 0) SX_TRY(make_windows(&w, &choice, j, r->T));
-		if (!sx_eval_is_own(j, i)) continue;
-		j->model->spec.pos = r->variant.pos;
-		SX_TRY(keep_single(j, r, &w));
-		SX_TRY(sx_eval_length(&r->row, j->ctx, j->model, &w, choice.W ? &choice : NULL, l,
-				      &j->opts, r->T));
-		sx_progress_step(&progress, ++done, r->row.ppl.nll,
-				 (w.W + choice.W) * w.T +
-					 j->opts.n_kinds * (j->opts.trials + j->opts.choice) *
-						 r->T);
-	}
-	sx_progress_end(&progress);
-out:
-	sx_windows_free(&w);
-	sx_windows_free(&choice);
-	return st;
-}
-
 /* ---- the verb ---- */
 
-static void job_free(sx_eval_job *j)
-{
-	sx_source_free(&j->source);
-	sx_model_free(j->model);
-	if (j->has_data) sx_data_free(&j->data);
-	sx_pieces_free(&j->in);
-	free(j->words);
-	for (int i = 0; i < j->n_result; i++) {
-		free(j->results[i].row.each.nll);
-		free(j->results[i].row.each.text_last);
-		free(j->results[i].row.hit);
-	}
-	free(j->results);
-}
-
-static sx_status prepare(sx_eval_job *j)
+static sx_status prepare(sx_eval_job *j, const sx_eval_args *a)
 {
 	static const char *const allowed[] = {"data", "eval", NULL};
 	sx_status st = SX_OK;
-	const sx_eval_args *a = j->a;
 	const sx_config *cfg = &j->source.cfg;
 	SX_TRY(sx_source_open(&j->source, j->ctx, a->model, a->tokenizer, a->n, a->overrides,
 			      allowed));
@@ -498,15 +371,16 @@ static sx_status prepare(sx_eval_job *j)
 				 .facts = a->facts ? (int)a->facts : 4,
 				 .seed = (uint64_t)(a->seed >= 0 ? a->seed : cfg->seed),
 				 .choice = a->choose};
-	SX_TRY(choose_lengths(j));
-	if (a->niah) SX_TRY(choose_kinds(j));
+	j->output = a->output;
+	SX_TRY(choose_lengths(j, a));
+	if (a->niah) SX_TRY(choose_kinds(j, a));
 	if (a->niah && j->opts.trials < 1) {
 		st = sx_fail(j->ctx, SX_EUSAGE, "eval.niah_trials is 0: give --trials");
 		goto out;
 	}
-	SX_TRY(choose_variants(j));
-	SX_TRY(list_results(j));
-	SX_TRY(open_data(j));
+	SX_TRY(choose_variants(j, a));
+	SX_TRY(sx_eval_job_list(j));
+	SX_TRY(open_data(j, a));
 	SX_TRY(sx_source_model(&j->model, j->ctx, &j->source));
 out:
 	return st;
@@ -518,7 +392,9 @@ static sx_status run(sx_ctx *ctx, int argc, char **argv)
 					 NULL,    NULL};
 	sx_status st = SX_OK;
 	sx_eval_args a = {.common.ctx = ctx, .seed = -1};
-	sx_eval_job j = {.ctx = ctx, .a = &a};
+	sx_progress progress;
+	const sx_progress_to to = sx_progress_listener(&progress, ctx);
+	sx_eval_job j = {.ctx = ctx, .progress = &to};
 	char *command = sx_command_line("eval", argc, argv);
 	a.overrides = sx_calloc((size_t)argc, sizeof *a.overrides);
 	if (!command || !a.overrides) {
@@ -527,12 +403,12 @@ static sx_status run(sx_ctx *ctx, int argc, char **argv)
 	}
 	SX_TRY(sx_parse_args(ctx, &argp, argc, argv, &a));
 	sx_blas_start(ctx, a.common.threads);
-	SX_TRY(prepare(&j));
-	SX_TRY(evaluate(&j));
-	if (a.output) SX_TRY(sx_eval_write(&j, command));
-	SX_TRY(a.common.json ? sx_eval_print_json(&j) : sx_eval_print(&j));
+	SX_TRY(prepare(&j, &a));
+	SX_TRY(sx_eval_job_run(&j));
+	if (a.output) SX_TRY(sx_eval_job_write(&j, command));
+	SX_TRY(a.common.json ? sx_eval_print_json(&j, &a) : sx_eval_print(&j, &a));
 out:
-	job_free(&j);
+	sx_eval_job_free(&j);
 	free(command);
 	free(a.overrides);
 	return st;

@@ -5,8 +5,8 @@
 #include "cli/out.h"
 #include "engine/model/bench.h"
 #include "engine/op/blas.h"
-#include "engine/op/functional.h"
 #include "probes/lab/cost.h"
+#include "probes/lab/schedule.h"
 #include "probes/lab/source.h"
 
 #include <stdlib.h>
@@ -199,13 +199,13 @@ static sx_status check_tokens(sx_ctx *ctx, const char *what, int64_t sequences, 
 
 /* ---- of a training run ---- */
 
-static void plan_work(plan *p, const sx_config *cfg, const sx_measure_opts *o, sx_run_counts n)
+static void plan_work(plan *p, const sx_config *cfg, const sx_measure_opts *o, sx_schedule_counts n)
 {
 	const sx_spec *s = &p->spec;
-	int64_t S = sx_cost_probe_sequences(cfg), T = sx_cost_probe_length(cfg, s);
-	int64_t n_c = (int64_t)cfg->probe.ac.n, updates = sx_run_updates(cfg);
+	int64_t S = sx_schedule_probe_sequences(cfg), T = sx_schedule_probe_length(cfg, s);
+	int64_t n_c = (int64_t)cfg->probe.ac.n, updates = sx_schedule_updates(cfg);
 	int64_t drop = cfg->train.drop_at, batch = cfg->train.batch;
-	const sx_measure_opts batches = sx_cost_batch_measures(cfg);
+	const sx_measure_opts batches = sx_schedule_batch_measures(cfg);
 	double step = (double)batch * sum_of(sx_cost_train(s, s->T));
 	double probe = sum_of(sx_cost_forward(s, T, false)) + sx_cost_observers(s, T, o, n_c);
 	p->per_token = per_token(sx_cost_train(s, s->T), s->T);
@@ -222,9 +222,9 @@ static void plan_memory(plan *p, const sx_config *cfg, const sx_measure_opts *o,
 {
 	const sx_spec *s = &p->spec;
 	int64_t N = sx_spec_params(s), n_c = (int64_t)cfg->probe.ac.n, batch = cfg->train.batch;
-	int64_t S = sx_cost_probe_sequences(cfg), T = sx_cost_probe_length(cfg, s);
+	int64_t S = sx_schedule_probe_sequences(cfg), T = sx_schedule_probe_length(cfg, s);
 	int64_t part = batch / cfg->train.accumulate, number = sizeof(float);
-	const sx_measure_opts batches = sx_cost_batch_measures(cfg);
+	const sx_measure_opts batches = sx_schedule_batch_measures(cfg);
 	add_memory(p, "parameters", N * number);
 	add_memory(p, "gradients", N * number);
 	add_memory(p, "optimiser", 2 * N * number);
@@ -245,15 +245,16 @@ static void plan_memory(plan *p, const sx_config *cfg, const sx_measure_opts *o,
 		add_memory(p, "evaluation", sx_cost_evaluation_bytes(cfg, s, p->threads));
 }
 
-static void plan_files(plan *p, const sx_config *cfg, const sx_measure_opts *o, sx_run_counts n)
+static void plan_files(plan *p, const sx_config *cfg, const sx_measure_opts *o,
+		       sx_schedule_counts n)
 {
 	const sx_spec *s = &p->spec;
-	int64_t updates = sx_run_updates(cfg), S = sx_cost_probe_sequences(cfg);
+	int64_t updates = sx_schedule_updates(cfg), S = sx_schedule_probe_sequences(cfg);
 	sx_file_axes axes = sx_cost_run_axes(cfg, s, o->n_map);
 	add_file(p, "/train", &axes, updates);
 	add_file(p, "/eval", &axes, axes.context_length ? n.evals : 0);
 	add_measured(p, &axes, o, n.probes, n.maps * S);
-	if (sx_cost_batch_measures(cfg).ac) add_file(p, "/ac_train", &axes, updates);
+	if (sx_schedule_batch_measures(cfg).ac) add_file(p, "/ac_train", &axes, updates);
 	add_file(p, "/checkpoints", &axes, n.checkpoints);
 	p->checkpoints = n.checkpoints;
 	p->checkpoint = sx_cost_checkpoint_bytes(s);
@@ -267,20 +268,20 @@ static sx_status plan_run(plan *p, sx_ctx *ctx, sx_config *cfg)
 	sx_reduce_words words;
 	SX_TRY(sx_source_spec(&p->spec, ctx, cfg));
 	SX_TRY(check_tokens(ctx, "train.batch, model.context", cfg->train.batch, p->spec.T));
-	SX_TRY(check_tokens(ctx, "probe.sequences, probe.length", sx_cost_probe_sequences(cfg),
-			    sx_cost_probe_length(cfg, &p->spec)));
+	SX_TRY(check_tokens(ctx, "probe.sequences, probe.length", sx_schedule_probe_sequences(cfg),
+			    sx_schedule_probe_length(cfg, &p->spec)));
 	for (size_t i = 0; i < cfg->eval.lengths.n; i++)
 		SX_TRY(check_tokens(ctx, "eval.lengths", 1, cfg->eval.lengths.at[i]));
-	sx_measure_opts o = sx_cost_measures(cfg);
-	sx_run_counts n = sx_cost_counts(cfg, 0);
-	if (sx_cost_probe_sequences(cfg) == 0) n.probes = n.maps = 0;
+	sx_measure_opts o = sx_schedule_measures(cfg);
+	sx_schedule_counts n = sx_schedule_count(cfg, 0);
+	if (sx_schedule_probe_sequences(cfg) == 0) n.probes = n.maps = 0;
 	if (n.maps > 0)
 		SX_TRY(sx_select_heads(&map, &o.n_map, ctx, cfg->probe.maps.heads, p->spec.L,
 				       p->spec.H));
-	if (n.probes > 0 && sx_cost_reduces(cfg, &words))
+	if (n.probes > 0 && sx_schedule_reduces(cfg, &words))
 		SX_TRY(sx_reduce_new(&reduce, ctx, &words, p->spec.L, p->spec.H,
-				     sx_cost_probe_sequences(cfg),
-				     sx_cost_probe_length(cfg, &p->spec)));
+				     sx_schedule_probe_sequences(cfg),
+				     sx_schedule_probe_length(cfg, &p->spec)));
 	o.reduce = reduce;
 	plan_work(p, cfg, &o, n);
 	plan_memory(p, cfg, &o, n.probes > 0);
@@ -308,7 +309,7 @@ static sx_status measure(plan *p, sx_ctx *ctx, const sx_config *cfg)
 	}
 	double median = sum - lo - hi;
 	double step = (double)cfg->train.batch * sum_of(sx_cost_train(&p->spec, p->spec.T));
-	p->training_s = median * (double)sx_run_updates(cfg);
+	p->training_s = median * (double)sx_schedule_updates(cfg);
 	p->run_s = median * total_work(p) / step;
 out:
 	sx_bench_free(b);

@@ -1,12 +1,12 @@
 /* One instrumented pass over a text: statistics of all heads, A_c and its gradients, chosen maps. */
 #include "cli/cmd.h"
+#include "cli/input_args.h"
 #include "cli/memory.h"
 #include "cli/observing.h"
 #include "cli/out.h"
 #include "engine/op/blas.h"
-#include "probes/lab/provenance.h"
-#include "probes/lab/sequences.h"
-#include "probes/lab/trace.h"
+#include "probes/lab/cost.h"
+#include "probes/lab/subject.h"
 #include "probes/record/record.h"
 
 #include <math.h>
@@ -18,7 +18,7 @@ extern const sx_cmd sx_cmd_trace;
 
 typedef struct {
 	sx_common common;
-	sx_input_words in;
+	sx_sequences_words in;
 	sx_observe_words observe;
 	const char *model, *toward, *out;
 	bool batch;
@@ -92,17 +92,15 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (!a->out || !*a->out) argp_error(state, "where to? -o FILE.h5");
 		break;
 	}
-	return sx_input_parse(&a->in, &a->common, key, arg, state);
+	return sx_sequences_parse(&a->in, &a->common, key, arg, state);
 }
 
 /* What a trace is made of. */
 typedef struct {
 	sx_ctx *ctx;
 	const arguments *a;
-	sx_source src, later; /* later: its name is NULL where there is none */
-	sx_sequences in;
-	sx_family family[SX_FAMILY_MOST];
-	int64_t n_c;
+	sx_subject subject;
+	sx_source later; /* its name is NULL where there is none */
 	sx_map_choice *map;
 	sx_reduce *reduce;
 	sx_sites *sites;
@@ -119,9 +117,8 @@ static void finish(job *j)
 {
 	sx_map_sink_free(j->sink);
 	sx_run_free(j->run);
-	sx_source_free(&j->src);
+	sx_subject_free(&j->subject);
 	sx_source_free(&j->later);
-	sx_sequences_free(&j->in);
 	sx_measures_free(j->found);
 	free(j->map);
 	sx_reduce_free(j->reduce);
@@ -135,18 +132,18 @@ static sx_status check_memory(const job *j)
 {
 	sx_memory_line line[SX_TRACE_MEMORY];
 	const sx_trace_cost cost = {.measure = &j->measure,
-				    .S = j->in.S,
-				    .T = j->in.T,
-				    .n_c = j->n_c,
+				    .S = j->subject.in.S,
+				    .T = j->subject.in.T,
+				    .n_c = j->subject.n_c,
 				    .logits = j->a->observe.logits,
 				    .f64 = j->a->in.f64,
 				    .toward = j->a->toward != NULL,
 				    .maps_f32 = j->a->observe.maps_f32,
 				    .threads = sx_blas_threads()};
-	int n = sx_cost_trace_memory(line, &j->src.spec, &cost);
+	int n = sx_cost_trace_memory(line, &j->subject.source.spec, &cost);
 	char what[80];
-	snprintf(what, sizeof what, "a trace of %lld x %lld tokens", (long long)j->in.S,
-		 (long long)j->in.T);
+	snprintf(what, sizeof what, "a trace of %lld x %lld tokens", (long long)j->subject.in.S,
+		 (long long)j->subject.in.T);
 	return sx_memory_check(j->ctx, line, n, j->a->memory, what);
 }
 
@@ -193,14 +190,15 @@ static sx_status open_later(job *j)
 			       "--toward needs A_c and its gradients: want --observe with ac");
 	SX_TRY(sx_source_open(&j->later, j->ctx, a->toward, a->in.tokenizer, a->n, a->overrides,
 			      NULL));
-	if (!j->src.tensors || !j->later.tensors)
+	if (!j->subject.source.tensors || !j->later.tensors)
 		return sx_fail(j->ctx, SX_EUSAGE,
 			       "--toward goes from a model's weights to a model's; a configuration "
 			       "has none");
-	if (!same_shape(&j->src.spec, &j->later.spec))
+	if (!same_shape(&j->subject.source.spec, &j->later.spec))
 		return sx_fail(j->ctx, SX_EDATA, "%s and %s are not of the same shape", a->model,
 			       a->toward);
-	SX_TRY(same_positions(&same, j->ctx, &j->src.spec, &j->later.spec, j->in.T));
+	SX_TRY(same_positions(&same, j->ctx, &j->subject.source.spec, &j->later.spec,
+			      j->subject.in.T));
 	if (!same)
 		st = sx_fail(j->ctx, SX_EDATA,
 			     "%s and %s have different positions; choose them for both, as with "
@@ -214,27 +212,26 @@ out:
 static sx_status read_input(job *j)
 {
 	const arguments *a = j->a;
-	const sx_input_default otherwise = {"text", SX_HELD_OUT_SEQUENCES, 0, false};
+	const sx_sequences_default otherwise = {"text", SX_HELD_OUT_SEQUENCES, 0, false};
 	sx_status st = SX_OK;
-	SX_TRY(sx_families_parse(j->family, &j->n_c, j->ctx, a->in.ac));
-	SX_TRY(sx_source_open(&j->src, j->ctx, a->model, a->in.tokenizer, a->n, a->overrides,
-			      NULL));
-	const sx_spec *s = &j->src.spec;
-	SX_TRY(sx_sequences_read(&j->in, j->ctx, &a->in, &otherwise, &j->src));
+	SX_TRY(sx_subject_open(&j->subject, j->ctx, a->model, a->n, a->overrides, &a->in,
+			       &otherwise));
+	const sx_spec *s = &j->subject.source.spec;
 	SX_TRY(sx_observe_choose(&j->measure, &j->map, &j->reduce, &j->sites, j->ctx, &a->observe,
-				 s, j->in.S, j->in.T));
+				 s, j->subject.in.S, j->subject.in.T));
 	SX_TRY(open_later(j));
 	if (a->batch && !j->measure.ac_gradients)
 		SX_TRY(sx_fail(j->ctx, SX_EUSAGE,
 			       "--batch-grad needs A_c and its gradients: want --observe with ac"));
 	j->measure.ac_batch = a->batch;
-	j->measure.query_row = j->in.query_row;
+	j->measure.query_row = j->subject.in.query_row;
 	SX_TRY(check_memory(j));
-	SX_TRY(sx_measures_new(&j->found, j->ctx, &j->measure, j->in.S, s->L, s->H, j->in.T,
-			       s->D / 2, j->n_c));
-	j->nll = sx_calloc((size_t)(j->in.S * j->in.T), sizeof *j->nll);
+	SX_TRY(sx_measures_new(&j->found, j->ctx, &j->measure, j->subject.in.S, s->L, s->H,
+			       j->subject.in.T, s->D / 2, j->subject.n_c));
+	j->nll = sx_calloc((size_t)(j->subject.in.S * j->subject.in.T), sizeof *j->nll);
 	if (a->observe.logits)
-		j->logits = sx_calloc((size_t)(j->in.S * j->in.T * s->V), sizeof *j->logits);
+		j->logits = sx_calloc((size_t)(j->subject.in.S * j->subject.in.T * s->V),
+				      sizeof *j->logits);
 	if (!j->nll || (a->observe.logits && !j->logits))
 		st = sx_fail(j->ctx, SX_ENOMEM, "no memory for the results");
 out:
@@ -244,11 +241,11 @@ out:
 static sx_status define_out(const job *j)
 {
 	sx_status st = SX_OK;
-	SX_TRY(sx_run_axis_index(j->run, SX_RUN_OUT_SEQUENCE, j->in.S));
-	SX_TRY(sx_run_axis_index(j->run, SX_RUN_OUT_QUERY, j->in.T));
+	SX_TRY(sx_run_axis_index(j->run, SX_RUN_OUT_SEQUENCE, j->subject.in.S));
+	SX_TRY(sx_run_axis_index(j->run, SX_RUN_OUT_QUERY, j->subject.in.T));
 	SX_TRY(sx_run_define(j->run, SX_RUN_OUT_NLL));
 	if (!j->logits) goto out;
-	SX_TRY(sx_run_axis_index(j->run, SX_RUN_OUT_VOCAB, j->src.spec.V));
+	SX_TRY(sx_run_axis_index(j->run, SX_RUN_OUT_VOCAB, j->subject.source.spec.V));
 	SX_TRY(sx_run_define(j->run, SX_RUN_OUT_LOGITS));
 out:
 	return st;
@@ -258,23 +255,20 @@ out:
 static sx_status open_file(job *j, const char *command)
 {
 	sx_status st = SX_OK;
-	const sx_source *s = &j->src;
+	const sx_source *s = &j->subject.source;
 	j->axes = (sx_record_axes){.spec = &s->spec,
-				   .S = j->in.S,
-				   .T = j->in.T,
-				   .kind = j->in.kind,
-				   .tokens = j->in.tokens,
+				   .S = j->subject.in.S,
+				   .T = j->subject.in.T,
+				   .kind = j->subject.in.kind,
+				   .tokens = j->subject.in.tokens,
 				   .measure = &j->measure,
-				   .family = j->family,
-				   .n_c = j->n_c,
+				   .family = j->subject.family,
+				   .n_c = j->subject.n_c,
 				   .maps_f32 = j->a->observe.maps_f32,
 				   .maps_stored = j->a->observe.maps_stored,
 				   .records = 1,
-				   .samples = j->in.S};
-	SX_TRY(sx_run_create(&j->run, j->ctx, j->a->out, false));
-	SX_TRY(sx_provenance(j->run, j->ctx, command, s->seed, j->a->in.f64 ? "f64" : "f32",
-			     command, &s->spec));
-	SX_TRY(sx_run_attr_int(j->run, "/", "step_known", s->step_known));
+				   .samples = j->subject.in.S};
+	SX_TRY(sx_subject_file(&j->run, j->ctx, &j->subject, j->a->out, command));
 	SX_TRY(sx_record_define(j->run, &j->axes));
 	if (j->a->toward && j->later.step_known)
 		SX_TRY(sx_run_attr_int(j->run, "/ac", "toward_step", j->later.step));
@@ -287,34 +281,23 @@ out:
 
 static sx_status pass(job *j)
 {
-	sx_trace_input t = {.spec = &j->src.spec,
-			    .tensors = j->src.tensors,
-			    .seed = j->src.seed,
-			    .init = (int)j->src.init,
-			    .toward = j->later.tensors,
-			    .S = j->in.S,
-			    .T = j->in.T,
-			    .tokens = j->in.tokens,
-			    .target = j->in.target,
-			    .measure = &j->measure,
-			    .family = j->family,
-			    .maps = j->sink,
-			    .threads = sx_blas_threads()};
-	return j->a->in.f64 ? sx_trace_f64(j->ctx, &t, j->found, j->nll, j->logits)
-			    : sx_trace(j->ctx, &t, j->found, j->nll, j->logits);
+	sx_trace_request t = sx_subject_request(&j->subject, &j->measure);
+	t.toward = j->later.tensors;
+	t.maps = j->sink;
+	return sx_subject_trace(&j->subject, j->ctx, &t, j->found, j->nll, j->logits);
 }
 
 static void report(const job *j)
 {
 	double sum = 0;
 	int64_t n = 0;
-	for (int64_t i = 0; i < j->in.S * j->in.T; i++)
+	for (int64_t i = 0; i < j->subject.in.S * j->subject.in.T; i++)
 		if (isfinite(j->nll[i])) sum += j->nll[i], n++;
 	if (n)
 		sx_log(j->ctx, SX_LOG_INFO,
 		       "%s: %lld x %lld tokens, mean loss %.4f nats over %lld predictions",
-		       j->a->out, (long long)j->in.S, (long long)j->in.T, sum / (double)n,
-		       (long long)n);
+		       j->a->out, (long long)j->subject.in.S, (long long)j->subject.in.T,
+		       sum / (double)n, (long long)n);
 	else
 		sx_log(j->ctx, SX_LOG_INFO, "%s: one token, nothing to predict", j->a->out);
 }
@@ -326,8 +309,8 @@ static sx_status trace(sx_ctx *ctx, const arguments *a, const char *command)
 	SX_TRY(read_input(&j));
 	SX_TRY(open_file(&j, command));
 	SX_TRY(pass(&j));
-	SX_TRY(sx_record_put(j.run, ctx, &j.axes, j.found, &j.src.spec, j.src.step, j.src.phase,
-			     true));
+	SX_TRY(sx_record_put(j.run, ctx, &j.axes, j.found, &j.subject.source.spec,
+			     j.subject.source.step, j.subject.source.phase, true));
 	SX_TRY(sx_run_put(j.run, SX_RUN_OUT_NLL, 0, (const double *)j.nll));
 	if (j.logits) SX_TRY(sx_run_put(j.run, SX_RUN_OUT_LOGITS, 0, (const float *)j.logits));
 	SX_TRY(sx_run_close(&j.run, SX_RUN_COMPLETE));

@@ -2,7 +2,6 @@
 #include "cli/cmd.h"
 #include "cli/out.h"
 #include "engine/op/blas.h"
-#include "probes/lab/provenance.h"
 #include "probes/lab/train_run.h"
 
 #include <stdlib.h>
@@ -85,11 +84,14 @@ static sx_status run(sx_ctx *ctx, int argc, char **argv)
 	SX_TRY(sx_config_load(&cfg, ctx, a.config, a.n, a.overrides));
 	have = true;
 	sx_blas_start(ctx, a.common.threads);
+	sx_progress progress;
+	const sx_progress_to to = sx_progress_listener(&progress, ctx);
 	sx_train_request r = {.cfg = &cfg,
 			      .dir = a.out,
 			      .command = command,
 			      .branch = a.branch,
-			      .resume = a.resume};
+			      .resume = a.resume,
+			      .progress = &to};
 	SX_TRY(sx_train_run(ctx, &r));
 out:
 	if (have) sx_config_free(&cfg);

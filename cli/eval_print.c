@@ -1,6 +1,7 @@
 /* What `sextant eval` prints: a table or one JSON document, and the temperatures chosen. */
+#include "cli/eval_print.h"
+
 #include "analysis/extension.h"
-#include "cli/eval_job.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -128,13 +129,13 @@ static void add_row(json_t *rows, const sx_eval_result *r, json_t *more)
 	json_decref(more);
 }
 
-static json_t *rows_json(const sx_eval_job *j)
+static json_t *rows_json(const sx_eval_job *j, const sx_eval_args *a)
 {
 	json_t *rows = json_array();
 	for (int i = 0; rows && i < j->n_result; i++) {
 		const sx_eval_result *r = &j->results[i];
 		if (!sx_eval_is_own(j, i)) continue;
-		if (!j->a->niah) add_row(rows, r, ppl_json(&r->row.ppl));
+		if (!a->niah) add_row(rows, r, ppl_json(&r->row.ppl));
 		for (int k = 0; k < j->opts.n_kinds; k++) {
 			json_t *row = niah_json(&r->row.niah[k], &r->row.ppl);
 			add_choice(row, &r->row.choice[k]);
@@ -157,25 +158,25 @@ static json_t *choices_json(const sx_eval_job *j, const choice *chosen, int n)
 	return list;
 }
 
-sx_status sx_eval_print_json(const sx_eval_job *j)
+sx_status sx_eval_print_json(const sx_eval_job *j, const sx_eval_args *a)
 {
 	const sx_source *s = &j->source;
-	const char *given = j->a->text ? j->a->text : j->a->tokens;
+	const char *given = a->text ? a->text : a->tokens;
 	int n = 0;
 	choice *chosen = sx_calloc((size_t)j->n_variant, sizeof *chosen);
 	if (!chosen) return sx_fail(j->ctx, SX_ENOMEM, "no memory to print");
 	sx_status st = make_choices(chosen, &n, j);
 	if (st != SX_OK) goto out;
-	json_t *rows = rows_json(j);
-	json_t *all = json_pack("{s:s, s:s, s:o, s:I, s:s?}", "eval", j->a->what, "model", s->name,
-				"step", s->step_known ? json_integer(s->step) : json_null(),
-				"trained_length", (json_int_t)sx_trained_length(&s->spec), "input",
-				given);
+	json_t *rows = rows_json(j, a);
+	json_t *all =
+		json_pack("{s:s, s:s, s:o, s:I, s:s?}", "eval", a->what, "model", s->name, "step",
+			  s->step_known ? json_integer(s->step) : json_null(), "trained_length",
+			  (json_int_t)sx_trained_length(&s->spec), "input", given);
 	if (all && !given) {
 		json_object_set_new(all, "seed", json_integer((json_int_t)j->opts.seed));
 		json_object_set_new(all, "windows", json_integer(j->opts.windows));
 	}
-	if (all && j->a->niah) json_object_set_new(all, "facts", json_integer(j->opts.facts));
+	if (all && a->niah) json_object_set_new(all, "facts", json_integer(j->opts.facts));
 	if (all && n) json_object_set_new(all, "chosen", choices_json(j, chosen, n));
 	if (all && !rows) json_decref(all), all = NULL;
 	if (all)
@@ -307,13 +308,13 @@ static sx_status print_choices(const sx_eval_job *j, const choice *chosen, int n
 	return sx_table_print(t, j->ctx);
 }
 
-sx_status sx_eval_print(const sx_eval_job *j)
+sx_status sx_eval_print(const sx_eval_job *j, const sx_eval_args *a)
 {
 	int n = 0;
 	sx_status st = SX_OK;
 	choice *chosen = sx_calloc((size_t)j->n_variant, sizeof *chosen);
 	if (!chosen) return sx_fail(j->ctx, SX_ENOMEM, "no memory to print");
-	SX_TRY(j->a->niah ? print_niah(j) : print_ppl(j));
+	SX_TRY(a->niah ? print_niah(j) : print_ppl(j));
 	SX_TRY(make_choices(chosen, &n, j));
 	if (n) SX_TRY(print_choices(j, chosen, n));
 out:

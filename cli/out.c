@@ -67,6 +67,44 @@ sx_status sx_parse_args(sx_ctx *ctx, const struct argp *argp, int argc, char **a
 		       "the arguments cannot be read: %s", strerror(e));
 }
 
+static bool is_plain(const char *s)
+{
+	return *s && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+			       "_./=:,+-@") == strlen(s);
+}
+
+/* A word as a shell would need it; the caller's. */
+static char *quoted(const char *s)
+{
+	if (is_plain(s)) return sx_strdup(s);
+	char *out = sx_calloc(4 * strlen(s) + 3, 1), *to = out;
+	if (!out) return NULL;
+	*to++ = '\'';
+	for (; *s; s++) {
+		if (*s == '\'') {
+			memcpy(to, "'\\''", 4);
+			to += 4;
+		} else {
+			*to++ = *s;
+		}
+	}
+	*to = '\'';
+	return out;
+}
+
+char *sx_command_line(const char *verb, int argc, char **argv)
+{
+	char *line = sx_format("sextant %s", verb);
+	for (int i = 1; line && i < argc; i++) {
+		char *word = quoted(argv[i]);
+		char *more = word ? sx_format("%s %s", line, word) : NULL;
+		free(word);
+		free(line);
+		line = more;
+	}
+	return line;
+}
+
 /* ---- JSON ---- */
 
 json_t *sx_json_number(double v)
@@ -220,7 +258,8 @@ void sx_progress_begin(sx_progress *p, sx_ctx *ctx, const char *what, int64_t fi
 			   .mark = t,
 			   .loss = (double)NAN,
 			   .live = isatty(STDERR_FILENO) && !(term && strcmp(term, "dumb") == 0),
-			   .quiet = ctx && ctx->level > SX_LOG_INFO};
+			   .quiet = ctx && ctx->level > SX_LOG_INFO,
+			   .ctx = ctx};
 }
 
 void sx_duration_text(double seconds, char out[32])
@@ -296,4 +335,26 @@ void sx_progress_end(sx_progress *p)
 	if (t > p->begun) p->tokens_per_s = (double)p->all_tokens / (t - p->begun);
 	p->shown = t;
 	show(p, true);
+}
+
+static void listen_begin(void *self, const char *what, int64_t first, int64_t total)
+{
+	sx_progress *p = self;
+	sx_progress_begin(p, p->ctx, what, first, total);
+}
+
+static void listen_step(void *self, int64_t step, double loss, int64_t tokens)
+{
+	sx_progress_step(self, step, loss, tokens);
+}
+
+static void listen_end(void *self)
+{
+	sx_progress_end(self);
+}
+
+sx_progress_to sx_progress_listener(sx_progress *p, sx_ctx *ctx)
+{
+	p->ctx = ctx;
+	return (sx_progress_to){listen_begin, listen_step, listen_end, p};
 }

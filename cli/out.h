@@ -4,6 +4,7 @@
 #define SX_CLI_OUT_H
 
 #include "engine/base.h"
+#include "probes/lab/progress.h"
 
 #include <argp.h>
 #include <jansson.h>
@@ -37,6 +38,10 @@ int64_t sx_parse_count(struct argp_state *state, const char *option, const char 
 /* Whether --maps-type is f32; the same where it is not f16 either. */
 bool sx_parse_maps_type(struct argp_state *state, const char *arg);
 
+/* "sextant VERB ..": words of a command line, joined and quoted where a shell would need it; the
+ * caller's. NULL where memory is out. */
+char *sx_command_line(const char *verb, int argc, char **argv);
+
 /* ---- JSON ---- */
 
 /* A number, or null where v is not finite: JSON knows no NaN. */
@@ -68,6 +73,7 @@ typedef struct {
 	double loss;               /* nats; NaN = none                                      */
 	double steps_per_s, tokens_per_s; /* smoothed; 0 = not known yet                    */
 	bool live, quiet;
+	sx_ctx *ctx; /* borrowed */
 } sx_progress;
 /* first is the step the work starts from (a resumed run), total the step it ends at. */
 void sx_progress_begin(sx_progress *p, sx_ctx *ctx, const char *what, int64_t first, int64_t total);
@@ -75,6 +81,8 @@ void sx_progress_begin(sx_progress *p, sx_ctx *ctx, const char *what, int64_t fi
 void sx_progress_step(sx_progress *p, int64_t step, double loss, int64_t tokens);
 /* Ends the live line, says how it ended. */
 void sx_progress_end(sx_progress *p);
+/* For work that tells its progress: it goes to p, which needs no sx_progress_begin. Both are borrowed. */
+sx_progress_to sx_progress_listener(sx_progress *p, sx_ctx *ctx);
 /* "41s", "3m10s", "2h05m". */
 void sx_duration_text(double seconds, char out[32]);
 

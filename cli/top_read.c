@@ -1,6 +1,6 @@
 #include "cli/top.h"
 
-#include "probes/lab/cost.h"
+#include "probes/lab/schedule.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -24,7 +24,7 @@ sx_status sx_top_open(sx_top *out, sx_ctx *ctx, const char *run)
 					 "%s is no run folder: it has no config.yaml", run);
 	free(path);
 	if (st != SX_OK) return st;
-	t.updates = sx_run_updates(&t.cfg);
+	t.updates = sx_schedule_updates(&t.cfg);
 	*out = t;
 	return SX_OK;
 }

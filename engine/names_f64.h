@@ -9,6 +9,9 @@
 #define sx_norm_scratch       sx_norm_scratch_f64
 #define sx_rotation_fill      sx_rotation_fill_f64
 #define sx_rotate             sx_rotate_f64
+#define sx_scores_of          sx_scores_of_f64
+#define sx_scores_fwd         sx_scores_fwd_f64
+#define sx_scores_bwd         sx_scores_bwd_f64
 #define sx_attention_fwd      sx_attention_fwd_f64
 #define sx_attention_bwd      sx_attention_bwd_f64
 #define sx_attention_scratch  sx_attention_scratch_f64
@@ -30,6 +33,8 @@
 #define sx_model_new          sx_model_new_f64
 #define sx_model_init         sx_model_init_f64
 #define sx_model_free         sx_model_free_f64
+#define sx_work_attention     sx_work_attention_f64
+#define sx_work_set_length    sx_work_set_length_f64
 #define sx_work_new           sx_work_new_f64
 #define sx_work_free          sx_work_free_f64
 #define sx_work_bytes         sx_work_bytes_f64

@@ -29,6 +29,7 @@ typedef struct {
 	sx_site site;
 	bool grad;
 	int layer;
+	const sx_pos_plan *plan; /* of the layer */
 	int64_t B, T, width;
 	const sx_real *data;
 } sx_site_event;
@@ -48,7 +49,7 @@ typedef struct {
 	const sx_spec *spec;
 	const sx_pos_plan *plan;
 	const sx_rotation *rot;
-	double scale;         /* beta / sqrt(D): s = scale q~.k~                           */
+	double scale;         /* beta / sqrt(D): s = scale q~.k~ - slope (i - j)           */
 	const sx_real *q, *k; /* q~ (T,D), k~ (T,D) after rotation                         */
 	const sx_real *v;     /* (T,D)                                                     */
 	int64_t ldq, ldk;     /* distance between their rows (v: ldk)                      */
@@ -78,6 +79,7 @@ typedef struct {
 	int layer;
 	int64_t B, T;
 	const sx_spec *spec;
+	const sx_pos_plan *plan;
 	const sx_real *z;               /* (B,T,H*D)                                        */
 	const sx_real *xa;              /* (B,T,C) the stream after attention               */
 	const sx_real *gate, *up, *act; /* (B,T,F); act = silu(gate) up                     */

@@ -204,7 +204,12 @@ static inline void pass_again(passed *x, tamper how)
 					 .head_end = record_head,
 					 .site = record_site,
 					 .layer_end = record_layer};
-	assert_int_equal(sx_forward(NULL, x->m, x->w, x->tokens, NULL, B, probes, n, NULL), SX_OK);
+	assert_int_equal(
+		sx_forward(
+			NULL, x->m, x->w,
+			&(sx_request){.tokens = x->tokens, .B = B, .probe = probes, .n_probe = n},
+			NULL),
+		SX_OK);
 	omp_set_num_threads(threads);
 	free(t.copy);
 	view_of(x);

@@ -23,9 +23,13 @@ static void pass_all(observed *o, const sx_model *m, sx_work *w, const int32_t *
 	const sx_probe *probe = observe_with(o, &m->spec, &n);
 	for (int64_t s = 0; s < S; s++) {
 		sx_observers_place(o->observers, s);
-		assert_int_equal(
-			sx_forward(NULL, m, w, tokens + s * LENGTH, NULL, 1, probe, n, NULL),
-			SX_OK);
+		assert_int_equal(sx_forward(NULL, m, w,
+					    &(sx_request){.tokens = tokens + s * LENGTH,
+							  .B = 1,
+							  .probe = probe,
+							  .n_probe = n},
+					    NULL),
+				 SX_OK);
 	}
 }
 

@@ -328,7 +328,9 @@ static void test_inert(void **state)
 	assert_memory_equal(x[0].b.row, x[1].b.row, n * sizeof(int32_t));
 	size_t out = (size_t)(140 * s.C) * sizeof(sx_real);
 	sx_work *w = small_work(x[0].m, 2, 70, SX_WORK_FORWARD);
-	assert_int_equal(sx_forward(NULL, x[0].m, w, x[0].tokens, NULL, 2, NULL, 0, NULL), SX_OK);
+	assert_int_equal(
+		sx_forward(NULL, x[0].m, w, &(sx_request){.tokens = x[0].tokens, .B = 2}, NULL),
+		SX_OK);
 	assert_memory_equal(w->x_out, x[0].w->x_out, out);
 	sx_work_free(w);
 	passed_free(&x[0]);

@@ -4,6 +4,7 @@
 #include "engine/model/generate.h"
 #include "engine/model/weights.h"
 #include "probes/lab/evaluate.h"
+#include "probes/lab/variant.h"
 #include "probes/runfile/runfile.h"
 #include "tests/check.h"
 
@@ -101,7 +102,7 @@ static void slow_window(slow_ppl *y, const sx_model *m, sx_work *work, const sx_
 			int64_t i)
 {
 	double logits[256];
-	ok(sx_forward(&ctx, m, work, w->tokens + i * w->T, NULL, 1, NULL, 0, NULL));
+	ok(sx_forward(&ctx, m, work, &(sx_request){.tokens = w->tokens + i * w->T, .B = 1}, NULL));
 	for (int64_t t = 0; t < w->T; t++) {
 		int target = w->target[i * w->T + t], cls = w->cls[i * w->T + t];
 		double sum = 0;
@@ -255,7 +256,8 @@ static void needles_equal_slow_loop(void **state)
 			double by_guess, by_window;
 			ok(sx_language_needle(tokens, &p, &ctx, &l, (sx_needle_kind)k, facts, T, 9,
 					      i));
-			ok(sx_forward(&ctx, m, work, tokens, NULL, 1, NULL, 0, NULL));
+			ok(sx_forward(&ctx, m, work, &(sx_request){.tokens = tokens, .B = 1},
+				      NULL));
 			for (int a = 0; a < p.answers; a++) {
 				slow_logits(logits, m, work, p.at[a]);
 				hit = hit && slow_arg_max(logits, m->spec.V) == p.value[a];
@@ -462,7 +464,7 @@ static void greedy_equals_plain_passes(void **state)
 	for (int64_t at = 3; at < MOST; at += at == 62 || at == 126 ? 1 : 4) {
 		sx_work *w = NULL;
 		ok(sx_work_new(&w, &ctx, m, 1, at, SX_WORK_FORWARD));
-		ok(sx_forward(&ctx, m, w, ids, NULL, 1, NULL, 0, NULL));
+		ok(sx_forward(&ctx, m, w, &(sx_request){.tokens = ids, .B = 1}, NULL));
 		slow_logits(logits, m, w, at - 1);
 		assert_int_equal(slow_arg_max(logits, m->spec.V), ids[at]);
 		sx_work_free(w);

@@ -59,14 +59,25 @@ static void pass_through(passed *x, const sx_spec *s, double sd)
 	sx_probe forward[8], backward[2];
 	memcpy(forward, probe, (size_t)n * sizeof *probe);
 	forward[n] = (sx_probe){.self = &x->k, .site = keep};
-	assert_int_equal(sx_forward(NULL, x->m, x->w, tokens, target, 1, forward, n + 1, NULL),
+	assert_int_equal(sx_forward(NULL, x->m, x->w,
+				    &(sx_request){.tokens = tokens,
+						  .target = target,
+						  .B = 1,
+						  .probe = forward,
+						  .n_probe = n + 1},
+				    NULL),
 			 SX_OK);
 	probe = sx_observers_backward(x->o.observers, &nb);
 	assert_int_equal(nb, 1);
 	backward[0] = probe[0];
 	backward[1] = forward[n];
-	assert_int_equal(sx_backward(NULL, x->m, x->w, &x->grad, tokens, target,
-				     1 / (double)x->w->counted, backward, 2),
+	assert_int_equal(sx_backward(NULL, x->m, x->w, &x->grad,
+				     &(sx_request){.tokens = tokens,
+						   .target = target,
+						   .B = x->w->used_B,
+						   .probe = backward,
+						   .n_probe = 2},
+				     1 / (double)x->w->counted),
 			 SX_OK);
 	free(tokens);
 }

@@ -206,11 +206,14 @@ static double attention_value(void *self)
 static void test_attention(void **state)
 {
 	(void)state;
-	const sx_attention_dims cases[] = {{2, 37, 16, 4, 4, 6, 0.5, 0},
-					   {2, 37, 16, 4, 2, 6, 0.5, 0},
-					   {1, 70, 64, 3, 1, 8, 0.3, 9},
-					   {1, 1, 64, 2, 2, 4, 0.3, 0},
-					   {2, 64, 64, 2, 1, 4, 0.3, 1}};
+	double slopes[] = {0.5, 0.25, 0.05};
+	const sx_pos_plan half = {.beta = 1.2}, full = {.beta = 0.8},
+			  near = {.beta = 0.8, .window = 9}, self = {.beta = 0.6, .window = 1},
+			  biased = {.beta = 0.8, .window = 9, .slopes = slopes, .n_slopes = 3};
+	const sx_attention_dims cases[] = {
+		{2, 37, 16, 4, 4, 6, &half}, {2, 37, 16, 4, 2, 6, &half},
+		{1, 70, 64, 3, 1, 8, &near}, {1, 1, 64, 2, 2, 4, &full},
+		{2, 64, 64, 2, 1, 4, &self}, {1, 70, 64, 3, 1, 8, &biased}};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		sx_attention_dims d = cases[i];
 		int64_t nq = d.B * d.T * d.H * d.D, nk = d.B * d.T * d.Hkv * d.D;
@@ -228,7 +231,7 @@ static void test_attention(void **state)
 		assert_int_equal(sx_attention_bwd(dq, dk, dv, c.w, c.z, c.rows, c.q, c.k, c.v, d,
 						  c.scratch, NULL),
 				 SX_OK);
-		if (d.window != 1 && d.T > 1) { /* else the scores do not matter */
+		if (d.plan->window != 1 && d.T > 1) { /* else the scores do not matter */
 			check_direction(attention_value, &c, c.q, dq, nq);
 			check_direction(attention_value, &c, c.k, dk, nk);
 		}
@@ -354,9 +357,26 @@ static const variant variants[] = {
 	{"ntk", "ntk", 4, 2, 6, false, false, SX_QK_NORM_NONE, 0, 4, 1},
 	{"yarn", "yarn", 4, 1, 6, false, false, SX_QK_NORM_NONE, 0, 4, 1},
 	{"p-rope", "p-rope", 4, 2, 8, false, false, SX_QK_NORM_NONE, 0, 1, 1},
+	{"layered", "layered", 4, 2, 6, false, false, SX_QK_NORM_NONE, 0, 1, 1},
 	{"all at once", "yarn", 4, 2, 6, true, true, SX_QK_NORM_FULL, 7, 4, 0.8},
 };
 enum { N_VARIANTS = sizeof variants / sizeof variants[0], B = 2, T = 21 };
+
+/* Everything that a method may do to one layer and not to another: the first sees 5 keys, rotates 4
+ * channels and biases its scores, the others see all and rotate all. */
+static void plan_layered(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
+{
+	(void)o, (void)length;
+	p->window = layer == 0 ? 5 : 0;
+	if (layer > 0) return;
+	p->rotary = 4, p->n_freq = 2;
+	p->n_slopes = 4;
+	p->slopes = sx_calloc(4, sizeof *p->slopes);
+	for (int h = 0; p->slopes && h < 4; h++) p->slopes[h] = 0.1 * (h + 1);
+}
+
+static const sx_pos_method layered = {
+	.name = "layered", .kind = SX_POS_SCALED, .plan = plan_layered};
 
 static sx_model *variant_model(const variant *v, int layers)
 {
@@ -365,6 +385,7 @@ static sx_model *variant_model(const variant *v, int layers)
 	s.H = v->H, s.Hkv = v->Hkv, s.D = v->D, s.tied = v->tied, s.qkv_bias = v->bias;
 	s.qk_norm = v->qk_norm;
 	snprintf(s.pos.method, sizeof s.pos.method, "%s", v->method);
+	if (strcmp(v->method, "layered") == 0) s.pos.custom = &layered;
 	s.pos.window = v->window, s.pos.factor = v->factor, s.pos.beta = v->beta;
 	s.pos.theta = 100;
 	sx_model *m = NULL;
@@ -399,7 +420,9 @@ static double model_value(void *self)
 {
 	model_case *c = self;
 	double loss = 0;
-	assert_int_equal(sx_forward(NULL, c->m, c->w, c->tokens, c->target, B, NULL, 0, &loss),
+	assert_int_equal(sx_forward(NULL, c->m, c->w,
+				    &(sx_request){.tokens = c->tokens, .target = c->target, .B = B},
+				    &loss),
 			 SX_OK);
 	return loss * (double)c->w->counted * c->scale;
 }
@@ -415,9 +438,12 @@ static void test_model(void **state)
 		sx_params_layout(&g, &c.m->spec, calloc((size_t)c.m->p.count, sizeof(double)));
 		assert_non_null(g.base);
 		model_value(&c);
-		assert_int_equal(
-			sx_backward(NULL, c.m, c.w, &g, c.tokens, c.target, c.scale, NULL, 0),
-			SX_OK);
+		assert_int_equal(sx_backward(NULL, c.m, c.w, &g,
+					     &(sx_request){.tokens = c.tokens,
+							   .target = c.target,
+							   .B = c.w->used_B},
+					     c.scale),
+				 SX_OK);
 		sx_param_info info[SX_PARAM_MOST];
 		int n = sx_params_table(&c.m->spec, info);
 		for (int t = 0; t < n; t++) {
@@ -455,7 +481,7 @@ typedef struct {
 	double *frozen; /* (T,T): c of `own` at the point of the gradient */
 	sx_functional f;
 	double *store, c[T * T], g[64 * 32];
-	double euler; /* sum g_ij s_ij */
+	double euler; /* sum g_ij s_ij, of s without the bias */
 } watcher;
 
 static sx_status watch_tile(void *self, const sx_tile *t)
@@ -477,10 +503,14 @@ static sx_status watch_tile(void *self, const sx_tile *t)
 			memcpy(w->frozen + i * T + first, c, (size_t)(i - first + 1) * sizeof *c);
 	}
 	sx_functional_tile(&w->f, t, w->c, T, w->g);
+	double slope = h->plan->n_slopes > 0 ? h->plan->slopes[h->head] : 0;
 	for (int64_t r = 0; w->gradients && r < t->nrow; r++)
 		for (int64_t j = 0; j < t->nkey; j++)
-			if (isfinite(t->s[r * t->ld + j]))
-				w->euler += w->g[r * t->ld + j] * t->s[r * t->ld + j];
+			if (isfinite(t->s[r * t->ld + j])) {
+				double distance = (double)(t->row0 + r - t->key0 - j);
+				w->euler += w->g[r * t->ld + j] *
+					    (t->s[r * t->ld + j] + slope * distance);
+			}
 	return SX_OK;
 }
 
@@ -502,8 +532,11 @@ static double functional_value(void *self)
 	functional_case *c = self;
 	c->w.gradients = false;
 	sx_probe p = {.self = &c->w, .tile = watch_tile, .head_end = watch_end};
-	assert_int_equal(sx_forward(NULL, c->m.m, c->m.w, c->m.tokens, NULL, B, &p, 1, NULL),
-			 SX_OK);
+	assert_int_equal(
+		sx_forward(NULL, c->m.m, c->m.w,
+			   &(sx_request){.tokens = c->m.tokens, .B = B, .probe = &p, .n_probe = 1},
+			   NULL),
+		SX_OK);
 	return c->w.f.value;
 }
 
@@ -523,8 +556,11 @@ static void check_functional(const variant *v, const char *family, int layer)
 	w->freeze = w->frozen != NULL;
 	w->gradients = true;
 	sx_probe p = {.self = w, .tile = watch_tile, .head_end = watch_end};
-	assert_int_equal(sx_forward(NULL, c->m.m, c->m.w, c->m.tokens, NULL, B, &p, 1, NULL),
-			 SX_OK);
+	assert_int_equal(
+		sx_forward(NULL, c->m.m, c->m.w,
+			   &(sx_request){.tokens = c->m.tokens, .B = B, .probe = &p, .n_probe = 1},
+			   NULL),
+		SX_OK);
 	w->freeze = false;
 
 	int64_t C = s->C, D = s->D, kv = w->head / (s->H / s->Hkv);

@@ -71,7 +71,10 @@ static sx_real *trace(const sx_model *m, const int32_t *tokens, int64_t B, int64
 	observed o = observe_all(&m->spec, B, T, families, N_C);
 	int n = 0;
 	const sx_probe *p = into ? observe_with(&o, &m->spec, &n) : NULL;
-	assert_int_equal(sx_forward(NULL, m, w, tokens, NULL, B, p, n, NULL), SX_OK);
+	assert_int_equal(
+		sx_forward(NULL, m, w,
+			   &(sx_request){.tokens = tokens, .B = B, .probe = p, .n_probe = n}, NULL),
+		SX_OK);
 	if (into) *into = flatten(&o, n_into);
 	sx_real *logits = sx_calloc((size_t)(B * T * m->spec.V), sizeof *logits);
 	assert_non_null(logits);
@@ -172,7 +175,12 @@ static sx_real *train(const sx_spec *s, schedule c, int threads, bool probed)
 		int32_t *x = small_tokens(c.batch * c.T, s->V, (uint64_t)(2 * k));
 		int32_t *y = small_tokens(c.batch * c.T, s->V, (uint64_t)(2 * k + 1));
 		sx_step_result r;
-		assert_int_equal(sx_trainer_step(NULL, t, x, y, p, n, NULL, NULL, &r), SX_OK);
+		assert_int_equal(
+			sx_trainer_step(
+				NULL, t,
+				&(sx_request){.tokens = x, .target = y, .probe = p, .n_probe = n},
+				NULL, NULL, &r),
+			SX_OK);
 		free(x);
 		free(y);
 	}

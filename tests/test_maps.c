@@ -156,9 +156,17 @@ static void subject_runs(struct fixture *f, subject *x, const char *path, bool l
 	for (int r = 0; r < records; r++) {
 		/* a pass whose maps are not wanted leaves nothing behind */
 		sx_observers_sink(o, NULL);
-		ok(f, sx_forward(&f->ctx, x->m, w, x->tokens, NULL, x->B, both, 1, NULL));
+		ok(f,
+		   sx_forward(&f->ctx, x->m, w,
+			      &(sx_request){
+				      .tokens = x->tokens, .B = x->B, .probe = both, .n_probe = 1},
+			      NULL));
 		sx_observers_sink(o, sink);
-		ok(f, sx_forward(&f->ctx, x->m, w, x->tokens, NULL, x->B, both, 2, NULL));
+		ok(f,
+		   sx_forward(&f->ctx, x->m, w,
+			      &(sx_request){
+				      .tokens = x->tokens, .B = x->B, .probe = both, .n_probe = 2},
+			      NULL));
 		ok(f,
 		   sx_record_put(run, &f->ctx, &x->axes, x->measures, &x->spec, 10 * r, 0, true));
 	}

@@ -176,16 +176,16 @@ static void measure_law(law *out, const char *method, const double *mix, int k)
 	}
 	assert_int_equal(sx_measures_new(&m, NULL, &o, SEQUENCES, spec.L, spec.H, TOKENS, 4, 3),
 			 SX_OK);
-	sx_trace_input in = {.spec = &spec,
-			     .seed = 5,
-			     .mix = mix,
-			     .S = SEQUENCES,
-			     .T = TOKENS,
-			     .tokens = tokens,
-			     .target = target,
-			     .measure = &o,
-			     .family = family,
-			     .threads = sx_blas_threads()};
+	sx_trace_request in = {.spec = &spec,
+			       .seed = 5,
+			       .mix = mix,
+			       .S = SEQUENCES,
+			       .T = TOKENS,
+			       .tokens = tokens,
+			       .target = target,
+			       .measure = &o,
+			       .family = family,
+			       .threads = sx_blas_threads()};
 	assert_int_equal(sx_trace_f64(NULL, &in, m, nll, NULL), SX_OK);
 	memcpy(out->value[k], m->ac_value, sizeof out->value[k]);
 	memcpy(out->grad[k], m->ac_grad, sizeof out->grad[k]);

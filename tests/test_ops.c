@@ -138,7 +138,12 @@ static sx_status check_mask(void *self, const sx_tile *t)
 static float *hidden(const sx_model *m, const int32_t *tokens, int64_t T, const sx_probe *p)
 {
 	sx_work *w = small_work(m, 1, T, SX_WORK_FORWARD);
-	assert_int_equal(sx_forward(NULL, m, w, tokens, NULL, 1, p, p ? 1 : 0, NULL), SX_OK);
+	assert_int_equal(
+		sx_forward(
+			NULL, m, w,
+			&(sx_request){.tokens = tokens, .B = 1, .probe = p, .n_probe = p ? 1 : 0},
+			NULL),
+		SX_OK);
 	float *f = randoms(T * m->spec.C, 0);
 	memcpy(f, w->f, (size_t)(T * m->spec.C) * sizeof *f);
 	sx_work_free(w);
@@ -201,8 +206,22 @@ static void test_mask_backward(void **state)
 		sx_params_layout(&g, &s, randoms(m->p.count, 0));
 		mask_check c = {0};
 		sx_probe p = {.self = &c, .tile = check_mask};
-		assert_int_equal(sx_forward(NULL, m, w, x, y, 2, &p, 1, NULL), SX_OK);
-		assert_int_equal(sx_backward(NULL, m, w, &g, x, y, 1, &p, 1), SX_OK);
+		assert_int_equal(sx_forward(NULL, m, w,
+					    &(sx_request){.tokens = x,
+							  .target = y,
+							  .B = 2,
+							  .probe = &p,
+							  .n_probe = 1},
+					    NULL),
+				 SX_OK);
+		assert_int_equal(sx_backward(NULL, m, w, &g,
+					     &(sx_request){.tokens = x,
+							   .target = y,
+							   .B = w->used_B,
+							   .probe = &p,
+							   .n_probe = 1},
+					     1),
+				 SX_OK);
 		assert_true(c.ds_size > 1 && c.ds_off <= 1e-6 * c.ds_size);
 		assert_int_equal(c.tiles,
 				 2 * 2 * s.L * s.H * 3); /* passes, sequences, ..., tiles */
@@ -296,15 +315,15 @@ static void check_plain(const attention *a)
 		int64_t b = n / d.H, h = n % d.H, g = h / (d.H / d.Hkv);
 		for (int64_t i = 0; i < d.T; i += 7) {
 			double s[512], z[64] = {0}, most = -1e300, sum = 0;
-			for (int64_t j = sx_first_key(i, d.window); j <= i; j++) {
+			for (int64_t j = sx_first_key(i, d.plan->window); j <= i; j++) {
 				const float *q = a->q + ((b * d.T + i) * d.H + h) * d.D;
 				const float *k = a->k + ((b * d.T + j) * d.Hkv + g) * d.D;
 				s[j] = 0;
 				for (int c = 0; c < d.D; c++) s[j] += (double)q[c] * (double)k[c];
-				s[j] *= d.scale;
+				s[j] *= sx_pos_scale(d.plan, d.D);
 				most = fmax(most, s[j]);
 			}
-			for (int64_t j = sx_first_key(i, d.window); j <= i; j++) {
+			for (int64_t j = sx_first_key(i, d.plan->window); j <= i; j++) {
 				const float *v = a->v + ((b * d.T + j) * d.Hkv + g) * d.D;
 				double e = exp(s[j] - most);
 				sum += e;
@@ -322,14 +341,9 @@ static void test_tiles(void **state)
 	(void)state;
 	const int64_t windows[] = {0, 1, 50, 130};
 	for (int i = 0; i < 4; i++) {
-		sx_attention_dims d = {.B = 2,
-				       .T = 200,
-				       .tile = 16,
-				       .H = 4,
-				       .Hkv = 2,
-				       .D = 16,
-				       .scale = 0.25,
-				       .window = windows[i]};
+		const sx_pos_plan plan = {.beta = 1, .window = windows[i]};
+		sx_attention_dims d = {
+			.B = 2, .T = 200, .tile = 16, .H = 4, .Hkv = 2, .D = 16, .plan = &plan};
 		int64_t nq = d.B * d.T * d.H * d.D, nk = d.B * d.T * d.Hkv * d.D;
 		attention a = attention_of(d);
 		attend(&a);
@@ -343,7 +357,7 @@ static void test_tiles(void **state)
 			/* the same sums in another grouping */
 			check_near(b.z, a.z, nq, 2e-6);
 			check_near(b.dv, a.dv, nk, 4e-6);
-			if (d.window == 1) { /* one key: the scores do not matter */
+			if (plan.window == 1) { /* one key: the scores do not matter */
 				for (int64_t e = 0; e < nq; e++) check_close(b.dq[e], 0, 1e-5);
 			} else {
 				check_near(b.dq, a.dq, nq, 4e-6);
@@ -369,8 +383,9 @@ static void permute_heads(float *to, const float *from, const int *perm, int64_t
 static void test_head_permutation(void **state)
 {
 	(void)state;
+	const sx_pos_plan plan = {.beta = 1};
 	sx_attention_dims d = {
-		.B = 2, .T = 90, .tile = 64, .H = 4, .Hkv = 4, .D = 8, .scale = 0.35};
+		.B = 2, .T = 90, .tile = 64, .H = 4, .Hkv = 4, .D = 8, .plan = &plan};
 	const int perm[] = {2, 0, 3, 1};
 	int64_t rows = d.B * d.T, n = rows * d.H * d.D;
 	attention a = attention_of(d), b = attention_of(d);
@@ -473,7 +488,9 @@ static void test_accumulation(void **state)
 				   .drop_at = -1};
 		assert_int_equal(sx_trainer_new(&t[k], NULL, small_model(&s, 3, 0.3), &o, T),
 				 SX_OK);
-		assert_int_equal(sx_trainer_step(NULL, t[k], x, y, NULL, 0, NULL, NULL, &r[k]),
+		assert_int_equal(sx_trainer_step(NULL, t[k],
+						 &(sx_request){.tokens = x, .target = y}, NULL,
+						 NULL, &r[k]),
 				 SX_OK);
 	}
 	check_close(r[1].loss, r[0].loss, 1e-6 * r[0].loss);
@@ -500,9 +517,9 @@ static void test_schedules(void **state)
 			   .drop_warmup = 4,
 			   .drop_lr = 1e-3,
 			   .drop_min_lr = 1e-5};
-	const sx_schedule kinds[] = {SX_SCHEDULE_COSINE, SX_SCHEDULE_LINEAR, SX_SCHEDULE_CONSTANT};
+	const sx_lr_schedule kinds[] = {SX_LR_COSINE, SX_LR_LINEAR, SX_LR_CONSTANT};
 	for (int k = 0; k < 3; k++) {
-		bool flat = kinds[k] == SX_SCHEDULE_CONSTANT;
+		bool flat = kinds[k] == SX_LR_CONSTANT;
 		o.schedule = kinds[k];
 		sx_train_opts whole = o;
 		whole.drop_at = -1;

@@ -162,9 +162,12 @@ static void check_gradients(const fixture *f)
 	int n = sx_params_table(&f->m->spec, info);
 	sx_params_layout(&g, &f->m->spec, sx_calloc((size_t)f->m->p.count, sizeof(sx_real)));
 	assert_non_null(g.base);
-	assert_int_equal(sx_backward(NULL, f->m, f->w, &g, f->tokens, f->targets,
-				     1 / (double)f->w->counted, NULL, 0),
-			 SX_OK);
+	assert_int_equal(
+		sx_backward(
+			NULL, f->m, f->w, &g,
+			&(sx_request){.tokens = f->tokens, .target = f->targets, .B = f->w->used_B},
+			1 / (double)f->w->counted),
+		SX_OK);
 	for (int i = 0; i < n; i++)
 		for (int64_t c = 0; c < info[i].copies; c++) {
 			int64_t size = info[i].rows * info[i].cols;
@@ -241,8 +244,14 @@ static void test_fixtures(void **state)
 		int n;
 		open_fixture(&f, fixtures[i]);
 		const sx_probe *p = observe_with(&f.o, &f.m->spec, &n);
-		assert_int_equal(
-			sx_forward(NULL, f.m, f.w, f.tokens, f.targets, f.B, p, n, &f.loss), SX_OK);
+		assert_int_equal(sx_forward(NULL, f.m, f.w,
+					    &(sx_request){.tokens = f.tokens,
+							  .target = f.targets,
+							  .B = f.B,
+							  .probe = p,
+							  .n_probe = n},
+					    &f.loss),
+				 SX_OK);
 		check_outputs(&f);
 		check_gradients(&f);
 		check_maps(&f);
@@ -324,7 +333,14 @@ static void check_stories(const char *method)
 	observed o = observe_all(&spec, 1, T, families, N_C);
 	int n;
 	const sx_probe *p = observe_with(&o, &spec, &n);
-	assert_int_equal(sx_forward(NULL, m, w, tokens, target, 1, p, n, NULL), SX_OK);
+	assert_int_equal(sx_forward(NULL, m, w,
+				    &(sx_request){.tokens = tokens,
+						  .target = target,
+						  .B = 1,
+						  .probe = p,
+						  .n_probe = n},
+				    NULL),
+			 SX_OK);
 
 	sx_real *raw = sx_calloc((size_t)(T * V), sizeof *raw);
 	assert_non_null(raw);

@@ -8,6 +8,7 @@
 #include "engine/op/blas.h"
 #include "probes/lab/cost.h"
 #include "probes/lab/evaluate.h"
+#include "probes/lab/schedule.h"
 #include "probes/record/record.h"
 
 #include <jansson.h>
@@ -228,16 +229,16 @@ static sx_config config(int n, char *const *overrides)
 	return cfg;
 }
 
-/* A_c of every batch costs what train_run.c measures: gradients by h only where they are asked for. */
+/* A_c of every batch costs what train_probe.c measures: gradients by h only where they are asked for. */
 static void batches_cost_what_is_measured(void **state)
 {
 	(void)state;
 	char on[] = "probe.ac_train=true", no_h[] = "probe.ac_train_wrt_h=false";
 	char *const all[] = {on}, *const weights[] = {on, no_h};
 	sx_config none = config(0, NULL), some = config(2, weights), full = config(1, all);
-	assert_false(sx_cost_batch_measures(&none).ac);
-	const sx_measure_opts few = sx_cost_batch_measures(&some),
-			      every = sx_cost_batch_measures(&full);
+	assert_false(sx_schedule_batch_measures(&none).ac);
+	const sx_measure_opts few = sx_schedule_batch_measures(&some),
+			      every = sx_schedule_batch_measures(&full);
 	assert_true(few.ac && few.ac_gradients && few.ac_without_h);
 	assert_true(every.ac && every.ac_gradients && !every.ac_without_h);
 	const sx_spec s = odd_spec(SX_QK_NORM_HEAD);
@@ -259,15 +260,15 @@ static void runs_are_counted(void **state)
 	char *const with[] = {drop, at}, *const without[] = {never, no_eval, last};
 	/* 0, 50 .. 1750 and 1763; 913, 918 .. 1013, the drop in them, twice */
 	sx_config cfg = config(2, with);
-	sx_run_counts n = sx_cost_counts(&cfg, 0);
-	assert_int_equal(sx_run_updates(&cfg), 1763);
+	sx_schedule_counts n = sx_schedule_count(&cfg, 0);
+	assert_int_equal(sx_schedule_updates(&cfg), 1763);
 	assert_int_equal(n.probes, 37 + 21 + 1);
 	assert_int_equal(n.maps, 5 + 2);         /* 0, 500, 1000, 1500, 1763; the drop twice */
 	assert_int_equal(n.evals, 3 + 1);        /* 500, 1000, 1500; 1763                    */
 	assert_int_equal(n.checkpoints, 18 + 3); /* 0 .. 1700; 7, 963, 1763                  */
 	sx_config_free(&cfg);
 	cfg = config(3, without);
-	n = sx_cost_counts(&cfg, 0);
+	n = sx_schedule_count(&cfg, 0);
 	assert_int_equal(n.probes, 0);
 	assert_int_equal(n.maps, 0);
 	assert_int_equal(n.evals, 0);
@@ -570,8 +571,8 @@ static void bench_runs_on(void **state)
 			assert_true(t > 0);
 			for (int w = SX_PRODUCTS_TILES; w <= SX_PRODUCTS_ATTENTION; w++)
 				assert_true(sx_bench_products(b, (sx_products)w, 2) > 0);
-			for (int p = 0; p < SX_PART_COUNT; p++)
-				assert_true(sx_bench_part(b, (sx_part)p) > 0);
+			for (int p = 0; p < SX_BENCH_PARTS; p++)
+				assert_true(sx_bench_part_time(b, (sx_bench_part)p) > 0);
 		}
 		sx_bench_free(b);
 	}

@@ -56,7 +56,12 @@ static passed pass(const sx_spec *s, int64_t B, int64_t T, int32_t *tokens, doub
 	const sx_probe *p = observe_with(&x.o, s, &n);
 	memcpy(probes, p, (size_t)n * sizeof *p);
 	probes[n] = (sx_probe){.self = &x.r, .tile = record_tile, .head_end = record_head};
-	assert_int_equal(sx_forward(NULL, x.m, x.w, tokens, NULL, B, probes, n + 1, NULL), SX_OK);
+	assert_int_equal(
+		sx_forward(
+			NULL, x.m, x.w,
+			&(sx_request){.tokens = tokens, .B = B, .probe = probes, .n_probe = n + 1},
+			NULL),
+		SX_OK);
 	return x;
 }
 
@@ -478,7 +483,11 @@ static void test_without_h(void **state)
 	x.o.opts = (sx_measure_opts){.ac = true, .ac_gradients = true, .ac_without_h = true};
 	int count;
 	const sx_probe *p = observe_with(&x.o, &s, &count);
-	assert_int_equal(sx_forward(NULL, x.m, x.w, x.tokens, NULL, 2, p, count, NULL), SX_OK);
+	assert_int_equal(
+		sx_forward(NULL, x.m, x.w,
+			   &(sx_request){.tokens = x.tokens, .B = 2, .probe = p, .n_probe = count},
+			   NULL),
+		SX_OK);
 	for (int64_t i = 0; i < n; i++)
 		for (int g = 0; g < SX_WRT_COUNT; g++) {
 			double got = m->ac_grad[i * m->n_wrt + g];
@@ -717,7 +726,11 @@ static void check_euler(const passed *x)
 	k->store = sx_calloc((size_t)sx_functional_reals(&x->r.spec, T), sizeof *k->store);
 	assert_non_null(k->store);
 	sx_probe p = {.self = k, .tile = keep_tile, .head_end = keep_head};
-	assert_int_equal(sx_forward(NULL, x->m, x->w, x->tokens, NULL, 1, &p, 1, NULL), SX_OK);
+	assert_int_equal(
+		sx_forward(NULL, x->m, x->w,
+			   &(sx_request){.tokens = x->tokens, .B = 1, .probe = &p, .n_probe = 1},
+			   NULL),
+		SX_OK);
 	double q = 0, kk = 0, cov = 0;
 	for (int64_t e = 0; e < w; e++) {
 		q += (double)k->f.dwq[e] * h->wq[e];

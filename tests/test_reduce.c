@@ -54,8 +54,7 @@ static sx_attention_dims dims_of(const passed *x)
 				   .H = x->c.H,
 				   .Hkv = 1,
 				   .D = x->spec.D,
-				   .scale = 0.6,
-				   .window = x->c.window};
+				   .plan = &x->plan};
 }
 
 static passed prepare(setting c)
@@ -63,7 +62,7 @@ static passed prepare(setting c)
 	enum { D = 8 };
 	passed x = {.c = c, .spec = small_spec("rope", 1, 16, c.H, 1, D)};
 	int64_t N = c.B * c.T;
-	x.spec.pos.window = c.window;
+	x.spec.pos.window = c.window, x.spec.pos.beta = 1.7;
 	assert_int_equal(sx_pos_plan_make(&x.plan, NULL, &x.spec.pos, D, 64, 0, c.T), SX_OK);
 	x.q = reals(N * c.H * D), x.k = reals(N * D), x.v = reals(N * D);
 	x.z = reals(N * c.H * D), x.rows = reals(2 * N * c.H), x.h = reals(N * x.spec.C);

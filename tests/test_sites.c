@@ -100,7 +100,12 @@ static passed pass(struct fixture *f, sx_spec s, int64_t B, int64_t N, sx_sites_
 	sx_work *w = small_work(x.m, 1, N, SX_WORK_FORWARD);
 	for (int64_t b = 0; b < B; b++) { /* one sequence at a time, as a trace does */
 		sx_observers_place(o, b);
-		ok(f, sx_forward(&f->ctx, x.m, w, x.tokens + b * N, NULL, 1, probe, n, NULL));
+		ok(f, sx_forward(&f->ctx, x.m, w,
+				 &(sx_request){.tokens = x.tokens + b * N,
+					       .B = 1,
+					       .probe = probe,
+					       .n_probe = n},
+				 NULL));
 	}
 	ok(f, sx_record_put(run, &f->ctx, &axes, measures, &s, 7, 0, true));
 	ok(f, sx_run_close(&run, SX_RUN_COMPLETE));

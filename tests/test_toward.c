@@ -63,16 +63,16 @@ static void measure(fixture *f)
 		assert_int_equal(sx_safetensors_open(&t[k], NULL, f->path[k]), SX_OK);
 	}
 	assert_int_equal(sx_measures_new(&m, NULL, &opts, S, LAYERS, HEADS, LENGTH, 2, N_C), SX_OK);
-	sx_trace_input in = {.spec = &f->spec,
-			     .tensors = t[0],
-			     .toward = t[1],
-			     .S = S,
-			     .T = LENGTH,
-			     .tokens = f->tokens,
-			     .target = f->target,
-			     .measure = &opts,
-			     .family = f->family,
-			     .threads = omp_get_max_threads()};
+	sx_trace_request in = {.spec = &f->spec,
+			       .tensors = t[0],
+			       .toward = t[1],
+			       .S = S,
+			       .T = LENGTH,
+			       .tokens = f->tokens,
+			       .target = f->target,
+			       .measure = &opts,
+			       .family = f->family,
+			       .threads = omp_get_max_threads()};
 	assert_int_equal(sx_trace(NULL, &in, m, nll, NULL), SX_OK);
 	memcpy(f->value, m->ac_value, sizeof f->value);
 	memcpy(f->change, m->ac_change, sizeof f->change);
@@ -93,7 +93,11 @@ static void plain_values(double value[VALUES], const fixture *f, const sx_model 
 		SX_OK);
 	sx_work *w = small_work(m, S, LENGTH, SX_WORK_FORWARD);
 	const sx_probe *probe = observe_with(&o, &f->spec, &n);
-	assert_int_equal(sx_forward(NULL, m, w, f->tokens, NULL, S, probe, n, NULL), SX_OK);
+	assert_int_equal(
+		sx_forward(NULL, m, w,
+			   &(sx_request){.tokens = f->tokens, .B = S, .probe = probe, .n_probe = n},
+			   NULL),
+		SX_OK);
 	memcpy(value, o.measures->ac_value, VALUES * sizeof *value);
 	observed_free(&o);
 	sx_work_free(w);

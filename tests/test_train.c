@@ -84,7 +84,8 @@ static sx_status one_step(sx_ctx *ctx, sx_trainer *t, sx_step_result *r)
 	uint64_t k = (uint64_t)t->step;
 	int32_t *x = small_tokens(BATCH * T, 29, 2 * k),
 		*y = small_tokens(BATCH * T, 29, 2 * k + 1);
-	sx_status st = sx_trainer_step(ctx, t, x, y, NULL, 0, NULL, NULL, r);
+	sx_status st =
+		sx_trainer_step(ctx, t, &(sx_request){.tokens = x, .target = y}, NULL, NULL, r);
 	free(x);
 	free(y);
 	return st;
@@ -214,7 +215,8 @@ static sx_real *logits_of(const sx_model *m)
 	int64_t n = BATCH * T;
 	sx_work *w = small_work(m, BATCH, T, SX_WORK_FORWARD);
 	int32_t *x = small_tokens(n, 29, 99);
-	assert_int_equal(sx_forward(NULL, m, w, x, NULL, BATCH, NULL, 0, NULL), SX_OK);
+	assert_int_equal(sx_forward(NULL, m, w, &(sx_request){.tokens = x, .B = BATCH}, NULL),
+			 SX_OK);
 	sx_real *logits = sx_calloc((size_t)(n * m->spec.V), sizeof *logits);
 	assert_non_null(logits);
 	sx_logits(m, w, 0, n, logits);
@@ -402,11 +404,17 @@ static void test_bad_batches(void **state)
 	int32_t *x = small_tokens(BATCH * T, 29, 1), *y = small_tokens(BATCH * T, 29, 2);
 	sx_step_result r;
 	for (int i = 0; i < BATCH * T; i++) y[i] = -1;
-	assert_int_equal(sx_trainer_step(NULL, t, x, y, NULL, 0, NULL, NULL, &r), SX_EDATA);
+	assert_int_equal(
+		sx_trainer_step(NULL, t, &(sx_request){.tokens = x, .target = y}, NULL, NULL, &r),
+		SX_EDATA);
 	y[0] = 29;
-	assert_int_equal(sx_trainer_step(NULL, t, x, y, NULL, 0, NULL, NULL, &r), SX_EDATA);
+	assert_int_equal(
+		sx_trainer_step(NULL, t, &(sx_request){.tokens = x, .target = y}, NULL, NULL, &r),
+		SX_EDATA);
 	y[0] = 0, x[BATCH * T - 1] = -1;
-	assert_int_equal(sx_trainer_step(NULL, t, x, y, NULL, 0, NULL, NULL, &r), SX_EDATA);
+	assert_int_equal(
+		sx_trainer_step(NULL, t, &(sx_request){.tokens = x, .target = y}, NULL, NULL, &r),
+		SX_EDATA);
 	assert_int_equal(t->step, 0);
 	free(x);
 	free(y);

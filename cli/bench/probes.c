@@ -75,8 +75,10 @@ static sx_status run_once(double *seconds, sx_ctx *ctx, const subject *s, const 
 	const sx_probe *probe = o ? sx_observers_probes(o, &n) : NULL;
 	if (s->step) return sx_bench_step(seconds, ctx, s->step, probe, n);
 	double begun = seconds_now();
-	sx_status st =
-		sx_forward(ctx, s->model, s->work, s->tokens, NULL, s->batch, probe, n, NULL);
+	sx_status st = sx_forward(
+		ctx, s->model, s->work,
+		&(sx_request){.tokens = s->tokens, .B = s->batch, .probe = probe, .n_probe = n},
+		NULL);
 	*seconds = seconds_now() - begun;
 	return st;
 }

@@ -12,7 +12,7 @@
 
 /* One round: seconds of one run of each, FLOP/s of the peak; then what follows from them. */
 typedef struct {
-	double step, tiles, library, attention, peak, part[SX_PART_COUNT], foreign;
+	double step, tiles, library, attention, peak, part[SX_BENCH_PARTS], foreign;
 	double products, step_by_products, products_by_peak, step_by_peak;
 } sample;
 
@@ -48,8 +48,9 @@ static sx_status one_round(sample *s, sx_ctx *ctx, sx_bench *b, const char **fma
 	for (int i = 0; i < times; i++)
 		r.attention += sx_bench_products(b, SX_PRODUCTS_ATTENTION, 0) / times;
 	r.peak = sx_bench_peak(0.05, fma);
-	for (int p = 0; p < SX_PART_COUNT; p++)
-		for (int i = 0; i < times; i++) r.part[p] += sx_bench_part(b, (sx_part)p) / times;
+	for (int p = 0; p < SX_BENCH_PARTS; p++)
+		for (int i = 0; i < times; i++)
+			r.part[p] += sx_bench_part_time(b, (sx_bench_part)p) / times;
 	settle();
 	for (int i = 0; i < times; i++)
 		r.library += sx_bench_products(b, SX_PRODUCTS_LIBRARY, sx_blas_threads()) / times;
@@ -219,9 +220,10 @@ static sx_status print_text(const series *s, sx_ctx *ctx, const sx_bench_args *a
 	if (st == SX_OK) st = print_ratios(s, ctx);
 	if (st != SX_OK) return st;
 	printf("\nparts of the step, each by itself:");
-	for (int i = 0; i < SX_PART_COUNT; i++)
-		printf(" %s %.1f ms (%.1f %%)%s", sx_part_name((sx_part)i), 1e3 * part_median(s, i),
-		       100 * part_median(s, i) / step, i + 1 < SX_PART_COUNT ? "," : "\n");
+	for (int i = 0; i < SX_BENCH_PARTS; i++)
+		printf(" %s %.1f ms (%.1f %%)%s", sx_bench_part_name((sx_bench_part)i),
+		       1e3 * part_median(s, i), 100 * part_median(s, i) / step,
+		       i + 1 < SX_BENCH_PARTS ? "," : "\n");
 	return SX_OK;
 }
 
@@ -233,8 +235,8 @@ static json_t *spread_json(spread x)
 static json_t *parts_json(const series *s)
 {
 	json_t *parts = json_object();
-	for (int i = 0; i < SX_PART_COUNT; i++)
-		json_object_set_new(parts, sx_part_name((sx_part)i),
+	for (int i = 0; i < SX_BENCH_PARTS; i++)
+		json_object_set_new(parts, sx_bench_part_name((sx_bench_part)i),
 				    sx_json_number(part_median(s, i)));
 	return parts;
 }

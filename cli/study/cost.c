@@ -2,6 +2,7 @@
  * measured steps. */
 #include "probes/lab/cost.h"
 #include "cli/study/study.h"
+#include "probes/lab/schedule.h"
 #include "probes/lab/sequences.h"
 #include "probes/lab/source.h"
 
@@ -39,10 +40,10 @@ static sx_status cost_of_run(sx_job *j, sx_ctx *ctx, const sx_study_item *x, sx_
 			     const sx_spec *s)
 {
 	sx_map_choice *map = NULL;
-	int64_t n_map = 0, first = first_step(j, x), updates = sx_run_updates(cfg) - first;
-	int64_t S = sx_cost_probe_sequences(cfg), T = sx_cost_probe_length(cfg, s);
-	sx_measure_opts o = sx_cost_measures(cfg);
-	sx_run_counts n = sx_cost_counts(cfg, first);
+	int64_t n_map = 0, first = first_step(j, x), updates = sx_schedule_updates(cfg) - first;
+	int64_t S = sx_schedule_probe_sequences(cfg), T = sx_schedule_probe_length(cfg, s);
+	sx_measure_opts o = sx_schedule_measures(cfg);
+	sx_schedule_counts n = sx_schedule_count(cfg, first);
 	double probe = sum(sx_cost_forward(s, T, false)) +
 		       sx_cost_observers(s, T, &o, (int64_t)cfg->probe.ac.n);
 	if (S == 0) n.probes = n.maps = 0;

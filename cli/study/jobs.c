@@ -1,6 +1,6 @@
 /* From items to jobs: the words of each command line, and what need not be made again. */
+#include "cli/out.h"
 #include "cli/study/study.h"
-#include "probes/lab/provenance.h"
 #include "probes/runfile/runfile.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* A recipe as text: YAML into the items of a study. Settings of runs go through the configuration's
  * own table, so a slip in a key is an error with a suggestion. */
 #include "cli/study/study.h"
-#include "probes/lab/cost.h"
+#include "probes/lab/schedule.h"
 #include "probes/lab/train_run.h"
 
 #include <limits.h>
@@ -346,7 +346,7 @@ static sx_status unknown_run(struct reader *r, const node *n, const char *what, 
 static sx_status check_step(struct reader *r, const node *n, const char *what,
 			    const sx_study_item *run, int64_t step)
 {
-	if (step > sx_run_updates(&run->cfg) || !sx_run_due_at(&run->cfg, step).checkpoint)
+	if (step > sx_schedule_updates(&run->cfg) || !sx_schedule_at(&run->cfg, step).checkpoint)
 		return refuse(r, n,
 			      "%s: %s will have no checkpoint of step %lld; list the step in its "
 			      "train.checkpoint_at",

@@ -1,6 +1,6 @@
 /* The jobs of a study, side by side: children of this program, their logs, what to say meanwhile. */
 #include "cli/study/study.h"
-#include "probes/lab/cost.h"
+#include "probes/lab/schedule.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -173,7 +173,7 @@ static void summary(session *s)
 		if (step >= first)
 			snprintf(text + used, sizeof text - used, " %.0f %%",
 				 100 * (double)(step - first) /
-					 (double)(sx_run_updates(&x->cfg) - first));
+					 (double)(sx_schedule_updates(&x->cfg) - first));
 	}
 	s->said = now();
 	sx_log(s->ctx, SX_LOG_INFO, "%3.0f s  %lld of %lld done; %s", s->said - s->begun,

@@ -99,7 +99,7 @@ sx_status sx_bench_new(sx_bench **out, sx_ctx *ctx, const sx_spec *spec, int64_t
 		.accumulate = accumulate,
 		.lr = 1e-4,
 		.min_lr = 1e-4,
-		.schedule = SX_SCHEDULE_CONSTANT,
+		.schedule = SX_LR_CONSTANT,
 		.clip = 1,
 		.drop_at = -1,
 		.adamw = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1}};
@@ -150,8 +150,12 @@ sx_status sx_bench_step(double *seconds, sx_ctx *ctx, sx_bench *b, const sx_prob
 {
 	sx_step_result result;
 	double begun = omp_get_wtime();
-	sx_status st = sx_trainer_step(ctx, b->trainer, b->tokens, b->target, probe, n_probe, NULL,
-				       NULL, &result);
+	sx_status st = sx_trainer_step(ctx, b->trainer,
+				       &(sx_request){.tokens = b->tokens,
+						     .target = b->target,
+						     .probe = probe,
+						     .n_probe = n_probe},
+				       NULL, NULL, &result);
 	*seconds = omp_get_wtime() - begun;
 	return st;
 }
@@ -233,25 +237,11 @@ double sx_bench_products(sx_bench *b, sx_products which, int threads)
 
 /* ---- parts of a step ---- */
 
-const char *sx_part_name(sx_part p)
+const char *sx_bench_part_name(sx_bench_part p)
 {
 	static const char *const names[] = {"linear", "attention", "elementwise", "loss",
 					    "optimiser"};
 	return names[p];
-}
-
-static sx_attention_dims dims_of(const sx_bench *b, int l)
-{
-	const sx_spec *s = &b->trainer->model->spec;
-	const sx_work *w = b->trainer->work;
-	return (sx_attention_dims){.B = w->B,
-				   .T = w->T,
-				   .tile = w->tile,
-				   .H = s->H,
-				   .Hkv = s->Hkv,
-				   .D = s->D,
-				   .scale = w->plan[l].beta / sqrt((double)s->D),
-				   .window = w->plan[l].window};
 }
 
 /* Without probes attention has no way to fail. */
@@ -260,7 +250,7 @@ static void attention_part(sx_bench *b)
 	sx_work *w = b->trainer->work;
 	for (int l = 0; l < w->layers; l++) {
 		sx_layer_acts *a = &w->layer[l];
-		sx_attention_dims d = dims_of(b, l);
+		sx_attention_dims d = sx_work_attention(w, &b->trainer->model->spec, l, w->B);
 		sx_status st =
 			sx_attention_fwd(a->z, a->rows, a->q, a->k, a->v, d, w->scratch, NULL);
 		if (st == SX_OK)
@@ -337,27 +327,27 @@ static void optimiser_part(sx_bench *b)
 	sx_adamw_step(t->adam, t->model, &t->grad, 1 / (1 + norm), 0, &t->opts.adamw);
 }
 
-double sx_bench_part(sx_bench *b, sx_part part)
+double sx_bench_part_time(sx_bench *b, sx_bench_part part)
 {
 	double begun = omp_get_wtime();
 	switch (part) {
-	case SX_PART_LINEAR:
+	case SX_BENCH_LINEAR:
 		for (int64_t i = 0; i < b->n_linear - 1; i++)
 			linear_tiles(&b->linear[i], b->rows, false, b->scratch);
 		break;
-	case SX_PART_ATTENTION:
+	case SX_BENCH_ATTENTION:
 		attention_part(b);
 		break;
-	case SX_PART_ELEMENTWISE:
+	case SX_BENCH_ELEMENTWISE:
 		elementwise_part(b);
 		break;
-	case SX_PART_LOSS:
+	case SX_BENCH_LOSS:
 		loss_part(b);
 		break;
-	case SX_PART_OPTIMISER:
+	case SX_BENCH_OPTIMISER:
 		optimiser_part(b);
 		break;
-	case SX_PART_COUNT:
+	case SX_BENCH_PARTS:
 		break;
 	}
 	return omp_get_wtime() - begun;

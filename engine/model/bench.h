@@ -35,15 +35,15 @@ double sx_bench_products(sx_bench *b, sx_products which, int threads);
 
 /* What a step is made of, each part by itself with all its operations of one part of the batch. */
 typedef enum {
-	SX_PART_LINEAR, /* linear layers, residuals and biases; not the output matrix      */
-	SX_PART_ATTENTION,
-	SX_PART_ELEMENTWISE, /* embedding, norms, rotation, SwiGLU                              */
-	SX_PART_LOSS,        /* output matrix, softmax, cross entropy                           */
-	SX_PART_OPTIMISER,   /* clearing the gradient, its norm, AdamW                          */
-	SX_PART_COUNT
-} sx_part;
-const char *sx_part_name(sx_part p);
-double sx_bench_part(sx_bench *b, sx_part p);
+	SX_BENCH_LINEAR, /* linear layers, residuals and biases; not the output matrix      */
+	SX_BENCH_ATTENTION,
+	SX_BENCH_ELEMENTWISE, /* embedding, norms, rotation, SwiGLU                              */
+	SX_BENCH_LOSS,        /* output matrix, softmax, cross entropy                           */
+	SX_BENCH_OPTIMISER,   /* clearing the gradient, its norm, AdamW                          */
+	SX_BENCH_PARTS
+} sx_bench_part;
+const char *sx_bench_part_name(sx_bench_part p);
+double sx_bench_part_time(sx_bench *b, sx_bench_part p);
 
 /* Fused multiply-adds in registers on all threads for so many seconds: FLOP/s. *kind, if not NULL:
  * the instructions, e.g. "AVX-512 FMA". */

@@ -133,7 +133,8 @@ static sx_status predict(sx_real *logits, sx_ctx *ctx, const sx_model *m, flight
 	if (n > f->T) SX_TRY(flight_make(f, ctx, m, n));
 	/* What pads comes after the prefix, where attention does not look. */
 	memcpy(f->tokens, ids, (size_t)n * sizeof *ids);
-	SX_TRY(sx_forward(ctx, m, f->work, f->tokens, NULL, 1, NULL, 0, NULL));
+	const sx_request r = {.tokens = f->tokens, .B = 1, .length = n};
+	SX_TRY(sx_forward(ctx, m, f->work, &r, NULL));
 	sx_logits(m, f->work, n - 1, 1, logits);
 	SX_TRY(check_logits(ctx, logits, m->spec.V, n));
 out:

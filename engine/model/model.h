@@ -7,6 +7,7 @@
 #define SX_ENGINE_MODEL_MODEL_H
 
 #include "engine/op/functional.h"
+#include "engine/op/ops.h"
 #include "engine/probe.h"
 #include "engine/real.h"
 #include "engine/spec.h"
@@ -76,51 +77,85 @@ void sx_model_init(sx_model *m, uint64_t seed, sx_init init);
 
 typedef enum { SX_WORK_FORWARD, SX_WORK_TRAIN } sx_work_mode;
 
-/* Activations of one layer; shapes as in work.c. */
+/* Activations of one layer, in the order in which the pass makes them (pass.c: layer_fwd). N = B T
+ * rows, q = H D, kv = Hkv D; G = 1 under QK-norm over all heads, else H (queries) or Hkv (keys). Tables
+ * of it are laid out in work.c: lay_out_layer. */
+/* clang-format off */
 typedef struct {
-	sx_real *x, *h, *rstd1, *q_raw, *k_raw, *q_rstd, *k_rstd, *q, *k, *v, *rows, *z, *xa, *u,
-		*rstd2, *gate, *up, *act;
-} sx_layer_acts;
+	sx_real *x;              /* (N,C)      residual stream entering the layer                    */
+	sx_real *h, *rstd1;      /* (N,C), (N) h = norm(x) gain; 1/rho of each row                   */
+	sx_real *q_raw, *k_raw;  /* (N,q), (N,kv)  projections before QK-norm; NULL without one      */
+	sx_real *q_rstd, *k_rstd;/* (N,G)      1/rho of the QK-norm; NULL without one                */
+	sx_real *q, *k, *v;      /* (N,q), (N,kv), (N,kv)  as they enter attention: q, k rotated     */
+	sx_real *rows;           /* (B,H,T,2)  of each row of scores the largest, and 1/sum of exp   */
+	sx_real *z;              /* (N,q)      probabilities times values, heads side by side        */
+	sx_real *xa;             /* (N,C)      x + z W_O^T                                           */
+	sx_real *u, *rstd2;      /* (N,C), (N) u = norm(xa) gain                                     */
+	sx_real *gate, *up, *act;/* (N,F)      u W_g^T, u W_u^T, silu(gate) up                       */
+} sx_layer_acts;             /* and out: act W_d^T + xa is the next layer's x                     */
 
 typedef struct {
 	sx_work_mode mode;
-	int64_t B, T, tile;
+	int64_t B, T, tile;      /* at most B sequences of T tokens; rows of an attention tile       */
 	int threads, layers;
-	int layers_kept;      /* L in TRAIN, 1 in FORWARD (every layer uses the same)        */
-	sx_pos_plan *plan;    /* (L)                                                     */
-	sx_rotation *rot;     /* (L); equal plans share a table                          */
-	sx_layer_acts *layer; /* (layers_kept)                                           */
-	sx_real *x_out, *f, *rstd_f, *loss_rows; /* (N,C), (N,C), (N), (N,2)                 */
-	double *nll; /* (N) nats, NaN where the target was -1; after a pass     */
-	sx_real *dx, *dh, *dq, *dk, *dv, *dz, *da, *db; /* TRAIN                             */
-	sx_real *scratch;
-	int64_t used_B;  /* sequences of the last forward                           */
-	int64_t counted; /* targets that counted                                    */
+	int layers_kept;         /* L in TRAIN, 1 in FORWARD (every layer uses the same)             */
+	int64_t length;          /* that the plans are made for: T, unless set otherwise             */
+	sx_pos_plan *plan;       /* (L)        the truth about position, whatever the spec says      */
+	sx_rotation *rot;        /* (L)        cos, sin (T,n_freq); equal rotations share a table    */
+	sx_layer_acts *layer;    /* (layers_kept)                                                    */
+	sx_real *x_out;          /* (N,C)      the stream after the last layer                       */
+	sx_real *f, *rstd_f;     /* (N,C), (N) f = norm(x_out) gain: logits are f W^T                */
+	sx_real *loss_rows;      /* (N,2)      as rows, of the logits                                */
+	double *nll;             /* (N)        nats, NaN where the target was -1; after a pass       */
+	/* gradients of what has the same name, one layer at a time; NULL in FORWARD */
+	sx_real *dx, *dh;        /* (N,C)      dh serves u and f, too                                */
+	sx_real *dq, *dk, *dv;   /* (N,q), (N,kv), (N,kv)                                            */
+	sx_real *dz;             /* (N,q)                                                            */
+	sx_real *da, *db;        /* (N,F)      of act, then gate; of up                              */
+	sx_real *scratch;        /*            the largest that any operation of any layer asks for  */
+	int64_t used_B;          /* sequences of the last forward                                    */
+	int64_t counted;         /* targets that counted                                             */
 	sx_arena arena;
 } sx_work;
+/* clang-format on */
 
 /* Memory for up to B sequences of exactly T tokens. SX_ENOMEM, SX_ECONFIG (positional plan). */
 sx_status sx_work_new(sx_work **out, sx_ctx *ctx, const sx_model *m, int64_t B, int64_t T,
 		      sx_work_mode mode) SX_NODISCARD;
 void sx_work_free(sx_work *w);
-/* Bytes a work takes, before it is made; probes' own memory not counted. */
+/* Makes the plans anew for inputs of this length, where the model's method looks at it: rows beyond it
+ * are padding. At most T. SX_ENOMEM. */
+sx_status sx_work_set_length(sx_work *w, sx_ctx *ctx, const sx_model *m,
+			     int64_t length) SX_NODISCARD;
+/* What attention of this layer is given for B sequences. */
+sx_attention_dims sx_work_attention(const sx_work *w, const sx_spec *s, int layer, int64_t B);
+/* Bytes a work takes, before it is made; probes' own memory not counted. 0 where a plan cannot be made:
+ * sx_work_new says why. */
 size_t sx_work_bytes(const sx_spec *spec, int64_t B, int64_t T, sx_work_mode mode, int threads);
 
-/* tokens (B,T), ids below V (checked: SX_EDATA); target (B,T) or NULL, -1 = not counted; probes may be
- * NULL. *loss (may be NULL): mean nats per counted target. */
-sx_status sx_forward(sx_ctx *ctx, const sx_model *m, sx_work *w, const int32_t *tokens,
-		     const int32_t *target, int64_t B, const sx_probe *probe, int n_probe,
+/* What is asked of a pass. Zero or NULL: not asked. Borrowed for the call. */
+typedef struct {
+	const int32_t *tokens; /* (B,T) ids below V                                           */
+	const int32_t *target; /* (B,T) or NULL; -1 = not counted                             */
+	int64_t B;             /* sequences, at most those of the work                        */
+	int64_t length;        /* of the inputs, for plans that look at it: rows beyond it are
+	                          padding; 0 = all T                                          */
+	const sx_probe *probe; /* (n_probe) who looks                                         */
+	int n_probe;
+} sx_request;
+
+/* *loss (may be NULL): mean nats per counted target. SX_EDATA on an id outside the vocabulary; what a
+ * probe says. */
+sx_status sx_forward(sx_ctx *ctx, const sx_model *m, sx_work *w, const sx_request *r,
 		     double *loss) SX_NODISCARD;
 /* The attention of one layer alone, its block's input h (B,T,C) the caller's and not w's: probes see
  * q to v, tiles and heads. */
 sx_status sx_attend(sx_ctx *ctx, const sx_model *m, sx_work *w, int layer, const sx_real *h,
-		    const int32_t *tokens, int64_t B, const sx_probe *probe,
-		    int n_probe) SX_NODISCARD;
-/* After sx_forward with targets on the same work in mode TRAIN: grad += d(scale * sum of counted
- * nll)/d parameters. */
+		    const sx_request *r) SX_NODISCARD;
+/* After sx_forward of the same tokens and targets on the same work in mode TRAIN: grad += d(scale * sum of
+ * counted nll)/d parameters. The probes are those of the backward pass. */
 sx_status sx_backward(sx_ctx *ctx, const sx_model *m, sx_work *w, sx_params *grad,
-		      const int32_t *tokens, const int32_t *target, double scale,
-		      const sx_probe *probe, int n_probe) SX_NODISCARD;
+		      const sx_request *r, double scale) SX_NODISCARD;
 /* Logits (n,V) of rows row0.. of the last forward (row = b T + t). */
 void sx_logits(const sx_model *m, const sx_work *w, int64_t row0, int64_t n, sx_real *logits);
 

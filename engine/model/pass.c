@@ -39,25 +39,25 @@ static layer_weights weights_of(const sx_model *m, int l)
 			       .wd = at(p->wd, l, C * s->F)};
 }
 
-static sx_attention_dims dims_of(const sx_spec *s, const sx_work *w, int l, int64_t B)
-{
-	return (sx_attention_dims){.B = B,
-				   .T = w->T,
-				   .tile = w->tile,
-				   .H = s->H,
-				   .Hkv = s->Hkv,
-				   .D = s->D,
-				   .scale = w->plan[l].beta / sqrt((double)s->D),
-				   .window = w->plan[l].window};
-}
-
 /* ---- what probes see ---- */
 
 typedef struct {
 	const sx_probe *probe;
 	int n;
+	const sx_pos_plan *plan; /* (L)   */
+	const int32_t *tokens;   /* (B,T) */
 	int64_t B, T;
 } watch;
+
+static watch watch_of(const sx_request *r, const sx_work *w)
+{
+	return (watch){.probe = r->probe,
+		       .n = r->n_probe,
+		       .plan = w->plan,
+		       .tokens = r->tokens,
+		       .B = r->B,
+		       .T = w->T};
+}
 
 static sx_status show(const watch *o, sx_site site, bool grad, int layer, int64_t width,
 		      const sx_real *data)
@@ -65,6 +65,7 @@ static sx_status show(const watch *o, sx_site site, bool grad, int layer, int64_
 	sx_site_event e = {.site = site,
 			   .grad = grad,
 			   .layer = layer,
+			   .plan = &o->plan[layer],
 			   .B = o->B,
 			   .T = o->T,
 			   .width = width,
@@ -85,6 +86,7 @@ static sx_status show_layer_end(const watch *o, const sx_model *m, int l, const 
 			  .B = o->B,
 			  .T = o->T,
 			  .spec = &m->spec,
+			  .plan = &o->plan[l],
 			  .z = a->z,
 			  .xa = a->xa,
 			  .gate = a->gate,
@@ -108,7 +110,7 @@ static sx_status show_layer_end(const watch *o, const sx_model *m, int l, const 
 }
 
 static sx_tap tap_of(const watch *o, const sx_model *m, const sx_work *w, int l,
-		     const sx_layer_acts *a, const int32_t *tokens)
+		     const sx_layer_acts *a)
 {
 	layer_weights p = weights_of(m, l);
 	sx_head layer = {.layer = l,
@@ -129,7 +131,7 @@ static sx_tap tap_of(const watch *o, const sx_model *m, const sx_work *w, int l,
 			.k_raw = a->k_raw,
 			.q_rstd = a->q_rstd,
 			.k_rstd = a->k_rstd,
-			.tokens = tokens};
+			.tokens = o->tokens};
 }
 
 /* ---- forward ---- */
@@ -162,21 +164,21 @@ out:
 }
 
 /* From h to z. */
-static sx_status attend(const sx_model *m, sx_work *w, int l, sx_layer_acts *a,
-			const int32_t *tokens, const watch *o)
+static sx_status attend(const sx_model *m, sx_work *w, int l, sx_layer_acts *a, const watch *o)
 {
 	sx_status st = SX_OK;
 	SX_TRY(project(m, w, l, a, o));
-	sx_tap tap = tap_of(o, m, w, l, a, tokens);
-	SX_TRY(sx_attention_fwd(a->z, a->rows, a->q, a->k, a->v, dims_of(&m->spec, w, l, o->B),
-				w->scratch, o->n ? &tap : NULL));
+	sx_tap tap = tap_of(o, m, w, l, a);
+	SX_TRY(sx_attention_fwd(a->z, a->rows, a->q, a->k, a->v,
+				sx_work_attention(w, &m->spec, l, o->B), w->scratch,
+				o->n ? &tap : NULL));
 out:
 	return st;
 }
 
 /* x_next (N,C) = the layer's output. */
 static sx_status layer_fwd(const sx_model *m, sx_work *w, int l, sx_layer_acts *a, sx_real *x_next,
-			   const int32_t *tokens, const watch *o)
+			   const watch *o)
 {
 	const sx_spec *s = &m->spec;
 	layer_weights p = weights_of(m, l);
@@ -185,7 +187,7 @@ static sx_status layer_fwd(const sx_model *m, sx_work *w, int l, sx_layer_acts *
 	SX_TRY(show(o, SX_SITE_X_IN, false, l, C, a->x));
 	sx_norm_fwd(a->h, a->rstd1, a->x, p.ln1, s->eps, N, 1, C);
 	SX_TRY(show(o, SX_SITE_H, false, l, C, a->h));
-	SX_TRY(attend(m, w, l, a, tokens, o));
+	SX_TRY(attend(m, w, l, a, o));
 	SX_TRY(show(o, SX_SITE_Z, false, l, q, a->z));
 	sx_linear_fwd(a->xa, a->z, p.wo, NULL, a->x, N, q, C);
 	sx_norm_fwd(a->u, a->rstd2, a->xa, p.ln2, s->eps, N, 1, C);
@@ -234,32 +236,31 @@ static double mean_loss(sx_work *w, const int32_t *target, int64_t N)
 	return w->counted ? sum / (double)w->counted : (double)NAN;
 }
 
-sx_status sx_forward(sx_ctx *ctx, const sx_model *m, sx_work *w, const int32_t *tokens,
-		     const int32_t *target, int64_t B, const sx_probe *probe, int n_probe,
-		     double *loss)
+sx_status sx_forward(sx_ctx *ctx, const sx_model *m, sx_work *w, const sx_request *r, double *loss)
 {
 	const sx_spec *s = &m->spec;
 	sx_status st = SX_OK;
-	int64_t N = B * w->T, C = s->C;
-	watch o = {.probe = probe, .n = n_probe, .B = B, .T = w->T};
-	SX_TRY(check_room(ctx, w, B));
-	SX_TRY(check_tokens(ctx, tokens, N, s->V, false));
-	if (target) SX_TRY(check_tokens(ctx, target, N, s->V, true));
-	w->used_B = B;
-	sx_embed_fwd(w->layer[0].x, tokens, m->p.embed, N, C);
+	int64_t N = r->B * w->T, C = s->C;
+	SX_TRY(check_room(ctx, w, r->B));
+	SX_TRY(check_tokens(ctx, r->tokens, N, s->V, false));
+	if (r->target) SX_TRY(check_tokens(ctx, r->target, N, s->V, true));
+	SX_TRY(sx_work_set_length(w, ctx, m, r->length > 0 ? r->length : w->T));
+	watch o = watch_of(r, w);
+	w->used_B = r->B;
+	sx_embed_fwd(w->layer[0].x, r->tokens, m->p.embed, N, C);
 	for (int l = 0; l < s->L; l++) {
 		sx_layer_acts *a = &w->layer[w->layers_kept > 1 ? l : 0];
 		bool last = l == s->L - 1;
 		/* With one layer kept the output takes the place of the input: x is not needed
 		 * once xa is there. */
 		sx_real *next = last ? w->x_out : w->layer[w->layers_kept > 1 ? l + 1 : 0].x;
-		SX_TRY(layer_fwd(m, w, l, a, next, tokens, &o));
+		SX_TRY(layer_fwd(m, w, l, a, next, &o));
 	}
 	sx_norm_fwd(w->f, w->rstd_f, w->x_out, m->p.ln_f, s->eps, N, 1, C);
-	if (target) {
-		sx_loss_fwd(w->nll, w->loss_rows, w->f, s->tied ? m->p.embed : m->p.head, target, N,
-			    C, s->V, w->scratch);
-		double mean = mean_loss(w, target, N);
+	if (r->target) {
+		sx_loss_fwd(w->nll, w->loss_rows, w->f, s->tied ? m->p.embed : m->p.head, r->target,
+			    N, C, s->V, w->scratch);
+		double mean = mean_loss(w, r->target, N);
 		if (loss) *loss = mean;
 	}
 out:
@@ -267,14 +268,17 @@ out:
 }
 
 sx_status sx_attend(sx_ctx *ctx, const sx_model *m, sx_work *w, int layer, const sx_real *h,
-		    const int32_t *tokens, int64_t B, const sx_probe *probe, int n_probe)
+		    const sx_request *r)
 {
 	sx_layer_acts *a = &w->layer[w->layers_kept > 1 ? layer : 0];
-	watch o = {.probe = probe, .n = n_probe, .B = B, .T = w->T};
-	sx_status st = check_room(ctx, w, B);
-	if (st != SX_OK) return st;
-	memcpy(a->h, h, (size_t)(B * w->T * m->spec.C) * sizeof *h);
-	return attend(m, w, layer, a, tokens, &o);
+	sx_status st = SX_OK;
+	SX_TRY(check_room(ctx, w, r->B));
+	SX_TRY(sx_work_set_length(w, ctx, m, r->length > 0 ? r->length : w->T));
+	memcpy(a->h, h, (size_t)(r->B * w->T * m->spec.C) * sizeof *h);
+	watch o = watch_of(r, w);
+	SX_TRY(attend(m, w, layer, a, &o));
+out:
+	return st;
 }
 
 void sx_logits(const sx_model *m, const sx_work *w, int64_t row0, int64_t n, sx_real *logits)
@@ -325,7 +329,7 @@ out:
 
 /* w->dx: gradient of the layer's output coming in, of its input going out. */
 static sx_status layer_bwd(const sx_model *m, sx_work *w, sx_params *g, int l,
-			   const sx_layer_acts *a, const int32_t *tokens, const watch *o)
+			   const sx_layer_acts *a, const watch *o)
 {
 	const sx_spec *s = &m->spec;
 	layer_weights p = weights_of(m, l);
@@ -346,9 +350,9 @@ static sx_status layer_bwd(const sx_model *m, sx_work *w, sx_params *g, int l,
 	sx_linear_bwd(w->dz, of(g->wo, l, C * q), NULL, w->dx, a->z, p.wo, false, N, q, C,
 		      w->scratch);
 	SX_TRY(show(o, SX_SITE_Z, true, l, q, w->dz));
-	sx_tap tap = tap_of(o, m, w, l, a, tokens);
+	sx_tap tap = tap_of(o, m, w, l, a);
 	SX_TRY(sx_attention_bwd(w->dq, w->dk, w->dv, w->dz, a->z, a->rows, a->q, a->k, a->v,
-				dims_of(s, w, l, o->B), w->scratch, o->n ? &tap : NULL));
+				sx_work_attention(w, s, l, o->B), w->scratch, o->n ? &tap : NULL));
 	SX_TRY(project_bwd(m, w, g, l, a, o));
 	SX_TRY(show(o, SX_SITE_H, true, l, C, w->dh));
 	sx_norm_bwd(w->dx, of(g->ln1, l, C), w->dh, a->x, a->rstd1, p.ln1, true, N, 1, C,
@@ -359,22 +363,23 @@ out:
 }
 
 sx_status sx_backward(sx_ctx *ctx, const sx_model *m, sx_work *w, sx_params *grad,
-		      const int32_t *tokens, const int32_t *target, double scale,
-		      const sx_probe *probe, int n_probe)
+		      const sx_request *r, double scale)
 {
 	const sx_spec *s = &m->spec;
 	sx_status st = SX_OK;
 	int64_t N = w->used_B * w->T, C = s->C;
-	watch o = {.probe = probe, .n = n_probe, .B = w->used_B, .T = w->T};
+	watch o = watch_of(r, w);
 	if (w->mode != SX_WORK_TRAIN)
 		return sx_fail(ctx, SX_EINTERNAL, "a backward pass needs memory of mode train");
+	if (r->B != w->used_B)
+		return sx_fail(ctx, SX_EINTERNAL, "a backward pass of %lld sequences after %lld",
+			       (long long)r->B, (long long)w->used_B);
 	sx_loss_bwd(w->dh, s->tied ? grad->embed : grad->head, w->loss_rows, w->f,
-		    s->tied ? m->p.embed : m->p.head, target, scale, N, C, s->V, w->scratch);
+		    s->tied ? m->p.embed : m->p.head, r->target, scale, N, C, s->V, w->scratch);
 	sx_norm_bwd(w->dx, grad->ln_f, w->dh, w->x_out, w->rstd_f, m->p.ln_f, false, N, 1, C,
 		    w->scratch);
-	for (int l = s->L - 1; l >= 0; l--)
-		SX_TRY(layer_bwd(m, w, grad, l, &w->layer[l], tokens, &o));
-	sx_embed_bwd(grad->embed, w->dx, tokens, N, C);
+	for (int l = s->L - 1; l >= 0; l--) SX_TRY(layer_bwd(m, w, grad, l, &w->layer[l], &o));
+	sx_embed_bwd(grad->embed, w->dx, r->tokens, N, C);
 out:
 	return st;
 }

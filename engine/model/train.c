@@ -18,15 +18,15 @@ const char *sx_phase_name(sx_phase p)
 	return p == SX_PHASE_PRETRAIN ? "pretrain" : "recalibration";
 }
 
-static double scheduled(sx_schedule kind, double lr, double min_lr, int64_t warmup, int64_t steps,
-			int64_t update)
+static double scheduled(sx_lr_schedule kind, double lr, double min_lr, int64_t warmup,
+			int64_t steps, int64_t update)
 {
 	const double pi = 3.14159265358979323846;
 	if (update <= warmup) return lr * (double)update / (double)warmup;
 	double span = (double)(steps - warmup);
 	double x = span > 0 ? fmin(1, (double)(update - warmup) / span) : 1;
-	if (kind == SX_SCHEDULE_CONSTANT) return lr;
-	if (kind == SX_SCHEDULE_LINEAR) return lr + (min_lr - lr) * x;
+	if (kind == SX_LR_CONSTANT) return lr;
+	if (kind == SX_LR_LINEAR) return lr + (min_lr - lr) * x;
 	return min_lr + (lr - min_lr) * 0.5 * (1 + cos(pi * x));
 }
 
@@ -85,25 +85,25 @@ void sx_trainer_free(sx_trainer *t)
 	free(t);
 }
 
-sx_status sx_trainer_step(sx_ctx *ctx, sx_trainer *t, const int32_t *tokens, const int32_t *target,
-			  const sx_probe *probe, int n_probe, sx_part_fn *part_end, void *self,
-			  sx_step_result *result)
+sx_status sx_trainer_step(sx_ctx *ctx, sx_trainer *t, const sx_request *r,
+			  sx_train_part_fn *part_end, void *self, sx_step_result *result)
 {
 	const sx_train_opts *o = &t->opts;
 	sx_status st = SX_OK;
 	int64_t rows = o->batch / o->accumulate, part = rows * t->work->T, counted = 0;
 	double sum = 0;
-	for (int64_t i = 0; i < o->batch * t->work->T; i++) counted += target[i] >= 0;
+	for (int64_t i = 0; i < o->batch * t->work->T; i++) counted += r->target[i] >= 0;
 	if (counted == 0) return sx_fail(ctx, SX_EDATA, "a training batch without targets");
 	memset(t->grad.base, 0, (size_t)t->grad.count * sizeof *t->grad.base);
 	for (int64_t p = 0; p < o->accumulate; p++) {
 		double loss = 0;
-		SX_TRY(sx_forward(ctx, t->model, t->work, tokens + p * part, target + p * part,
-				  rows, probe, n_probe, &loss));
+		sx_request one = *r, back;
+		one.tokens += p * part, one.target += p * part, one.B = rows;
+		back = one, back.probe = NULL, back.n_probe = 0;
+		SX_TRY(sx_forward(ctx, t->model, t->work, &one, &loss));
 		sum += t->work->counted ? loss * (double)t->work->counted : 0;
 		if (part_end) SX_TRY(part_end(self, p, t->work));
-		SX_TRY(sx_backward(ctx, t->model, t->work, &t->grad, tokens + p * part,
-				   target + p * part, 1 / (double)counted, NULL, 0));
+		SX_TRY(sx_backward(ctx, t->model, t->work, &t->grad, &back, 1 / (double)counted));
 	}
 	result->loss = sum / (double)counted;
 	result->lr = sx_train_lr(o, t->step + 1);

@@ -6,7 +6,7 @@
 #include "engine/model/model.h"
 #include "engine/model/optim.h"
 
-typedef enum { SX_SCHEDULE_COSINE, SX_SCHEDULE_LINEAR, SX_SCHEDULE_CONSTANT } sx_schedule;
+typedef enum { SX_LR_COSINE, SX_LR_LINEAR, SX_LR_CONSTANT } sx_lr_schedule;
 typedef enum { SX_PHASE_PRETRAIN, SX_PHASE_RECALIBRATION } sx_phase;
 const char *sx_phase_name(sx_phase p); /* "pretrain", "recalibration" */
 
@@ -16,7 +16,7 @@ typedef struct {
 	int64_t accumulate; /* equal parts of it, computed one after the other           */
 	double lr, min_lr;
 	int64_t warmup; /* updates of linear warm-up                                 */
-	sx_schedule schedule;
+	sx_lr_schedule schedule;
 	sx_adamw_opts adamw;
 	double clip;     /* largest norm of the gradient; 0 = none                    */
 	int64_t drop_at; /* the drop comes after this many updates; -1 = never        */
@@ -50,12 +50,12 @@ sx_status sx_trainer_new(sx_trainer **out, sx_ctx *ctx, sx_model *model, const s
 			 int64_t T) SX_NODISCARD;
 void sx_trainer_free(sx_trainer *t);
 
-/* Update step + 1 on tokens and targets (batch, T). Probes see the forward pass; with accumulate > 1
- * sequences count from 0 in each part. part_end, if not NULL, is called after each part's forward
- * pass. SX_EDATA when the loss is not finite: the weights are then as before. */
-typedef sx_status sx_part_fn(void *self, int64_t part, const sx_work *work);
-sx_status sx_trainer_step(sx_ctx *ctx, sx_trainer *t, const int32_t *tokens, const int32_t *target,
-			  const sx_probe *probe, int n_probe, sx_part_fn *part_end, void *self,
+/* Update step + 1 on the request's tokens and targets, (batch, T) whatever its B says. Probes see the
+ * forward pass; with accumulate > 1 sequences count from 0 in each part. part_end, if not NULL, is called
+ * after each part's forward pass. SX_EDATA when the loss is not finite: the weights are then as before. */
+typedef sx_status sx_train_part_fn(void *self, int64_t part, const sx_work *work);
+sx_status sx_trainer_step(sx_ctx *ctx, sx_trainer *t, const sx_request *r,
+			  sx_train_part_fn *part_end, void *self,
 			  sx_step_result *result) SX_NODISCARD;
 
 /* The drop, due when step == drop_at in phase pretrain: gamma := 0 in every layer (unless the

@@ -19,28 +19,28 @@ static int64_t most(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
-static sx_attention_dims attention_dims(const sx_spec *s, const sx_pos_plan *p, int64_t B,
+static sx_attention_dims attention_dims(const sx_spec *s, const sx_pos_plan *plan, int64_t B,
 					int64_t T, int64_t tile)
 {
-	return (sx_attention_dims){.B = B,
-				   .T = T,
-				   .tile = tile,
-				   .H = s->H,
-				   .Hkv = s->Hkv,
-				   .D = s->D,
-				   .scale = p->beta / sqrt((double)s->D),
-				   .window = p->window};
+	return (sx_attention_dims){
+		.B = B, .T = T, .tile = tile, .H = s->H, .Hkv = s->Hkv, .D = s->D, .plan = plan};
 }
 
-/* Scratch is shared by all operations: the largest need. Probes may come, so scores are counted. */
-static int64_t scratch_reals(const sx_spec *s, int64_t B, int64_t T, int64_t tile, int threads,
-			     bool train)
+sx_attention_dims sx_work_attention(const sx_work *w, const sx_spec *s, int layer, int64_t B)
 {
-	sx_pos_plan plan = {.beta = s->pos.beta, .window = s->pos.window};
-	int64_t N = B * T, q = (int64_t)s->H * s->D, kv = (int64_t)s->Hkv * s->D;
-	int64_t n =
-		sx_attention_scratch(attention_dims(s, &plan, B, T, tile), train, true, threads);
-	n = most(n, sx_loss_scratch(N, s->V, threads));
+	return attention_dims(s, &w->plan[layer], B, w->T, w->tile);
+}
+
+/* Scratch is shared by all operations and layers: the largest need. Probes may come, so scores are
+ * counted. */
+static int64_t scratch_reals(const sx_work *w, const sx_spec *s)
+{
+	bool train = w->mode == SX_WORK_TRAIN;
+	int64_t N = w->B * w->T, q = (int64_t)s->H * s->D, kv = (int64_t)s->Hkv * s->D, n = 0;
+	for (int l = 0; l < s->L; l++)
+		n = most(n, sx_attention_scratch(sx_work_attention(w, s, l, w->B), train, true,
+						 w->threads));
+	n = most(n, sx_loss_scratch(N, s->V, w->threads));
 	if (!train) return n;
 	n = most(n, sx_linear_scratch(N, s->C, q));
 	n = most(n, sx_linear_scratch(N, s->C, kv));
@@ -83,7 +83,6 @@ static void lay_out(sx_work *w, const sx_spec *s)
 	sx_arena *a = &w->arena;
 	int64_t N = w->B * w->T, q = (int64_t)s->H * s->D, kv = (int64_t)s->Hkv * s->D;
 	bool train = w->mode == SX_WORK_TRAIN;
-	w->plan = sx_arena_take(a, (size_t)s->L, sizeof *w->plan);
 	w->rot = sx_arena_take(a, (size_t)s->L, sizeof *w->rot);
 	w->layer = sx_arena_take(a, (size_t)w->layers_kept, sizeof *w->layer);
 	for (int l = 0; l < w->layers_kept; l++) {
@@ -105,13 +104,21 @@ static void lay_out(sx_work *w, const sx_spec *s)
 		w->da = take(a, N * s->F);
 		w->db = take(a, N * s->F);
 	}
-	w->scratch = take(a, scratch_reals(s, w->B, w->T, w->tile, w->threads, train));
+	w->scratch = take(a, scratch_reals(w, s));
 }
 
-/* Tables of cos and sin of the first layer; other layers share them when their plan is the same. */
-static int64_t rotation_reals(const sx_spec *s, int64_t T)
+static int64_t rotation_reals(const sx_pos_plan *p, int64_t T)
 {
-	return 2 * T * (s->D / 2);
+	return 2 * T * p->n_freq;
+}
+
+/* The first layer whose table serves layer l, l itself where none before does. */
+static int table_of(const sx_pos_plan *plan, int l)
+{
+	int first = 0;
+	while (first < l && !(plan[first].turns && sx_pos_rotation_same(&plan[first], &plan[l])))
+		first++;
+	return first;
 }
 
 size_t sx_work_bytes(const sx_spec *s, int64_t B, int64_t T, sx_work_mode mode, int threads)
@@ -122,35 +129,63 @@ size_t sx_work_bytes(const sx_spec *s, int64_t B, int64_t T, sx_work_mode mode, 
 		     .tile = TILE,
 		     .threads = threads,
 		     .layers_kept = mode == SX_WORK_TRAIN ? s->L : 1};
+	if (sx_pos_plans_make(&w.plan, NULL, &s->pos, s->L, s->D, s->T, T) != SX_OK) return 0;
 	lay_out(&w, s);
-	return w.arena.used + (size_t)rotation_reals(s, T) * sizeof(sx_real);
+	for (int l = 0; l < s->L; l++)
+		if (w.plan[l].turns && table_of(w.plan, l) == l)
+			w.arena.used += (size_t)rotation_reals(&w.plan[l], T) * sizeof(sx_real);
+	sx_pos_plans_free(w.plan, s->L);
+	return w.arena.used;
 }
 
-static bool same_plan(const sx_pos_plan *a, const sx_pos_plan *b)
+static void free_rotations(sx_work *w)
 {
-	return a->n_freq == b->n_freq && a->attention_factor == b->attention_factor &&
-	       memcmp(a->inv_freq, b->inv_freq, (size_t)a->n_freq * sizeof *a->inv_freq) == 0;
+	for (int l = 0; w->rot && l < w->layers; l++)
+		if (table_of(w->plan, l) == l) free(w->rot[l].cos);
+	for (int l = 0; w->rot && l < w->layers; l++) w->rot[l] = (sx_rotation){0};
 }
 
-static sx_status make_positions(sx_work *w, sx_ctx *ctx, const sx_spec *s)
+static sx_status make_rotations(sx_work *w, sx_ctx *ctx)
 {
-	sx_status st = SX_OK;
-	for (int l = 0; l < s->L; l++) {
-		SX_TRY(sx_pos_plan_make(&w->plan[l], ctx, &s->pos, s->D, s->T, l, w->T));
+	for (int l = 0; l < w->layers; l++) {
+		sx_rotation *r = &w->rot[l];
+		int64_t reals = rotation_reals(&w->plan[l], w->T);
+		int shared = table_of(w->plan, l);
 		if (!w->plan[l].turns) continue;
-		if (l > 0 && w->rot[l - 1].cos && same_plan(&w->plan[l], &w->plan[l - 1])) {
-			w->rot[l] = w->rot[l - 1];
+		if (shared < l) {
+			*r = w->rot[shared];
 			continue;
 		}
-		sx_rotation *r = &w->rot[l];
 		r->n_freq = w->plan[l].n_freq;
-		r->cos = sx_calloc((size_t)rotation_reals(s, w->T), sizeof *r->cos);
+		r->cos = sx_calloc((size_t)reals, sizeof *r->cos);
 		if (!r->cos) return sx_fail(ctx, SX_ENOMEM, "no memory for rotation tables");
-		r->sin = r->cos + rotation_reals(s, w->T) / 2;
+		r->sin = r->cos + reals / 2;
 		sx_rotation_fill(r, &w->plan[l], w->T);
 	}
-out:
-	return st;
+	return SX_OK;
+}
+
+sx_status sx_work_set_length(sx_work *w, sx_ctx *ctx, const sx_model *m, int64_t length)
+{
+	const sx_spec *s = &m->spec;
+	sx_pos_plan *plan = NULL;
+	if (length < 1 || length > w->T)
+		return sx_fail(ctx, SX_EINTERNAL, "an input of %lld tokens in memory for %lld",
+			       (long long)length, (long long)w->T);
+	if (length == w->length || !sx_pos_uses_length(&s->pos)) return SX_OK;
+	sx_status st = sx_pos_plans_make(&plan, ctx, &s->pos, s->L, s->D, s->T, length);
+	if (st != SX_OK) return st;
+	for (int l = 0; l < s->L; l++) /* scratch was counted for the plans of T tokens */
+		if (sx_pos_keys(&plan[l], w->T) > sx_pos_keys(&w->plan[l], w->T)) {
+			sx_pos_plans_free(plan, s->L);
+			return sx_fail(ctx, SX_EINTERNAL,
+				       "a window that grows as the input gets shorter");
+		}
+	free_rotations(w);
+	sx_pos_plans_free(w->plan, s->L);
+	w->plan = plan;
+	w->length = length;
+	return make_rotations(w, ctx);
 }
 
 sx_status sx_work_new(sx_work **out, sx_ctx *ctx, const sx_model *m, int64_t B, int64_t T,
@@ -167,10 +202,12 @@ sx_status sx_work_new(sx_work **out, sx_ctx *ctx, const sx_model *m, int64_t B, 
 	w->threads = omp_get_max_threads();
 	w->layers = m->spec.L;
 	w->layers_kept = mode == SX_WORK_TRAIN ? w->layers : 1;
+	w->length = T;
+	SX_TRY(sx_pos_plans_make(&w->plan, ctx, &m->spec.pos, m->spec.L, m->spec.D, m->spec.T, T));
 	lay_out(w, &m->spec);
 	SX_TRY(sx_arena_commit(&w->arena, ctx));
 	lay_out(w, &m->spec);
-	SX_TRY(make_positions(w, ctx, &m->spec));
+	SX_TRY(make_rotations(w, ctx));
 	*out = w;
 	w = NULL;
 out:
@@ -181,11 +218,8 @@ out:
 void sx_work_free(sx_work *w)
 {
 	if (!w) return;
-	for (int l = 0; w->arena.base && l < w->layers; l++) {
-		if (w->rot[l].cos && (l == 0 || w->rot[l].cos != w->rot[l - 1].cos))
-			free(w->rot[l].cos);
-		sx_pos_plan_free(&w->plan[l]);
-	}
+	free_rotations(w);
+	sx_pos_plans_free(w->plan, w->layers);
 	sx_arena_free(&w->arena);
 	free(w);
 }

@@ -73,12 +73,8 @@ void sx_functional_tile(sx_functional *f, const sx_tile *t, const double *c, int
 void sx_functional_scores(sx_functional *f, const sx_tile *t, const sx_real *g)
 {
 	const sx_head *h = t->head;
-	int64_t D = h->spec->D;
-	sx_real scale = (sx_real)h->scale;
-	sx_gemm(false, false, t->nrow, D, t->nkey, scale, g, t->ld, h->k + t->key0 * h->ldk, h->ldk,
-		0, f->dq + t->row0 * f->ld, f->ld);
-	sx_gemm(true, false, t->nkey, D, t->nrow, scale, g, t->ld, h->q + t->row0 * h->ldq, h->ldq,
-		1, f->dk + t->key0 * f->ld, f->ld);
+	sx_scores x = sx_scores_of(h->plan, h->spec->D, h->head, h->q, h->ldq, h->k, h->ldk);
+	sx_scores_bwd(f->dq, f->ld, f->dk, f->ld, g, t->ld, &x, t->row0, t->nrow, t->key0, t->nkey);
 }
 
 /* Frobenius norm of x (rows,n), ld apart. */

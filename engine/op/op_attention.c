@@ -11,7 +11,7 @@
 /* Widest row of a tile, rounded up so that rows start aligned. */
 static int64_t tile_ld(sx_attention_dims d)
 {
-	int64_t keys = d.window > 0 && d.window < d.T - d.tile ? d.window + d.tile : d.T;
+	int64_t seen = sx_pos_keys(d.plan, d.T), keys = seen < d.T - d.tile ? seen + d.tile : d.T;
 	return (keys + 15) / 16 * 16;
 }
 
@@ -87,7 +87,7 @@ static sx_head head_view(const sx_tap *tap, sx_attention_dims d, const sx_real *
 	v0.seq = b;
 	v0.T = d.T;
 	v0.thread = omp_get_thread_num();
-	v0.scale = d.scale;
+	v0.scale = sx_pos_scale(d.plan, d.D);
 	v0.q = q + o.q, v0.k = k + o.k, v0.v = v + o.k;
 	v0.ldq = o.ldq, v0.ldk = o.ldk;
 	v0.h = tap->h + row * v0.spec->C;
@@ -139,14 +139,14 @@ static sx_status head_fwd(sx_real *z, sx_real *rows, const sx_real *q, const sx_
 	sx_status st = SX_OK;
 	offsets o = head_offsets(d, b, h);
 	int64_t ld = tile_ld(d);
+	sx_scores x = sx_scores_of(d.plan, d.D, (int)h, q + o.q, o.ldq, k + o.k, o.ldk);
 	sx_head view;
 	if (tap) view = head_view(tap, d, q, k, v, b, h);
 	for (int64_t i = 0; i < d.T && st == SX_OK; i += d.tile) {
 		int64_t nrow = d.T - i < d.tile ? d.T - i : d.tile;
-		int64_t j = sx_first_key(i, d.window), nkey = i + nrow - j;
-		sx_gemm(false, true, nrow, nkey, d.D, (sx_real)d.scale, q + o.q + i * o.ldq, o.ldq,
-			k + o.k + j * o.ldk, o.ldk, 0, s, ld);
-		tile_softmax(p, s, rows + o.rows, false, i, nrow, j, nkey, ld, d.window);
+		int64_t j = sx_first_key(i, d.plan->window), nkey = i + nrow - j;
+		sx_scores_fwd(s, ld, &x, i, nrow, j, nkey);
+		tile_softmax(p, s, rows + o.rows, false, i, nrow, j, nkey, ld, d.plan->window);
 		sx_gemm(false, false, nrow, d.D, nkey, 1, p, ld, v + o.k + j * o.ldk, o.ldk, 0,
 			z + o.q + i * o.ldq, o.ldq);
 		if (!tap) continue;
@@ -189,7 +189,7 @@ static sx_status head_bwd(sx_real *dq, sx_real *dk, sx_real *dv, int64_t ldd, co
 	sx_status st = SX_OK;
 	offsets o = head_offsets(d, b, h);
 	int64_t ld = tile_ld(d);
-	sx_real scale = (sx_real)d.scale;
+	sx_scores x = sx_scores_of(d.plan, d.D, (int)h, q + o.q, o.ldq, k + o.k, o.ldk);
 	sx_head view;
 	if (tap) view = head_view(tap, d, q, k, v, b, h);
 	for (int64_t t = 0; t < d.T; t++) {
@@ -198,19 +198,15 @@ static sx_status head_bwd(sx_real *dq, sx_real *dk, sx_real *dv, int64_t ldd, co
 	}
 	for (int64_t i = 0; i < d.T && st == SX_OK; i += d.tile) {
 		int64_t nrow = d.T - i < d.tile ? d.T - i : d.tile;
-		int64_t j = sx_first_key(i, d.window), nkey = i + nrow - j;
-		const sx_real *qi = q + o.q + i * o.ldq, *kj = k + o.k + j * o.ldk;
+		int64_t j = sx_first_key(i, d.plan->window), nkey = i + nrow - j;
 		const sx_real *dzi = dz + o.q + i * o.ldq;
-		sx_gemm(false, true, nrow, nkey, d.D, scale, qi, o.ldq, kj, o.ldk, 0, s, ld);
-		tile_softmax(p, s, rows + o.rows, true, i, nrow, j, nkey, ld, d.window);
+		sx_scores_fwd(s, ld, &x, i, nrow, j, nkey);
+		tile_softmax(p, s, rows + o.rows, true, i, nrow, j, nkey, ld, d.plan->window);
 		sx_gemm(true, false, nkey, d.D, nrow, 1, p, ld, dzi, o.ldq, 1, dv + j * ldd, ldd);
 		sx_gemm(false, true, nrow, nkey, d.D, 1, dzi, o.ldq, v + o.k + j * o.ldk, o.ldk, 0,
 			dp, ld);
 		tile_ds(dp, p, dzi, z + o.q + i * o.ldq, o.ldq, d.D, nrow, nkey, ld);
-		sx_gemm(false, false, nrow, d.D, nkey, scale, dp, ld, kj, o.ldk, 0,
-			dq + o.q + i * o.ldq, o.ldq);
-		sx_gemm(true, false, nkey, d.D, nrow, scale, dp, ld, qi, o.ldq, 1, dk + j * ldd,
-			ldd);
+		sx_scores_bwd(dq + o.q, o.ldq, dk, ldd, dp, ld, &x, i, nrow, j, nkey);
 		if (!tap) continue;
 		sx_tile tile = {.head = &view,
 				.row0 = i,

@@ -42,16 +42,36 @@ void sx_rotation_fill(sx_rotation *r, const sx_pos_plan *plan, int64_t T);
 void sx_rotate(sx_real *x, const sx_rotation *r, bool inverse, int64_t B, int64_t T, int64_t heads,
 	       int64_t D);
 
+/* The scores of one query head of one sequence, what enters the softmax: s_ij = scale q_i . k_j -
+ * slope (i - j). q (T,D), ldq between rows, and k (T,D), ldk, after rotation; borrowed. */
+typedef struct {
+	const sx_real *q, *k;
+	int64_t ldq, ldk;
+	int D;
+	double scale, slope;
+} sx_scores;
+/* As the layer's plan has it for this query head. */
+sx_scores sx_scores_of(const sx_pos_plan *plan, int D, int head, const sx_real *q, int64_t ldq,
+		       const sx_real *k, int64_t ldk);
+/* s (nrow,nkey), ld apart: rows row0.., keys key0.. of the sequence. Keys after their row get a
+ * number that is not a score: who reads s looks at the visible ones alone. */
+void sx_scores_fwd(sx_real *s, int64_t ld, const sx_scores *x, int64_t row0, int64_t nrow,
+		   int64_t key0, int64_t nkey);
+/* From ds (nrow,nkey), 0 where not visible: rows row0.. of dq are written, rows key0.. of dk are +=.
+ * dq and dk (T,D), lddq and lddk apart, with respect to the rotated q and k. */
+void sx_scores_bwd(sx_real *dq, int64_t lddq, sx_real *dk, int64_t lddk, const sx_real *ds,
+		   int64_t ld, const sx_scores *x, int64_t row0, int64_t nrow, int64_t key0,
+		   int64_t nkey);
+
 /* Causal attention in tiles of query rows. q (B,T,H,D), k and v (B,T,Hkv,D), all after rotation;
  * z (B,T,H,D); rows (B,H,T,2) keeps each row's largest score and 1 / sum of exp(s - largest), so that
- * backward recomputes the very same probabilities. Scores are
- * beta/sqrt(D) q.k over the visible keys, the softmax sees nothing else. Probes are shown every
+ * backward recomputes the very same probabilities. Scores are those of op_scores.c under the layer's
+ * plan, over the keys that the plan lets a row see; the softmax sees nothing else. Probes are shown every
  * tile. SX status of the first probe that fails, in (sequence, head) order. */
 typedef struct {
 	int64_t B, T, tile;
 	int H, Hkv, D;
-	double scale;   /* beta / sqrt(D) */
-	int64_t window; /* 0 = all keys   */
+	const sx_pos_plan *plan; /* of the layer; borrowed */
 } sx_attention_dims;
 sx_status sx_attention_fwd(sx_real *z, sx_real *rows, const sx_real *q, const sx_real *k,
 			   const sx_real *v, sx_attention_dims d, sx_real *scratch,

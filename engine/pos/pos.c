@@ -21,10 +21,14 @@ sx_pos_opts sx_pos_opts_default(void)
 	return o;
 }
 
+double sx_pos_plain_freq(double theta, int m, int rotary)
+{
+	return pow(theta, -2.0 * m / rotary);
+}
+
 static void spectrum(sx_pos_plan *p, double theta)
 {
-	double d = p->rotary;
-	for (int m = 0; m < p->n_freq; m++) p->inv_freq[m] = pow(theta, -2.0 * m / d);
+	for (int m = 0; m < p->n_freq; m++) p->inv_freq[m] = sx_pos_plain_freq(theta, m, p->rotary);
 }
 
 static void plan_rope(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
@@ -146,7 +150,7 @@ sx_status sx_pos_plan_make(sx_pos_plan *plan, sx_ctx *ctx, const sx_pos_opts *op
 			   int64_t train_length, int layer, int64_t length)
 {
 	sx_pos_opts o = *opts;
-	const sx_pos_method *method = sx_pos_find(o.method);
+	const sx_pos_method *method = o.custom ? o.custom : sx_pos_find(o.method);
 	if (!method)
 		return sx_fail(
 			ctx, SX_ECONFIG,
@@ -172,10 +176,14 @@ sx_status sx_pos_plan_make(sx_pos_plan *plan, sx_ctx *ctx, const sx_pos_opts *op
 	}
 	spectrum(&p, o.theta);
 	method->plan(&o, layer, length, &p);
+	if (p.n_slopes > 0 && !p.slopes) {
+		sx_pos_plan_free(&p);
+		return sx_fail(ctx, SX_ENOMEM, "no memory for a positional plan");
+	}
 	if (!isnan(o.attention_factor)) p.attention_factor = o.attention_factor;
 	bool any = false;
 	for (int m = 0; m < p.n_freq; m++) {
-		p.gamma[m] = p.inv_freq[m] / pow(o.theta, -2.0 * m / p.rotary);
+		p.gamma[m] = p.inv_freq[m] / sx_pos_plain_freq(o.theta, m, p.rotary);
 		any = any || p.inv_freq[m] != 0;
 	}
 	p.turns = any || p.attention_factor != 1;
@@ -188,5 +196,83 @@ void sx_pos_plan_free(sx_pos_plan *plan)
 	if (!plan) return;
 	free(plan->inv_freq);
 	free(plan->gamma);
+	free(plan->slopes);
 	memset(plan, 0, sizeof *plan);
+}
+
+sx_status sx_pos_plans_make(sx_pos_plan **plans, sx_ctx *ctx, const sx_pos_opts *o, int L,
+			    int head_dim, int64_t train_length, int64_t length)
+{
+	sx_status st = SX_OK;
+	sx_pos_plan *p = sx_calloc((size_t)L, sizeof *p);
+	if (!p) return sx_fail(ctx, SX_ENOMEM, "no memory for positional plans");
+	for (int l = 0; l < L; l++)
+		SX_TRY(sx_pos_plan_make(&p[l], ctx, o, head_dim, train_length, l, length));
+	*plans = p;
+	p = NULL;
+out:
+	sx_pos_plans_free(p, L);
+	return st;
+}
+
+void sx_pos_plans_free(sx_pos_plan *plans, int L)
+{
+	for (int l = 0; plans && l < L; l++) sx_pos_plan_free(&plans[l]);
+	free(plans);
+}
+
+/* ---- asked of a plan ---- */
+
+bool sx_pos_rotation_same(const sx_pos_plan *a, const sx_pos_plan *b)
+{
+	return a->rotary == b->rotary && a->n_freq == b->n_freq &&
+	       a->attention_factor == b->attention_factor &&
+	       memcmp(a->inv_freq, b->inv_freq, (size_t)a->n_freq * sizeof *a->inv_freq) == 0;
+}
+
+bool sx_pos_plan_same(const sx_pos_plan *a, const sx_pos_plan *b)
+{
+	return sx_pos_rotation_same(a, b) && a->beta == b->beta && a->window == b->window &&
+	       a->n_slopes == b->n_slopes &&
+	       (a->n_slopes == 0 ||
+		memcmp(a->slopes, b->slopes, (size_t)a->n_slopes * sizeof *a->slopes) == 0);
+}
+
+bool sx_pos_uses_length(const sx_pos_opts *o)
+{
+	const sx_pos_method *m = o->custom ? o->custom : sx_pos_find(o->method);
+	return m && m->uses_length;
+}
+
+double sx_pos_scale(const sx_pos_plan *plan, int head_dim)
+{
+	return plan->beta / sqrt((double)head_dim);
+}
+
+int64_t sx_pos_keys(const sx_pos_plan *plan, int64_t T)
+{
+	return plan->window > 0 && plan->window < T ? plan->window : T;
+}
+
+int64_t sx_pos_pairs(const sx_pos_plan *plan, int64_t T)
+{
+	int64_t w = sx_pos_keys(plan, T);
+	return w * (w + 1) / 2 + (T - w) * w;
+}
+
+int64_t sx_pos_widest_window(const sx_pos_plan *plans, int L, int64_t T)
+{
+	int64_t most = 0;
+	for (int l = 0; l < L; l++) {
+		if (plans[l].window == 0 || sx_pos_keys(&plans[l], T) == T) return 0;
+		most = plans[l].window > most ? plans[l].window : most;
+	}
+	return most;
+}
+
+bool sx_pos_one_window(const sx_pos_plan *plans, int L, int64_t T)
+{
+	for (int l = 1; l < L; l++)
+		if (sx_pos_keys(&plans[l], T) != sx_pos_keys(&plans[0], T)) return false;
+	return true;
 }

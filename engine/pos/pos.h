@@ -1,9 +1,12 @@
-/* A positional encoding is data. A method fills a plan; one rotate kernel (op_rotate.c) and the
- * attention tile consume it. To add a method: one function and one row in pos.c, and a golden row. */
+/* A positional encoding is data. A method fills a plan for each layer; one rotate kernel (op_rotate.c)
+ * and the op that makes a tile's scores (op_scores.c) consume it, and whoever wants to know what a row
+ * sees asks the plan. To add a method: one function and one row in spectra.c, and a golden row. */
 #ifndef SX_ENGINE_POS_POS_H
 #define SX_ENGINE_POS_POS_H
 
 #include "engine/base.h"
+
+struct sx_pos_method;
 
 /* What a user sets. Zero or NaN where a comment says so means "the method's own default". */
 typedef struct {
@@ -17,13 +20,16 @@ typedef struct {
 	double attention_factor; /* multiplies cos and sin; NaN = the method's own              */
 	double keep;             /* p-RoPE: share of the frequencies kept, highest first, [0,1] */
 	int64_t window;          /* a query sees keys at distance < window; 0 = all             */
+	/* A method that is not in the table, in place of `method`: a caller's own, a test's. NULL,
+	 * as at first: none. Borrowed; not in any file. */
+	const struct sx_pos_method *custom;
 } sx_pos_opts;
 sx_pos_opts sx_pos_opts_default(void); /* rope, theta 1e4, everything else neutral */
 
 /* What the engine consumes, for one layer. Pairs are (m, m + rotary/2), angles position * inv_freq.
- * score = beta / sqrt(D) * q~ . k~, where the first `rotary` channels of q~ and k~ are rotated and
- * multiplied by attention_factor and the rest pass unchanged (so logits of rotated channels carry
- * its square, the others nothing). */
+ * score = beta / sqrt(D) * q~ . k~ - slope * (i - j), where the first `rotary` channels of q~ and k~
+ * are rotated and multiplied by attention_factor and the rest pass unchanged (so logits of rotated
+ * channels carry its square, the others nothing). */
 typedef struct {
 	int rotary;       /* rotated width, even, <= head_dim                            */
 	int n_freq;       /* rotary / 2                                                  */
@@ -32,6 +38,8 @@ typedef struct {
 	double attention_factor;
 	double beta;
 	int64_t window; /* 0 = all keys */
+	double *slopes; /* (n_slopes) per query head, 1/token; NULL = no bias; owned    */
+	int n_slopes;   /* query heads of the layer; 0 = no bias                       */
 	bool turns;     /* any inv_freq != 0 or attention_factor != 1                  */
 } sx_pos_plan;
 
@@ -43,13 +51,14 @@ typedef enum {
 	SX_POS_SCALED   /* rotation whose spectrum is changed                            */
 } sx_pos_kind;
 
-typedef struct {
+typedef struct sx_pos_method {
 	const char *name, *display; /* in settings and files; in figures and sentences            */
 	sx_pos_kind kind;
 	bool uses_length; /* the plan depends on the length of the input at hand             */
 	const char *summary, *source;
-	/* Starts from plain RoPE: inv_freq filled, attention_factor 1. `length` is the length of
-	 * the input at hand, for methods that look at it. */
+	/* Starts from plain RoPE: rotary = head_dim, inv_freq filled, attention_factor 1, the window
+	 * and beta of the options. `length` is the length of the input at hand, for methods that
+	 * look at it. May make rotary and n_freq smaller, never larger. */
 	void (*plan)(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *inout);
 } sx_pos_method;
 extern const sx_pos_method sx_pos_methods[];        /* ends with a NULL name */
@@ -62,5 +71,27 @@ const char *sx_pos_display(const char *name);       /* the name itself if unknow
 sx_status sx_pos_plan_make(sx_pos_plan *plan, sx_ctx *ctx, const sx_pos_opts *o, int head_dim,
 			   int64_t train_length, int layer, int64_t length) SX_NODISCARD;
 void sx_pos_plan_free(sx_pos_plan *plan);
+/* Those of all L layers; *plans is the caller's to free with sx_pos_plans_free. */
+sx_status sx_pos_plans_make(sx_pos_plan **plans, sx_ctx *ctx, const sx_pos_opts *o, int L,
+			    int head_dim, int64_t train_length, int64_t length) SX_NODISCARD;
+void sx_pos_plans_free(sx_pos_plan *plans, int L);
+
+/* The one comparison: the same scores from the same q and k, to the last bit. */
+bool sx_pos_plan_same(const sx_pos_plan *a, const sx_pos_plan *b);
+/* The part of it that tables of cos and sin depend on. */
+bool sx_pos_rotation_same(const sx_pos_plan *a, const sx_pos_plan *b);
+/* Does a plan made with these options depend on the length of the input? */
+bool sx_pos_uses_length(const sx_pos_opts *o);
+
+/* Plain RoPE's frequency of pair m, rad/token: theta^(-2m/rotary). */
+double sx_pos_plain_freq(double theta, int m, int rotary);
+/* What multiplies q~ . k~ : beta / sqrt(D). */
+double sx_pos_scale(const sx_pos_plan *plan, int head_dim);
+/* Most keys that a row of T tokens sees; (row, key) pairs seen in all. */
+int64_t sx_pos_keys(const sx_pos_plan *plan, int64_t T);
+int64_t sx_pos_pairs(const sx_pos_plan *plan, int64_t T);
+/* Of L layers: the window that holds every layer's (0 = some row sees all), and whether all have it. */
+int64_t sx_pos_widest_window(const sx_pos_plan *plans, int L, int64_t T);
+bool sx_pos_one_window(const sx_pos_plan *plans, int L, int64_t T);
 
 #endif

@@ -2,12 +2,11 @@
 
 #include "engine/model/model.h"
 #include "engine/op/functional.h"
-#include "engine/text/language.h"
+#include "probes/lab/schedule.h"
 #include "probes/observe/map_sink.h"
 #include "probes/record/record.h"
 
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { NUMBER = 4 /* bytes of the engine's float */, NAME = 24 /* of a string of a fixed axis */ };
@@ -59,106 +58,9 @@ double sx_cost_observers(const sx_spec *s, int64_t T, const sx_measure_opts *o, 
 
 /* ---- a training run ---- */
 
-int64_t sx_run_updates(const sx_config *cfg)
-{
-	return cfg->train.drop_at < 0 ? cfg->train.steps
-				      : cfg->train.drop_at + cfg->train.drop.steps;
-}
-
-/* Whether something that comes every so often, never where period = 0, is due after `step`. */
-static bool every(int64_t step, int64_t period)
-{
-	return period > 0 && step % period == 0;
-}
-
-static bool listed(const sx_int_list *l, int64_t step)
-{
-	for (size_t i = 0; i < l->n; i++)
-		if (l->at[i] == step) return true;
-	return false;
-}
-
-sx_run_due sx_run_due_at(const sx_config *cfg, int64_t step)
-{
-	int64_t away = step - cfg->train.drop_at;
-	bool last = step == sx_run_updates(cfg), drop = cfg->train.drop_at >= 0;
-	bool near = drop && llabs(away) <= cfg->probe.around_drop.within &&
-		    every(away, cfg->probe.around_drop.every);
-	sx_run_due due = {0};
-	due.probe = cfg->probe.every > 0 && (last || near || every(step, cfg->probe.every));
-	due.maps = due.probe && cfg->probe.maps.every > 0 &&
-		   (last || (drop && away == 0) || every(step, cfg->probe.maps.every));
-	due.eval = step > 0 && cfg->eval.every > 0 && (last || every(step, cfg->eval.every));
-	due.checkpoint = step == 0 || last || (drop && away == 0) ||
-			 every(step, cfg->train.checkpoint_every) ||
-			 listed(&cfg->train.checkpoint_at, step);
-	return due;
-}
-
-sx_run_counts sx_cost_counts(const sx_config *cfg, int64_t first)
-{
-	sx_run_counts n = {0};
-	int64_t last = sx_run_updates(cfg);
-	for (int64_t k = first; k <= last; k++) {
-		sx_run_due due = sx_run_due_at(cfg, k);
-		int64_t times = k == cfg->train.drop_at ? 2 : 1;
-		n.probes += due.probe ? times : 0;
-		n.maps += due.maps ? times : 0;
-		n.evals += due.eval && k > first;
-		n.checkpoints += due.checkpoint;
-	}
-	return n;
-}
-
-int64_t sx_cost_probe_sequences(const sx_config *cfg)
-{
-	int64_t items = cfg->data.retrieval.keys > 0 ? cfg->probe.sequences.retrieval : 0;
-	return items + cfg->probe.sequences.text + cfg->probe.sequences.repeated +
-	       cfg->probe.sequences.constant;
-}
-
-int64_t sx_cost_probe_length(const sx_config *cfg, const sx_spec *s)
-{
-	return cfg->probe.length ? cfg->probe.length : s->T;
-}
-
-sx_measure_opts sx_cost_measures(const sx_config *cfg)
-{
-	bool ac = cfg->probe.ac.n > 0;
-	return (sx_measure_opts){.stats = cfg->probe.stats,
-				 .rope = cfg->probe.rope,
-				 .ac = ac,
-				 .ac_gradients = ac,
-				 .spread = ac};
-}
-
-sx_measure_opts sx_cost_batch_measures(const sx_config *cfg)
-{
-	bool ac = cfg->probe.ac_train && cfg->probe.ac.n > 0;
-	return (sx_measure_opts){
-		.ac = ac, .ac_gradients = ac, .ac_without_h = !cfg->probe.ac_train_wrt_h};
-}
-
-bool sx_cost_reduces(const sx_config *cfg, sx_reduce_words *w)
-{
-	*w = (sx_reduce_words){.what = cfg->probe.reduce.what,
-			       .heads = cfg->probe.reduce.heads,
-			       .top = cfg->probe.reduce.top,
-			       .thumbnails = cfg->probe.reduce.thumbnails};
-	return *w->what || w->top || w->thumbnails;
-}
-
-int sx_cost_needle_kinds(const sx_config *cfg)
-{
-	int keys = cfg->data.retrieval.keys;
-	if (keys == 0 || cfg->eval.niah_trials == 0) return 0;
-	/* several keys cannot be asked for where there is one */
-	return keys > 1 && cfg->data.retrieval.values > 1 ? SX_NEEDLE_KINDS : SX_NEEDLE_KINDS - 1;
-}
-
 double sx_cost_evaluation(const sx_config *cfg, const sx_spec *s)
 {
-	double sum = 0, needles = (double)sx_cost_needle_kinds(cfg) * cfg->eval.niah_trials;
+	double sum = 0, needles = (double)sx_schedule_needle_kinds(cfg) * cfg->eval.niah_trials;
 	for (size_t i = 0; i < cfg->eval.lengths.n; i++) {
 		sx_flops loss = sx_cost_forward(s, cfg->eval.lengths.at[i], true);
 		sx_flops niah = sx_cost_forward(s, cfg->eval.lengths.at[i], false);
@@ -242,7 +144,8 @@ int64_t sx_cost_evaluation_bytes(const sx_config *cfg, const sx_spec *s, int thr
 {
 	enum { TOKENS = 4096 }; /* that evaluate.c puts into one pass */
 	int64_t most = 0, all = cfg->eval.windows;
-	if (sx_cost_needle_kinds(cfg) && cfg->eval.niah_trials > all) all = cfg->eval.niah_trials;
+	if (sx_schedule_needle_kinds(cfg) && cfg->eval.niah_trials > all)
+		all = cfg->eval.niah_trials;
 	for (size_t i = 0; all > 0 && i < cfg->eval.lengths.n; i++) {
 		int64_t T = cfg->eval.lengths.at[i], B = T < TOKENS ? TOKENS / T : 1;
 		int64_t n =
@@ -314,21 +217,9 @@ static bool grows(sx_run_id id)
 
 static int64_t number_bytes(sx_run_id id, const sx_file_axes *a)
 {
-	switch (sx_run_rows[id].type) {
-	case SX_DISK_F16:
-		return a->maps_f32 ? 4 : 2;
-	case SX_DISK_F32:
-	case SX_DISK_I32:
-		return 4;
-	case SX_DISK_F64:
-	case SX_DISK_I64:
-		return 8;
-	case SX_DISK_FLAGS:
-		return 1;
-	case SX_DISK_STR:
-		return grows(id) ? SX_RUN_STR_MAX : NAME;
-	}
-	return 0;
+	sx_run_type type = sx_run_rows[id].type;
+	if (type == SX_DISK_F16 && a->maps_f32) type = SX_DISK_F32;
+	return (int64_t)sx_disk_size(type, grows(id) ? SX_RUN_STR_MAX : NAME);
 }
 
 /* One record of a growing dataset, or all of a fixed one. */
@@ -433,13 +324,13 @@ static int64_t distance_bins(const sx_config *cfg)
 
 sx_file_axes sx_cost_run_axes(const sx_config *cfg, const sx_spec *s, int64_t n_map)
 {
-	sx_file_axes a =
-		sx_cost_trace_axes(s, sx_cost_probe_sequences(cfg), sx_cost_probe_length(cfg, s),
-				   (int64_t)cfg->probe.ac.n, n_map);
+	sx_file_axes a = sx_cost_trace_axes(s, sx_schedule_probe_sequences(cfg),
+					    sx_schedule_probe_length(cfg, s),
+					    (int64_t)cfg->probe.ac.n, n_map);
 	a.maps_f32 = strcmp(cfg->probe.maps.type, "f32") == 0;
 	a.losses = cfg->eval.windows > 0;
 	a.context_length = (int64_t)cfg->eval.lengths.n;
-	a.kind = sx_cost_needle_kinds(cfg);
+	a.kind = sx_schedule_needle_kinds(cfg);
 	a.distance = a.kind ? distance_bins(cfg) : 0;
 	return a;
 }

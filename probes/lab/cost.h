@@ -1,5 +1,5 @@
-/* What a configuration or a trace costs before it is run: FLOPs, bytes of memory, bytes of files,
- * and how often a run measures. Pure functions, shared by `sextant plan` and `sextant bench`.
+/* What a configuration or a trace costs before it is run: FLOPs, bytes of memory, bytes of files. Pure
+ * functions, shared by `sextant plan`, `sextant study` and `sextant bench`.
  *
  * FLOPs. A multiply-add is two. Products alone are counted; norms, softmax, activations and the
  * optimiser are not, nor what the engine computes a second time (scores and logits, in backward).
@@ -43,29 +43,6 @@ double sx_cost_observers(const sx_spec *s, int64_t T, const sx_measure_opts *o, 
 
 /* ---- a training run ---- */
 
-int64_t sx_run_updates(const sx_config *cfg); /* recalibration included */
-/* What comes after `step` updates. The statistics are measured once more at the drop, on the same
- * weights; maps come only with statistics; the initial weights are saved, too. */
-typedef struct {
-	bool probe, maps, eval, checkpoint;
-} sx_run_due;
-sx_run_due sx_run_due_at(const sx_config *cfg, int64_t step);
-/* How often each comes in a run from step `first` on: 0, or the checkpoint it begins with. */
-typedef struct {
-	int64_t probes, maps, evals, checkpoints;
-} sx_run_counts;
-sx_run_counts sx_cost_counts(const sx_config *cfg, int64_t first);
-
-/* The probe batch: sequences, their length, what is measured (without maps). */
-int64_t sx_cost_probe_sequences(const sx_config *cfg);
-int64_t sx_cost_probe_length(const sx_config *cfg, const sx_spec *s);
-sx_measure_opts sx_cost_measures(const sx_config *cfg);
-/* What is measured of every batch of a training run; ac is false where nothing is. */
-sx_measure_opts sx_cost_batch_measures(const sx_config *cfg);
-/* What is reduced; false: nothing. */
-bool sx_cost_reduces(const sx_config *cfg, sx_reduce_words *w);
-/* Kinds of needle problem that are asked; 0 = none. */
-int sx_cost_needle_kinds(const sx_config *cfg);
 /* FLOPs of one evaluation: windows of the loss and needle problems at all lengths. */
 double sx_cost_evaluation(const sx_config *cfg, const sx_spec *s);
 

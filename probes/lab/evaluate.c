@@ -2,21 +2,16 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 #include <xxhash.h>
 
 enum { BATCH_TOKENS = 4096, FACTS = 4 };
-
-static int64_t least(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
 
 /* Sequences of T tokens that go through the model together; never more than `all`. */
 static int64_t batch_of(int64_t T, int64_t all)
 {
 	int64_t B = BATCH_TOKENS / T;
-	return B < 1 ? 1 : least(B, all);
+	if (B < 1) return 1;
+	return B < all ? B : all;
 }
 
 /* Whether `want` has the largest logit in a row of the last pass; logits (V) is scratch. */
@@ -28,160 +23,6 @@ static bool is_arg_max(const sx_model *m, const sx_work *w, int64_t row, int32_t
 	for (int32_t v = 1; v < m->spec.V; v++)
 		if (logits[v] > logits[best]) best = v;
 	return best == want;
-}
-
-/* ---- windows ---- */
-
-sx_status sx_windows_new(sx_windows *out, sx_ctx *ctx, int64_t W, int64_t T)
-{
-	sx_windows w = {.W = W, .T = T};
-	if (W < 1 || T < 1 || W > INT64_MAX / 16 / T)
-		return sx_fail(ctx, SX_EUSAGE, "%lld windows of %lld tokens cannot be evaluated",
-			       (long long)W, (long long)T);
-	size_t n = (size_t)(W * T);
-	w.tokens = sx_calloc(n, sizeof *w.tokens);
-	w.target = sx_calloc(n, sizeof *w.target);
-	w.cls = sx_calloc(n, sizeof *w.cls);
-	if (!w.tokens || !w.target || !w.cls) {
-		sx_windows_free(&w);
-		return sx_fail(ctx, SX_ENOMEM, "no memory for %lld windows of %lld tokens",
-			       (long long)W, (long long)T);
-	}
-	for (size_t i = 0; i < n; i++) {
-		w.target[i] = -1;
-		w.cls[i] = SX_CLASS_FILLER;
-	}
-	*out = w;
-	return SX_OK;
-}
-
-void sx_windows_set(sx_windows *w, int64_t row, const int32_t *ids, int64_t n)
-{
-	int32_t *tokens = w->tokens + row * w->T, *target = w->target + row * w->T;
-	for (int64_t t = 0; t < least(n, w->T); t++) tokens[t] = ids[t];
-	for (int64_t t = 0; t < least(n - 1, w->T); t++) target[t] = ids[t + 1];
-}
-
-sx_status sx_windows_heldout(sx_windows *out, sx_ctx *ctx, const sx_language *l, int64_t W,
-			     int64_t T, uint64_t seed)
-{
-	sx_windows w;
-	sx_status st = sx_windows_new(&w, ctx, W, T);
-	if (st != SX_OK) return st;
-	st = sx_language_batch(w.tokens, w.target, w.cls, ctx, l, W, T, seed, 0, true);
-	if (st == SX_OK)
-		*out = w;
-	else
-		sx_windows_free(&w);
-	return st;
-}
-
-void sx_windows_free(sx_windows *w)
-{
-	if (!w) return;
-	free(w->tokens);
-	free(w->target);
-	free(w->cls);
-	*w = (sx_windows){0};
-}
-
-/* ---- pieces ---- */
-
-void sx_pieces_free(sx_pieces *p)
-{
-	if (!p) return;
-	free(p->ids);
-	free(p->piece);
-	*p = (sx_pieces){0};
-}
-
-static sx_status append_ids(sx_pieces *p, sx_ctx *ctx, const int32_t *ids, int64_t n)
-{
-	int32_t *grown = sx_grow(p->ids, (size_t)(p->n + n) + 1, sizeof *grown);
-	if (!grown) return sx_fail(ctx, SX_ENOMEM, "no memory for the text");
-	p->ids = grown;
-	memcpy(p->ids + p->n, ids, (size_t)n * sizeof *ids);
-	p->n += n;
-	return SX_OK;
-}
-
-/* Room for the pieces of `all` bytes or ids, and their number; none where chunk is 0. */
-static sx_status make_pieces(sx_pieces *p, sx_ctx *ctx, int64_t all, int64_t chunk)
-{
-	if (chunk == 0) return SX_OK;
-	p->n_piece = all / chunk + (all % chunk > 0);
-	p->piece = sx_calloc((size_t)p->n_piece + 1, sizeof *p->piece);
-	return p->piece ? SX_OK : sx_fail(ctx, SX_ENOMEM, "no memory for the text");
-}
-
-static int64_t longest_piece(const sx_pieces *p)
-{
-	int64_t longest = p->n_piece ? 0 : p->n;
-	for (int64_t i = 0; i < p->n_piece; i++)
-		if (p->piece[i + 1] - p->piece[i] > longest)
-			longest = p->piece[i + 1] - p->piece[i];
-	return longest;
-}
-
-static sx_status check_pieces(sx_ctx *ctx, const sx_pieces *p)
-{
-	if (longest_piece(p) >= 2) return SX_OK;
-	return sx_fail(ctx, SX_EDATA,
-		       "the text has no piece of two tokens or more: there is nothing to predict");
-}
-
-sx_status sx_pieces_text(sx_pieces *out, sx_ctx *ctx, const sx_tokenizer *tok, bool bos,
-			 const char *text, int64_t size, int64_t chunk)
-{
-	sx_status st = SX_OK;
-	sx_pieces p = {0};
-	int32_t *ids = NULL;
-	int64_t step = chunk ? chunk : size;
-	SX_TRY(make_pieces(&p, ctx, size, chunk));
-	for (int64_t from = 0, i = 1; from < size; from += step, i++) {
-		int64_t n;
-		size_t len = (size_t)least(step, size - from);
-		SX_TRY(sx_tokenizer_encode(&ids, &n, ctx, tok, text + from, len, bos));
-		SX_TRY(append_ids(&p, ctx, ids, n));
-		if (chunk) p.piece[i] = p.n;
-		free(ids);
-		ids = NULL;
-	}
-	SX_TRY(check_pieces(ctx, &p));
-	*out = p;
-	p = (sx_pieces){0};
-out:
-	free(ids);
-	sx_pieces_free(&p);
-	return st;
-}
-
-sx_status sx_pieces_ids(sx_pieces *out, sx_ctx *ctx, const int32_t *ids, int64_t n, int64_t chunk)
-{
-	sx_status st = SX_OK;
-	sx_pieces p = {0};
-	SX_TRY(make_pieces(&p, ctx, n, chunk));
-	SX_TRY(append_ids(&p, ctx, ids, n));
-	for (int64_t i = 0; i < p.n_piece; i++) p.piece[i + 1] = least(n, (i + 1) * chunk);
-	SX_TRY(check_pieces(ctx, &p));
-	*out = p;
-	p = (sx_pieces){0};
-out:
-	sx_pieces_free(&p);
-	return st;
-}
-
-sx_status sx_windows_pieces(sx_windows *out, sx_ctx *ctx, const sx_pieces *p, int64_t T)
-{
-	int64_t W = p->n_piece ? p->n_piece : (p->n + T - 2) / T;
-	sx_status st = sx_windows_new(out, ctx, W, least(T, longest_piece(p)));
-	for (int64_t w = 0; st == SX_OK && w < W; w++) {
-		/* A piece ends with its last token; a run goes on in the next window. */
-		int64_t from = p->n_piece ? p->piece[w] : w * T;
-		int64_t to = p->n_piece ? p->piece[w + 1] : p->n;
-		sx_windows_set(out, w, p->ids + from, least(to - from, p->n_piece ? T : T + 1));
-	}
-	return st;
 }
 
 /* ---- loss ---- */
@@ -278,9 +119,12 @@ sx_status sx_eval_ppl(sx_ppl *out, const sx_window_losses *each, sx_ctx *ctx, co
 	}
 	SX_TRY(sx_work_new(&work, ctx, m, B, w->T, SX_WORK_FORWARD));
 	for (int64_t first = 0; first < w->W; first += B) {
-		int64_t n = least(B, w->W - first);
-		SX_TRY(sx_forward(ctx, m, work, w->tokens + first * w->T, w->target + first * w->T,
-				  n, NULL, 0, NULL));
+		int64_t n = B < w->W - first ? B : w->W - first;
+		SX_TRY(sx_forward(ctx, m, work,
+				  &(sx_request){.tokens = w->tokens + first * w->T,
+						.target = w->target + first * w->T,
+						.B = n},
+				  NULL));
 		tally_batch(&y, m, work, w, first, n, logits);
 	}
 	for (int64_t i = 0; each && each->nll && i < w->W; i++)
@@ -342,7 +186,7 @@ sx_status sx_eval_niah(sx_niah *out, uint8_t *hit, sx_ctx *ctx, const sx_model *
 		goto out;
 	}
 	for (int64_t first = 0; first < trials; first += B) {
-		int64_t n = least(B, trials - first);
+		int64_t n = B < trials - first ? B : trials - first;
 		for (int64_t b = 0; b < n; b++) {
 			double by_guess, by_window;
 			SX_TRY(sx_language_needle(tokens + b * T, &problem[b], ctx, l, kind, facts,
@@ -354,7 +198,7 @@ sx_status sx_eval_niah(sx_niah *out, uint8_t *hit, sx_ctx *ctx, const sx_model *
 						     print);
 		}
 		if (!work) SX_TRY(sx_work_new(&work, ctx, m, B, T, SX_WORK_FORWARD));
-		SX_TRY(sx_forward(ctx, m, work, tokens, NULL, n, NULL, 0, NULL));
+		SX_TRY(sx_forward(ctx, m, work, &(sx_request){.tokens = tokens, .B = n}, NULL));
 		for (int64_t b = 0; b < n; b++) {
 			bool one = tally_needle(&r, m, work, b, &problem[b], logits);
 			if (hit) hit[first + b] = one;
@@ -369,121 +213,6 @@ out:
 	free(tokens);
 	free(problem);
 	free(logits);
-	return st;
-}
-
-/* ---- variants ---- */
-
-int64_t sx_trained_length(const sx_spec *spec)
-{
-	return spec->pos.train_length > 0 ? spec->pos.train_length : spec->T;
-}
-
-/* Fills label and attention_factor from pos. */
-static sx_status describe(sx_variant *v, sx_ctx *ctx, const sx_spec *spec, int64_t T)
-{
-	sx_pos_plan plan = {0};
-	sx_status st = sx_pos_plan_make(&plan, ctx, &v->pos, spec->D, spec->T, 0, T);
-	if (st != SX_OK) return st;
-	v->attention_factor = plan.attention_factor;
-	sx_pos_plan_free(&plan);
-	bool shipped = strcmp(v->pos.method, "yarn") == 0 && isnan(v->pos.attention_factor);
-	strcpy(v->label, shipped ? "yarn (shipped)" : v->pos.method);
-	return SX_OK;
-}
-
-sx_status sx_variant_now(sx_variant *out, sx_ctx *ctx, const sx_spec *spec, int64_t T)
-{
-	sx_variant v = {.pos = spec->pos, .c = (double)NAN};
-	sx_status st = describe(&v, ctx, spec, T);
-	if (st == SX_OK) *out = v;
-	return st;
-}
-
-bool sx_method_applies(const sx_spec *spec, const char *method)
-{
-	return strcmp(spec->pos.method, "nope") != 0 || strcmp(method, "nope") == 0;
-}
-
-static bool same_plan(const sx_pos_plan *a, const sx_pos_plan *b)
-{
-	return a->n_freq == b->n_freq && a->attention_factor == b->attention_factor &&
-	       a->beta == b->beta && a->window == b->window &&
-	       memcmp(a->inv_freq, b->inv_freq, (size_t)a->n_freq * sizeof *a->inv_freq) == 0;
-}
-
-/* Do two variants put the same positions into every layer? */
-static sx_status compare(bool *same, sx_ctx *ctx, const sx_spec *spec, int64_t T,
-			 const sx_variant *a, const sx_variant *b)
-{
-	sx_status st = SX_OK;
-	sx_pos_plan p = {0}, q = {0};
-	*same = true;
-	for (int l = 0; *same && l < spec->L; l++) {
-		SX_TRY(sx_pos_plan_make(&p, ctx, &a->pos, spec->D, spec->T, l, T));
-		SX_TRY(sx_pos_plan_make(&q, ctx, &b->pos, spec->D, spec->T, l, T));
-		*same = same_plan(&p, &q);
-		sx_pos_plan_free(&p);
-		sx_pos_plan_free(&q);
-	}
-out:
-	sx_pos_plan_free(&p);
-	sx_pos_plan_free(&q);
-	return st;
-}
-
-/* Appends v and finds its like. */
-static sx_status append(sx_variant *list, int *n, sx_ctx *ctx, const sx_spec *spec, int64_t T,
-			sx_variant v)
-{
-	sx_status st = describe(&v, ctx, spec, T);
-	bool same = false;
-	v.same_as = *n;
-	for (int i = 0; st == SX_OK && !same && i < *n; i++) {
-		st = compare(&same, ctx, spec, T, &list[i], &v);
-		if (same) v.same_as = i;
-	}
-	if (st == SX_OK) list[(*n)++] = v;
-	return st;
-}
-
-sx_status sx_variant_grid(sx_variant **out, int *n, sx_ctx *ctx, const sx_spec *spec, int64_t T,
-			  const char *const *methods, int n_methods, const double *c, int n_c)
-{
-	sx_status st = SX_OK;
-	int count = 0;
-	double factor = fmax(1, (double)T / (double)sx_trained_length(spec));
-	sx_variant *list = sx_calloc((size_t)n_methods * (size_t)(n_c + 1), sizeof *list);
-	if (!list) return sx_fail(ctx, SX_ENOMEM, "no memory for the variants");
-	for (int i = 0; i < n_methods; i++) {
-		bool yarn = strcmp(methods[i], "yarn") == 0;
-		sx_variant v = {.pos = spec->pos, .c = (double)NAN};
-		if (!sx_pos_find(methods[i])) {
-			st = sx_fail(ctx, SX_ECONFIG,
-				     "%s: unknown positional method; `sextant config pos.method` "
-				     "lists them",
-				     methods[i]);
-			goto out;
-		}
-		strcpy(v.pos.method, methods[i]); /* it fits: it is one of the table's names */
-		v.pos.factor = factor;
-		v.pos.attention_factor = yarn ? 1 : (double)NAN;
-		for (int k = 0; k < n_c; k++) {
-			v.c = c[k];
-			v.pos.beta = spec->pos.beta * (1 + c[k] * log(factor));
-			SX_TRY(append(list, &count, ctx, spec, T, v));
-		}
-		if (!yarn) continue;
-		v.c = (double)NAN;
-		v.pos.beta = spec->pos.beta;
-		v.pos.attention_factor = (double)NAN;
-		SX_TRY(append(list, &count, ctx, spec, T, v));
-	}
-	*out = list;
-	*n = count;
-	list = NULL;
-out:
-	free(list);
 	return st;
 }
 
@@ -651,7 +380,9 @@ static sx_eval_opts opts_of(const sx_config *cfg, const sx_language *l)
 			  .seed = (uint64_t)cfg->seed};
 	if (cfg->eval.every == 0) o.n_lengths = 0;
 	if (!l->opts.on || o.trials == 0) return o;
-	o.facts = (int)least(FACTS, least(l->opts.keys, l->opts.values));
+	o.facts = FACTS;
+	if (l->opts.keys < o.facts) o.facts = l->opts.keys;
+	if (l->opts.values < o.facts) o.facts = l->opts.values;
 	for (int k = 0; k < SX_NEEDLE_KINDS; k++)
 		if (k != SX_NEEDLE_MULTI_QUERY || o.facts > 1)
 			o.kind[o.n_kinds++] = (sx_needle_kind)k;

@@ -1,52 +1,15 @@
-/* Evaluation: the loss on held-out windows and the retrieval of needles, by length and by variant
- * of the positions. Shared by `eval` and by `train`; knows nothing of arguments and prints
- * nothing. */
+/* Evaluation of a model as it stands: the loss on windows and the retrieval of needles, by length.
+ * Shared by `eval` and by `train`; knows nothing of arguments and prints nothing. */
 #ifndef SX_PROBES_LAB_EVALUATE_H
 #define SX_PROBES_LAB_EVALUATE_H
 
 #include "engine/model/model.h"
 #include "engine/text/language.h"
-#include "engine/text/tokenizer.h"
 #include "probes/config/config.h"
+#include "probes/lab/windows.h"
 #include "probes/runfile/runfile.h"
 
 /* ---- loss ---- */
-
-/* What the loss is taken on. A window is evaluated as a whole, whatever its targets. */
-typedef struct {
-	int64_t W, T;
-	int32_t *tokens, *target; /* (W,T); target -1 = not counted                        */
-	uint8_t *cls;             /* (W,T) sx_class of every target                         */
-} sx_windows;
-
-/* No target counts, every class is filler. SX_ENOMEM. */
-sx_status sx_windows_new(sx_windows *out, sx_ctx *ctx, int64_t W, int64_t T) SX_NODISCARD;
-/* Window w becomes the n >= 1 ids; the ids after the first are its targets. What is beyond T tokens
- * and T targets is cut off. */
-void sx_windows_set(sx_windows *w, int64_t row, const int32_t *ids, int64_t n);
-/* The held-out windows 0..W-1 of the language. */
-sx_status sx_windows_heldout(sx_windows *out, sx_ctx *ctx, const sx_language *l, int64_t W,
-			     int64_t T, uint64_t seed) SX_NODISCARD;
-void sx_windows_free(sx_windows *w); /* frees what is inside */
-
-/* A text of one's own: pieces that are read one by one, or one run of ids (n_piece 0). */
-typedef struct {
-	int32_t *ids;
-	int64_t n, n_piece;
-	int64_t *piece; /* (n_piece + 1) where each begins, and the end */
-} sx_pieces;
-/* Pieces of `chunk` bytes, whatever they cut through, each tokenised by itself and with BOS in
- * front if asked for; chunk 0: all in one run. SX_EDATA where there is nothing to predict. */
-sx_status sx_pieces_text(sx_pieces *out, sx_ctx *ctx, const sx_tokenizer *tok, bool bos,
-			 const char *text, int64_t size, int64_t chunk) SX_NODISCARD;
-/* The same of n ids, which are copied; chunk is a number of ids. */
-sx_status sx_pieces_ids(sx_pieces *out, sx_ctx *ctx, const int32_t *ids, int64_t n,
-			int64_t chunk) SX_NODISCARD;
-void sx_pieces_free(sx_pieces *p); /* frees what is inside */
-/* One window a piece, its first T tokens, or a run cut into windows of T tokens, in which every
- * token but the first is a target once. */
-sx_status sx_windows_pieces(sx_windows *out, sx_ctx *ctx, const sx_pieces *p,
-			    int64_t T) SX_NODISCARD;
 
 /* Means over targets, in nats; NaN where there is none. "last": over the last half of each window's
  * targets. "text": over targets of class filler; without the retrieval language all of them are. */
@@ -83,32 +46,6 @@ typedef struct {
 sx_status sx_eval_niah(sx_niah *out, uint8_t *hit, sx_ctx *ctx, const sx_model *m,
 		       const sx_language *l, sx_needle_kind kind, int facts, int64_t T,
 		       int64_t trials, uint64_t seed) SX_NODISCARD;
-
-/* ---- variants ----
- * model->spec.pos may be changed between two evaluations: positions belong to the memory of a
- * batch, which every evaluation makes anew. A model is loaded once and measured many times. */
-
-typedef struct {
-	char label[24]; /* the method; "yarn (shipped)" with its own attention factor  */
-	sx_pos_opts pos;
-	double c; /* beta = the model's own beta * (1 + c ln factor); NaN = as given */
-	double attention_factor; /* what the plan has                                      */
-	int same_as; /* number in its grid of the first variant with the same plans     */
-} sx_variant;
-/* The model as it stands, at length T. SX_ECONFIG. */
-sx_status sx_variant_now(sx_variant *out, sx_ctx *ctx, const sx_spec *spec, int64_t T) SX_NODISCARD;
-/* pos.train_length, or the model's context where that is 0. */
-int64_t sx_trained_length(const sx_spec *spec);
-/* Methods that rotate do not apply to a model whose positions were dropped. */
-bool sx_method_applies(const sx_spec *spec, const char *method);
-/* Every method with every c at length T, factor = max(1, T / trained length). YaRN is its ramp with
- * attention factor 1, so that its temperature is the grid's, and once more as it is shipped. The
- * list is the same at every length; where plans are equal (at factor 1 all scalings are plain RoPE,
- * and c does nothing) same_as is the first of them, which alone needs to be evaluated. *out is the
- * caller's. SX_ECONFIG, SX_ENOMEM. */
-sx_status sx_variant_grid(sx_variant **out, int *n, sx_ctx *ctx, const sx_spec *spec, int64_t T,
-			  const char *const *methods, int n_methods, const double *c,
-			  int n_c) SX_NODISCARD;
 
 /* ---- a whole evaluation ---- */
 

@@ -15,44 +15,6 @@
 #	define SX_GIT "unknown"
 #endif
 
-static bool is_plain(const char *s)
-{
-	return *s && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-			       "_./=:,+-@") == strlen(s);
-}
-
-/* A word as a shell would need it; the caller's. */
-static char *quoted(const char *s)
-{
-	if (is_plain(s)) return sx_strdup(s);
-	char *out = sx_calloc(4 * strlen(s) + 3, 1), *to = out;
-	if (!out) return NULL;
-	*to++ = '\'';
-	for (; *s; s++) {
-		if (*s == '\'') {
-			memcpy(to, "'\\''", 4);
-			to += 4;
-		} else {
-			*to++ = *s;
-		}
-	}
-	*to = '\'';
-	return out;
-}
-
-char *sx_command_line(const char *verb, int argc, char **argv)
-{
-	char *line = sx_format("sextant %s", verb);
-	for (int i = 1; line && i < argc; i++) {
-		char *word = quoted(argv[i]);
-		char *more = word ? sx_format("%s %s", line, word) : NULL;
-		free(word);
-		free(line);
-		line = more;
-	}
-	return line;
-}
-
 static char *cpu_name(void)
 {
 	char line[512], *name = NULL;

@@ -5,8 +5,6 @@
 #include "engine/spec.h"
 #include "probes/runfile/runfile.h"
 
-/* Words of a command line, joined and quoted where a shell would need it; the caller's. */
-char *sx_command_line(const char *verb, int argc, char **argv);
 /* The commit the program was built from, "unknown" where it is not known. */
 const char *sx_git_commit(void);
 /* Machine, libraries, threads as JSON text, without the machine's name; the caller's. */

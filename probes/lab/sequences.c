@@ -1,49 +1,14 @@
 #include "probes/lab/sequences.h"
+
 #include "engine/text/tokens.h"
 #include "probes/lab/words.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-bool sx_input_is_given(const sx_input_words *w)
+bool sx_sequences_given(const sx_sequences_words *w)
 {
 	return w->text || w->words || w->tokens || w->prompt;
-}
-
-static void check_words(struct argp_state *state, const sx_input_words *w)
-{
-	if ((w->text != NULL) + (w->words != NULL) + (w->tokens != NULL) + (w->prompt != NULL) > 1)
-		argp_error(state, "want at most one of --text, --words, --tokens, --prompt");
-	if (w->kinds && sx_input_is_given(w))
-		argp_error(state, "--kinds chooses among held-out sequences: leave out --text, "
-				  "--words, --tokens and --prompt");
-}
-
-error_t sx_input_parse(sx_input_words *w, sx_common *c, int key, char *arg,
-		       struct argp_state *state)
-{
-	/* clang-format off */
-	switch (key) {
-	case SX_KEY_TEXT: w->text = arg; return 0;
-	case SX_KEY_WORDS: w->words = arg; return 0;
-	case SX_KEY_TOKENS: w->tokens = arg; return 0;
-	case SX_KEY_PROMPT: w->prompt = arg; return 0;
-	case SX_KEY_TOKENIZER: w->tokenizer = arg; return 0;
-	case SX_KEY_KINDS: w->kinds = arg; return 0;
-	case SX_KEY_AC: w->ac = arg; return 0;
-	case SX_KEY_BOS: w->bos_given = w->bos = true; return 0;
-	case SX_KEY_NO_BOS: w->bos_given = true, w->bos = false; return 0;
-	case SX_KEY_LENGTH: w->length = sx_parse_count(state, "--length", arg); return 0;
-	case SX_KEY_SEQUENCES: w->sequences = sx_parse_count(state, "--sequences", arg); return 0;
-	case SX_KEY_PRECISION:
-		if (strcmp(arg, "f32") != 0 && strcmp(arg, "f64") != 0)
-			argp_error(state, "--precision %s: want f32 or f64", arg);
-		w->f64 = strcmp(arg, "f64") == 0;
-		return 0;
-	case ARGP_KEY_END: check_words(state, w); return 0;
-	default: return sx_common_parse(c, key, arg, state);
-	}
-	/* clang-format on */
 }
 
 void sx_sequences_free(sx_sequences *q)
@@ -98,7 +63,7 @@ out:
 
 /* Ids in rows of `cols`: each row is a text of its own. */
 static sx_status all_ids(int32_t **ids, int64_t *n, int64_t *cols, sx_ctx *ctx,
-			 const sx_input_words *w, const sx_source *s)
+			 const sx_sequences_words *w, const sx_source *s)
 {
 	sx_status st = SX_OK;
 	char *text = NULL;
@@ -126,7 +91,8 @@ out:
 }
 
 /* What of the input is not used without having been asked for. */
-static void say_left_out(sx_ctx *ctx, const sx_input_words *w, int64_t S, int64_t T, int64_t left)
+static void say_left_out(sx_ctx *ctx, const sx_sequences_words *w, int64_t S, int64_t T,
+			 int64_t left)
 {
 	if (w->sequences > S)
 		sx_log(ctx, SX_LOG_INFO,
@@ -138,7 +104,8 @@ static void say_left_out(sx_ctx *ctx, const sx_input_words *w, int64_t S, int64_
 		       (long long)left, (long long)T);
 }
 
-static sx_status given(sx_sequences *q, sx_ctx *ctx, const sx_input_words *w, const sx_source *s)
+static sx_status given(sx_sequences *q, sx_ctx *ctx, const sx_sequences_words *w,
+		       const sx_source *s)
 {
 	sx_status st = SX_OK;
 	int32_t *ids = NULL;
@@ -203,8 +170,8 @@ static sx_status constant(sx_sequences *q, sx_ctx *ctx, const sx_source *s, int6
 	return SX_OK;
 }
 
-static sx_status held_out(sx_sequences *q, sx_ctx *ctx, const sx_input_words *w,
-			  const sx_input_default *d, const sx_source *s)
+static sx_status held_out(sx_sequences *q, sx_ctx *ctx, const sx_sequences_words *w,
+			  const sx_sequences_default *d, const sx_source *s)
 {
 	sx_status st = SX_OK;
 	sx_data data = {0};
@@ -238,11 +205,11 @@ out:
 	return st;
 }
 
-sx_status sx_sequences_read(sx_sequences *out, sx_ctx *ctx, const sx_input_words *w,
-			    const sx_input_default *d, const sx_source *s)
+sx_status sx_sequences_read(sx_sequences *out, sx_ctx *ctx, const sx_sequences_words *w,
+			    const sx_sequences_default *d, const sx_source *s)
 {
 	sx_sequences q = {0};
-	sx_status st = sx_input_is_given(w) ? given(&q, ctx, w, s) : held_out(&q, ctx, w, d, s);
+	sx_status st = sx_sequences_given(w) ? given(&q, ctx, w, s) : held_out(&q, ctx, w, d, s);
 	if (st == SX_OK)
 		*out = q;
 	else

@@ -20,7 +20,7 @@ static void mix_embeddings(sx_model *m, double t)
 	}
 }
 
-static sx_status open_model(sx_model **out, sx_ctx *ctx, const sx_trace_input *in)
+static sx_status open_model(sx_model **out, sx_ctx *ctx, const sx_trace_request *in)
 {
 	sx_status st = SX_OK;
 	if (in->tensors) {
@@ -58,7 +58,13 @@ static sx_status backward(sx_ctx *ctx, const sx_model *m, sx_work *w, sx_params 
 	const sx_probe *probe = sx_observers_backward(o, &n_probe);
 	if (!w->counted) return SX_OK;
 	memset(grad->base, 0, (size_t)grad->count * sizeof *grad->base);
-	return sx_backward(ctx, m, w, grad, tokens, target, 1 / (double)w->counted, probe, n_probe);
+	return sx_backward(ctx, m, w, grad,
+			   &(sx_request){.tokens = tokens,
+					 .target = target,
+					 .B = w->used_B,
+					 .probe = probe,
+					 .n_probe = n_probe},
+			   1 / (double)w->counted);
 }
 
 /* ---- toward later weights ---- */
@@ -87,7 +93,7 @@ static void later_free(later *a)
 	free(a->h);
 }
 
-static sx_status later_open(later *a, sx_ctx *ctx, const sx_trace_input *in, const sx_model *m,
+static sx_status later_open(later *a, sx_ctx *ctx, const sx_trace_request *in, const sx_model *m,
 			    const sx_measures *into)
 {
 	const sx_measure_opts values = {.ac = true};
@@ -121,7 +127,8 @@ static sx_status attend_mixed(void *self, const sx_site_event *e)
 	int n = 0;
 	const sx_probe *probe = sx_observers_probes(a->o, &n);
 	if (e->site != SX_SITE_H) return SX_OK;
-	return sx_attend(a->ctx, &a->mixed, a->work, e->layer, e->data, a->tokens, 1, probe, n);
+	return sx_attend(a->ctx, &a->mixed, a->work, e->layer, e->data,
+			 &(sx_request){.tokens = a->tokens, .B = 1, .probe = probe, .n_probe = n});
 }
 
 /* Fills found and h. */
@@ -133,11 +140,13 @@ static sx_status later_pass(later *a, const int32_t *tokens)
 	a->tokens = tokens;
 	memcpy(probe, theirs, (size_t)n * sizeof *probe);
 	probe[n++] = (sx_probe){.self = a, .site = keep_h};
-	return sx_forward(a->ctx, a->model, a->work, tokens, NULL, 1, probe, n, NULL);
+	return sx_forward(a->ctx, a->model, a->work,
+			  &(sx_request){.tokens = tokens, .B = 1, .probe = probe, .n_probe = n},
+			  NULL);
 }
 
 /* Passes of sequence s: of the later weights, then with `probe` of the earlier ones. */
-static sx_status pass_both(sx_ctx *ctx, const sx_trace_input *in, const sx_model *m, sx_work *w,
+static sx_status pass_both(sx_ctx *ctx, const sx_trace_request *in, const sx_model *m, sx_work *w,
 			   sx_observers *o, later *a, sx_measures *into, int64_t s)
 {
 	const int32_t *tokens = in->tokens + s * in->T;
@@ -152,7 +161,13 @@ static sx_status pass_both(sx_ctx *ctx, const sx_trace_input *in, const sx_model
 	const sx_probe *theirs = sx_observers_probes(o, &n_probe);
 	memcpy(probe, theirs, (size_t)n_probe * sizeof *probe);
 	probe[n_probe++] = (sx_probe){.self = a, .site = attend_mixed};
-	SX_TRY(sx_forward(ctx, m, w, tokens, in->target + s * in->T, 1, probe, n_probe, NULL));
+	SX_TRY(sx_forward(ctx, m, w,
+			  &(sx_request){.tokens = tokens,
+					.target = in->target + s * in->T,
+					.B = 1,
+					.probe = probe,
+					.n_probe = n_probe},
+			  NULL));
 	const double *value = into->ac_value + s * n;
 	for (int64_t i = 0; i < n; i++) {
 		change[i] -= value[i];
@@ -164,7 +179,7 @@ out:
 
 /* ---- the whole ---- */
 
-sx_status sx_trace(sx_ctx *ctx, const sx_trace_input *in, sx_measures *into, double *nll,
+sx_status sx_trace(sx_ctx *ctx, const sx_trace_request *in, sx_measures *into, double *nll,
 		   float *logits)
 {
 	sx_status st = SX_OK;
@@ -192,8 +207,13 @@ sx_status sx_trace(sx_ctx *ctx, const sx_trace_input *in, sx_measures *into, dou
 		if (in->toward)
 			SX_TRY(pass_both(ctx, in, m, w, o, &to, into, s));
 		else
-			SX_TRY(sx_forward(ctx, m, w, in->tokens + s * in->T, in->target + s * in->T,
-					  1, probe, n_probe, NULL));
+			SX_TRY(sx_forward(ctx, m, w,
+					  &(sx_request){.tokens = in->tokens + s * in->T,
+							.target = in->target + s * in->T,
+							.B = 1,
+							.probe = probe,
+							.n_probe = n_probe},
+					  NULL));
 		if (back)
 			SX_TRY(backward(ctx, m, w, &grad, o, in->tokens + s * in->T,
 					in->target + s * in->T));

@@ -26,12 +26,12 @@ typedef struct {
 	const sx_family *family; /* (into->n_c)                                           */
 	sx_map_sink *maps;       /* where maps go; NULL: nowhere                          */
 	int threads;
-} sx_trace_input;
+} sx_trace_request;
 
 /* Fills into (made for S sequences of T tokens), nll (S,T) in nats, NaN where there is no target, and
  * logits (S,T,V) unless NULL. Sequences go one at a time: memory is that of one. */
-typedef sx_status sx_trace_fn(sx_ctx *ctx, const sx_trace_input *in, sx_measures *into, double *nll,
-			      float *logits);
+typedef sx_status sx_trace_fn(sx_ctx *ctx, const sx_trace_request *in, sx_measures *into,
+			      double *nll, float *logits);
 sx_trace_fn sx_trace, sx_trace_f64;
 
 #endif

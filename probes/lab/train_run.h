@@ -4,13 +4,15 @@
 #define SX_PROBES_LAB_TRAIN_RUN_H
 
 #include "probes/config/config.h"
+#include "probes/lab/progress.h"
 
 typedef struct {
-	sx_config *cfg;  /* borrowed; model.* is set from init=MODEL                    */
-	const char *dir; /* RUN */
-	const char *command;
-	const char *branch; /* RUN@STEP of another run to go on from, or NULL               */
+	sx_config *cfg;      /* borrowed; model.* is set from init=MODEL                    */
+	const char *dir;     /* RUN */
+	const char *command; /* line that goes into the run file */
+	const char *branch;  /* RUN@STEP of another run to go on from, or NULL               */
 	bool resume;
+	const sx_progress_to *progress; /* NULL: nobody listens */
 } sx_train_request;
 
 /* Trains to the end and seals the run file. SX_ESTOPPED after SIGTERM, SIGINT or SIGUSR1: a checkpoint

@@ -79,7 +79,8 @@ typedef struct {
 	double paper; /* the printed bound of scores: ||W_Q|| ||W_K|| scale sqrt(C) Delta_h      */
 	sx_bounds_head told;
 	int64_t first_nonuniform;
-	bool constant, turns;
+	bool constant, turns; /* turns: position enters by rotation or bias */
+	bool biased; /* by an additive bias: told of no inequality but those of any scores */
 } accumulator;
 
 typedef struct {
@@ -160,7 +161,8 @@ static void begin_head(bounds *o, accumulator *a, const sx_head *h)
 	know_weights(a, h);
 	a->k_most = a->h_most = a->osc_spread_h = a->k_slope = 0;
 	a->first_nonuniform = -1;
-	a->turns = h->plan->turns;
+	a->biased = h->plan->n_slopes > 0;
+	a->turns = h->plan->turns || a->biased;
 	a->constant = true;
 	a->l1 = a->delta = 0;
 	for (int64_t t = 0; t < T; t++) {
@@ -588,7 +590,7 @@ static sx_bound_reason reason_plain(sx_bound b, const sx_spec *s, const accumula
 				    : SX_REASON_NONE;
 	default: /* P33_VALUE, P33_WQ */
 		if (!a->constant) return SX_REASON_NOT_CONSTANT;
-		if (!a->turns) return SX_REASON_NOT_ROTATED;
+		if (!a->turns || a->biased) return SX_REASON_NOT_ROTATED;
 		if (!own) return SX_REASON_NO_OWN;
 		return b == SX_BOUND_P33_WQ && s->qk_norm != SX_QK_NORM_NONE ? SX_REASON_QK_NORM
 									     : SX_REASON_NONE;
@@ -607,13 +609,13 @@ static sx_bound_reason reason_of_c(sx_bound_c b, const sx_spec *s, const accumul
 	case SX_BOUND_E2:
 		return a->turns ? SX_REASON_NOT_NOPE : SX_REASON_NONE;
 	case SX_BOUND_E3:
-		return a->turns ? SX_REASON_NONE : SX_REASON_NOT_ROTATED;
+		return a->turns && !a->biased ? SX_REASON_NONE : SX_REASON_NOT_ROTATED;
 	case SX_BOUND_I11:
 	case SX_BOUND_I11_SPREAD:
 		return a->turns ? SX_REASON_NOT_NOPE : norm ? SX_REASON_QK_NORM : SX_REASON_NONE;
 	case SX_BOUND_E1_WQ:
 	case SX_BOUND_E1_WK:
-		return norm ? SX_REASON_QK_NORM : SX_REASON_NONE;
+		return norm ? SX_REASON_QK_NORM : a->biased ? SX_REASON_NOT_NOPE : SX_REASON_NONE;
 	case SX_BOUND_P32_VALUE:
 	case SX_BOUND_P32_WQ:
 	case SX_BOUND_P32_WK:

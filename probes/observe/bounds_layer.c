@@ -168,11 +168,12 @@ static sx_status know_weights(sx_bounds_weights *w, const sx_layer *e)
 /* ---- spreads ---- */
 
 /* Delta_i of every row of x (T,C); the largest of them. */
-static double spread_rows(const sx_bounds_layer *o, double *spread, const sx_real *x)
+static double spread_rows(const sx_bounds_layer *o, double *spread, const sx_real *x,
+			  int64_t window)
 {
 	int64_t T = o->base.into->T, C = o->base.spec->C;
 	double most = 0;
-	sx_spread_rows(spread, x, 1, T, C, o->base.spec->pos.window, o->scratch);
+	sx_spread_rows(spread, x, 1, T, C, window, o->scratch);
 	for (int64_t i = 0; i < T; i++) most = sx_larger(most, spread[i]);
 	return most;
 }
@@ -239,12 +240,12 @@ sx_status sx_bounds_layer_site(sx_bounds_layer *o, const sx_site_event *e)
 	for (int64_t b = 0; b < e->B; b++) {
 		const sx_real *x = e->data + b * T * C;
 		if (e->site == SX_SITE_X_IN) {
-			spread_rows(o, o->x_spread + b * T, x);
+			spread_rows(o, o->x_spread + b * T, x, e->plan->window);
 			o->x_most[b] = longest(x, T, C);
 			o->x_rho[b] = least_rho(x, T, C, o->base.spec->eps);
 			continue;
 		}
-		spread_rows(o, o->spread + b * T, x);
+		spread_rows(o, o->spread + b * T, x, e->plan->window);
 		for (int64_t i = 0; i < T; i++) o->h_norm[b * T + i] = sx_bound_norm(x + i * C, C);
 	}
 	return SX_OK;
@@ -439,7 +440,7 @@ static void end_sequence(const sx_bounds_layer *o, const sx_layer *e, int64_t b,
 	const sx_bounds_weights *w = &o->weights[e->layer];
 	int64_t T = e->T, C = s->C, q = (int64_t)s->H * s->D;
 	const sx_real *y = e->xa + b * T * C, *out = e->out + b * T * C;
-	bool windowed = s->pos.window > 0 && s->pos.window < T;
+	bool windowed = e->plan->window > 0 && e->plan->window < T;
 	double rounded = 1 + (double)(C + 8) * sx_unit_double;
 	block x = {.most_x = o->x_most[b], .twice = windowed ? 4 : 2};
 	for (int64_t i = 0; i < T; i++) {
@@ -448,11 +449,11 @@ static void end_sequence(const sx_bounds_layer *o, const sx_layer *e, int64_t b,
 		x.most_h = sx_larger(x.most_h, o->h_norm[b * T + i]);
 	}
 	product(made, e->z + b * T * q, e->wo, T, q, C);
-	x.D_o = spread_rows(o, rows, made);
-	x.D_y = spread_rows(o, rows + T, y);
+	x.D_o = spread_rows(o, rows, made, e->plan->window);
+	x.D_y = spread_rows(o, rows + T, y, e->plan->window);
 	product(made, e->act + b * T * s->F, e->wd, T, s->F, C);
-	x.D_m = spread_rows(o, rows + 2 * T, made);
-	x.D_out = spread_rows(o, rows + 2 * T, out);
+	x.D_m = spread_rows(o, rows + 2 * T, made, e->plan->window);
+	x.D_out = spread_rows(o, rows + 2 * T, out, e->plan->window);
 	x.most_y = longest(y, T, C);
 	x.most_out = longest(out, T, C);
 	x.most_u = longest_normed(y, e->ln2, T, C, s->eps);

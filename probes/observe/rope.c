@@ -1,6 +1,7 @@
 /* What each pair of channels contributes to a head's scores: s = sum_m s^(m) + rest. Pairs are (m, m +
  * n_freq) of the rotated width, whether or not the plan turns them, so that a head can be followed
- * through the drop. */
+ * through the drop. Arrays have room for all D/2 pairs; where the plan rotates a part of the channels
+ * alone, the pairs beyond it are not defined and stay NaN. */
 #include "engine/vector.h"
 #include "probes/observe/observe.h"
 
@@ -176,18 +177,18 @@ static sx_status on_head(void *self, const sx_head *h)
 	accumulator *a = &o->acc[h->thread];
 	sx_measures *m = o->base.into;
 	int n_freq = h->plan->n_freq;
-	int64_t at = sx_measure_at(&o->base, h);
+	int64_t at = sx_measure_at(&o->base, h) * m->n_freq;
 	double all = 0;
 	for (int f = 0; f <= n_freq; f++) all += a->parts[f].absolute;
 	for (int f = 0; f < n_freq; f++) {
-		m->rope_q[at * n_freq + f] = a->norms[f] / (double)h->T;
-		m->rope_k[at * n_freq + f] = a->norms[n_freq + f] / (double)h->T;
+		m->rope_q[at + f] = a->norms[f] / (double)h->T;
+		m->rope_k[at + f] = a->norms[n_freq + f] / (double)h->T;
 		/* 0/0 where all scores are alike: not defined */
-		m->rope_share[at * n_freq + f] = a->parts[f].absolute / all;
-		m->rope_signed[at * n_freq + f] = a->parts[f].sum / all;
-		m->rope_var[at * n_freq + f] = a->parts[f].covariance / a->variance;
+		m->rope_share[at + f] = a->parts[f].absolute / all;
+		m->rope_signed[at + f] = a->parts[f].sum / all;
+		m->rope_var[at + f] = a->parts[f].covariance / a->variance;
 	}
-	m->rope_rest[at] = a->parts[n_freq].covariance / a->variance;
+	m->rope_rest[sx_measure_at(&o->base, h)] = a->parts[n_freq].covariance / a->variance;
 	return SX_OK;
 }
 

@@ -217,7 +217,7 @@ static sx_status on_site(void *self, const sx_site_event *e)
 	double *rows = sx_calloc((size_t)(B * T), sizeof *rows);
 	double *scratch = sx_calloc((size_t)sx_spread_scratch(B, T, C), sizeof *scratch);
 	bool room = rows && scratch;
-	if (room) sx_spread_rows(rows, e->data, B, T, C, o->base.spec->pos.window, scratch);
+	if (room) sx_spread_rows(rows, e->data, B, T, C, e->plan->window, scratch);
 	for (int64_t b = 0; room && b < B; b++) {
 		m->prefix_spread[(o->base.seq0 + b) * m->L + e->layer] =
 			largest_of(rows + b * T, T);

@@ -51,16 +51,32 @@ out:
 	return st;
 }
 
+sx_status sx_record_window(int64_t *widest, bool *one, const sx_record_axes *a)
+{
+	const sx_spec *s = a->spec;
+	sx_pos_plan *plan = NULL;
+	sx_status st = sx_pos_plans_make(&plan, NULL, &s->pos, s->L, s->D, s->T, a->T);
+	if (st != SX_OK) return st;
+	*widest = sx_pos_widest_window(plan, s->L, a->T);
+	*one = sx_pos_one_window(plan, s->L, a->T);
+	sx_pos_plans_free(plan, s->L);
+	return SX_OK;
+}
+
+/* Of copies in sight only where all layers see as far: else they are a layer's own matter. */
 static sx_status row_counts(sx_run *run, const sx_record_axes *a)
 {
 	sx_status st = SX_OK;
-	int64_t *n = sx_calloc((size_t)(2 * a->S), sizeof *n);
+	int64_t window = 0, *n = sx_calloc((size_t)(2 * a->S), sizeof *n);
+	bool one = true;
 	if (!n) return SX_ENOMEM;
+	SX_TRY(sx_record_window(&window, &one, a));
 	for (int64_t s = 0; s < a->S; s++)
-		sx_rows_with_copies(&n[s], &n[a->S + s], a->tokens + s * a->T, a->T,
-				    a->spec->pos.window);
-	SX_TRY(sx_run_attr_ints(run, "/stats/duplicate_mass", "n_rows", n, a->S));
-	SX_TRY(sx_run_attr_ints(run, "/stats/induction_mass", "n_rows", n + a->S, a->S));
+		sx_rows_with_copies(&n[s], &n[a->S + s], a->tokens + s * a->T, a->T, window);
+	if (one) {
+		SX_TRY(sx_run_attr_ints(run, "/stats/duplicate_mass", "n_rows", n, a->S));
+		SX_TRY(sx_run_attr_ints(run, "/stats/induction_mass", "n_rows", n + a->S, a->S));
+	}
 	for (int64_t s = 0; s < a->S; s++) {
 		n[s] = 0;
 		for (int64_t i = 0; a->measure->query_row && i < a->T; i++)
@@ -122,20 +138,20 @@ static sx_status frequencies(double **inv_freq, double **gamma, sx_ctx *ctx, con
 	int64_t M = s->D / 2;
 	double *f = sx_calloc((size_t)(s->L * M), sizeof *f),
 	       *g = sx_calloc((size_t)(s->L * M), sizeof *g);
-	sx_pos_opts plain = s->pos;
-	snprintf(plain.method, sizeof plain.method, "rope");
 	if (!f || !g) {
 		st = sx_fail(ctx, SX_ENOMEM, "no memory for frequencies");
 		goto out;
 	}
 	for (int l = 0; l < s->L; l++) {
-		sx_pos_plan p, q;
-		SX_TRY(sx_pos_plan_make(&p, ctx, &plain, s->D, s->T, l, T));
-		memcpy(f + l * M, p.inv_freq, (size_t)M * sizeof *f);
+		sx_pos_plan p;
+		SX_TRY(sx_pos_plan_make(&p, ctx, &s->pos, s->D, s->T, l, T));
+		for (int m = 0; m < M; m++) {
+			bool there = m < p.n_freq;
+			f[l * M + m] =
+				there ? sx_pos_plain_freq(s->pos.theta, m, p.rotary) : (double)NAN;
+			g[l * M + m] = there ? p.gamma[m] : (double)NAN;
+		}
 		sx_pos_plan_free(&p);
-		SX_TRY(sx_pos_plan_make(&q, ctx, &s->pos, s->D, s->T, l, T));
-		memcpy(g + l * M, q.gamma, (size_t)M * sizeof *g);
-		sx_pos_plan_free(&q);
 	}
 	*inv_freq = f, *gamma = g;
 	f = g = NULL;
@@ -331,10 +347,14 @@ static sx_status put_step(sx_run *run, sx_run_id axis, sx_run_id phase_id, int64
 sx_status sx_record_sink(sx_map_sink **out, sx_ctx *ctx, sx_run *run, const sx_record_axes *a,
 			 int64_t batch, int threads)
 {
+	int64_t window = 0;
+	bool one;
+	sx_status st = sx_record_window(&window, &one, a);
+	if (st != SX_OK) return sx_fail(ctx, st, "no memory for positional plans");
 	sx_map_sink_opts o = {.map = a->measure->map,
 			      .n_map = a->measure->n_map,
 			      .T = a->T,
-			      .window = a->spec->pos.window,
+			      .window = window,
 			      .batch = batch,
 			      .f32 = a->maps_f32,
 			      .stored = a->maps_stored,

@@ -151,8 +151,14 @@ out:
 	return st;
 }
 
-static sx_status define_counts(sx_run *run, const sx_reduce *r, int64_t window)
+/* Only where all layers see as far: else they are a layer's own matter. */
+static sx_status define_counts(sx_run *run, const sx_record_axes *a)
 {
+	const sx_reduce *r = a->measure->reduce;
+	int64_t window = 0;
+	bool one = true;
+	sx_status asked = sx_record_window(&window, &one, a);
+	if (asked != SX_OK || !one) return asked;
 	int64_t *below = sx_calloc((size_t)r->T + 1, sizeof *below);
 	int64_t *n = sx_calloc((size_t)r->T, sizeof *n);
 	sx_status st = below && n ? SX_OK : SX_ENOMEM;
@@ -173,7 +179,7 @@ sx_status sx_reduce_define(sx_run *run, const sx_record_axes *a)
 	row rows[ROWS];
 	table(rows, a->measure->reduce, &none);
 	SX_TRY(make_axes(run, a));
-	SX_TRY(define_counts(run, a->measure->reduce, a->spec->pos.window));
+	SX_TRY(define_counts(run, a));
 	for (int k = 0; k < ROWS; k++)
 		if (rows[k].want) SX_TRY(sx_run_define(run, rows[k].id));
 out:

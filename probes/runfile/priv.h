@@ -35,8 +35,6 @@ herr_t sx_h5_put_attr(hid_t file, const char *where, const char *name, hid_t dis
 
 /* ---- elements (runfile_convert.c) ---- */
 
-/* Bytes of an element in memory; width counts for strings alone. */
-size_t sx_disk_size(sx_run_type type, size_t width);
 /* Whether elements in memory already are as stored, and whether they can be made so. */
 bool sx_disk_is_native(sx_run_type type, sx_run_mem mem);
 bool sx_disk_takes(sx_run_type type, sx_run_mem mem);

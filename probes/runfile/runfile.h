@@ -49,6 +49,9 @@ typedef enum {
 	SX_DISK_STR    /* UTF-8 */
 } sx_run_type;
 
+/* Bytes of an element; width counts for strings alone, whose bytes it is. */
+size_t sx_disk_size(sx_run_type type, size_t width);
+
 enum { SX_RUN_MAX_DIMS = 6, SX_RUN_STR_MAX = 255 /* bytes of a string in a growing column */ };
 
 /* One row of schema.h. */

@@ -1,8 +1,9 @@
 /* The run file of `sextant eval -o`: /extension with all variants, and of a model as it stands /eval
  * with the loss of every window. */
-#include "cli/eval_job.h"
+#include "probes/lab/extension.h"
 #include "probes/lab/provenance.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -306,13 +307,13 @@ out:
 
 /* ---- the whole ---- */
 
-sx_status sx_eval_write(const sx_eval_job *j, const char *command)
+sx_status sx_eval_job_write(const sx_eval_job *j, const char *command)
 {
 	sx_status st = SX_OK;
 	sx_run *run = NULL;
 	const sx_source *s = &j->source;
 	bool as_it_stands = j->n_method == 0;
-	SX_TRY(sx_run_create(&run, j->ctx, j->a->output, false));
+	SX_TRY(sx_run_create(&run, j->ctx, j->output, false));
 	SX_TRY(sx_provenance(run, j->ctx, command, s->seed, "f32", command, &s->spec));
 	SX_TRY(sx_run_attr_int(run, "/", "step", s->step));
 	SX_TRY(sx_run_attr_int(run, "/", "step_known", s->step_known));
