@@ -233,7 +233,7 @@ static sx_status read_sequences(reader *r, unsigned kinds)
 	if (sx_run_has(r->f, SX_RUN_STATS_SEQUENCE_KIND))
 		SX_TRY(sx_run_read_all(r->f, SX_RUN_STATS_SEQUENCE_KIND, &kind, &n));
 	for (int64_t i = 0; i < r->all; i++) {
-		int k = n == r->all && kind[i] < SX_PROBE_KINDS ? (int)kind[i] : -1;
+		int k = n == r->all && kind[i] < SX_RUN_SEQUENCE_KINDS ? (int)kind[i] : -1;
 		r->used[i] = k < 0 || (kinds >> k & 1);
 		r->for_induction[i] = k == REPEATED;
 		r->n += r->used[i];
@@ -649,4 +649,20 @@ int64_t sx_heads_find(const sx_heads *h, int64_t step, int phase)
 		if ((step < 0 || h->step[i] == step) && (phase < 0 || h->phase[i] == phase))
 			return i;
 	return -1;
+}
+
+sx_heads_shift sx_heads_shift_of(const sx_heads *h)
+{
+	sx_heads_shift s = {0};
+	if (h->before_drop < 0 || h->before_drop + 1 >= h->n_record) return s;
+	for (int64_t l = 0; l < h->layers; l++)
+		for (int64_t k = 0; k < h->heads; k++, s.n++) {
+			double then = sx_heads_at(h, h->before_drop + 1, l, k)->profile_shift;
+			double now = sx_heads_at(h, h->n_record - 1, l, k)->profile_shift;
+			s.right_after += then, s.end += now;
+			s.nearer += now < then;
+		}
+	s.right_after /= (double)s.n;
+	s.end /= (double)s.n;
+	return s;
 }

@@ -6,7 +6,6 @@
 #define SX_ANALYSIS_HEADS_H
 
 #include "analysis/stats/stats.h"
-#include "engine/text/language.h"
 #include "probes/runfile/runfile.h"
 
 typedef enum {
@@ -93,7 +92,8 @@ typedef struct {
 	int64_t n_record, layers, heads;
 	int64_t T, window; /* tokens of a sequence; keys a row sees at most, 0 = all           */
 	int64_t context;   /* of the model, tokens; 0 = not known                              */
-	int64_t sequences, of_kind[SX_PROBE_KINDS]; /* that are used; 0 of each: kinds not known */
+	int64_t sequences,
+		of_kind[SX_RUN_SEQUENCE_KINDS]; /* that are used; 0 of each: kinds not known */
 	int64_t induction_sequences; /* of kind `repeated`; 0: induction is from the ones above   */
 	int64_t before_drop;         /* the last record before the drop, -1 where there is none */
 	/* false: the file has no /stats/score_offset, and positional is from a kernel per
@@ -136,5 +136,14 @@ int64_t sx_heads_decided(const sx_heads *h, int64_t record, int64_t layer, int64
 /* In order of layer, head, record; the caller frees *out. SX_ENOMEM. */
 sx_status sx_heads_changes(sx_head_change **out, int64_t *n, sx_ctx *ctx,
 			   const sx_heads *h) SX_NODISCARD;
+
+/* How far the heads' attention over distances lies from that before the drop: profile_shift right after
+ * it and in the last record, means over heads, and how many heads are nearer in the last. n 0: there
+ * are no records on both sides of a drop. */
+typedef struct {
+	int64_t n, nearer;
+	double right_after, end;
+} sx_heads_shift;
+sx_heads_shift sx_heads_shift_of(const sx_heads *h);
 
 #endif

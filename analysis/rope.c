@@ -113,7 +113,7 @@ static sx_status read_axes(sx_rope_use *u, source *s, unsigned kinds)
 	if (sx_run_has(s->f, SX_RUN_STATS_SEQUENCE_KIND))
 		SX_TRY(sx_run_read_all(s->f, SX_RUN_STATS_SEQUENCE_KIND, &kind, &n));
 	for (int64_t i = 0; i < s->all; i++) {
-		int k = n == s->all && kind[i] < SX_PROBE_KINDS ? (int)kind[i] : -1;
+		int k = n == s->all && kind[i] < SX_RUN_SEQUENCE_KINDS ? (int)kind[i] : -1;
 		s->wanted[i] = k < 0 || (kinds >> k & 1);
 		u->sequences += s->wanted[i];
 		if (k >= 0 && s->wanted[i]) u->of_kind[k]++;

@@ -7,8 +7,8 @@
 #ifndef SX_ANALYSIS_ROPE_H
 #define SX_ANALYSIS_ROPE_H
 
+#include "analysis/heads.h"
 #include "analysis/stats/stats.h"
-#include "engine/text/language.h"
 #include "probes/runfile/runfile.h"
 
 /* ---- one record of a run file ---- */
@@ -18,8 +18,8 @@ extern const char *const sx_rope_families[SX_ROPE_FAMILIES]; /* "previous", "dia
 
 typedef struct {
 	int64_t layers, heads, freqs;
-	int64_t sequences;               /* those used                                   */
-	int64_t of_kind[SX_PROBE_KINDS]; /* how many of each kind they are               */
+	int64_t sequences;                      /* those used                                   */
+	int64_t of_kind[SX_RUN_SEQUENCE_KINDS]; /* how many of each kind they are               */
 	int64_t step;
 	int phase;        /* word of the schema's flags; -1 = not known                         */
 	double *inv_freq; /* (layer,freq) rad/token of plain rotation                           */
@@ -119,6 +119,12 @@ typedef struct {
  * Heads of one model are not independent draws of models. */
 sx_status sx_rope_contrast_make(sx_rope_contrast *out, sx_ctx *ctx, const sx_rope_use *u,
 				const sx_rope_head *heads, const sx_rope_group *group) SX_NODISCARD;
+/* Positional heads are A; semantic, key and mixed ones, which look at what tokens are, are B. */
+sx_rope_group sx_rope_group_of(sx_head_class c);
+/* The contrast by that rule in the last record of a file, from the sequences of these kinds; seed of
+ * the bootstrap. SX_EDATA without /rope or /stats, SX_ENOINPUT, SX_EIO, SX_ENOMEM. */
+sx_status sx_rope_contrast_classes(sx_rope_contrast *out, sx_ctx *ctx, sx_run_file *f,
+				   unsigned kinds, uint64_t seed) SX_NODISCARD;
 void sx_rope_contrast_free(sx_rope_contrast *c); /* frees what is inside */
 
 #endif

@@ -195,8 +195,8 @@ static sx_status check_study(job *j, const char *work)
 			j->path = x->path;
 			j->faults = json_array();
 			on_fault(j, "", "is not there: the study is unfinished");
-			done(j, sx_study_kind_name(x->kind), NULL);
-		} else if (x->kind != SX_STUDY_RUN) {
+			done(j, sx_item_kind_name(x->kind), NULL);
+		} else if (x->kind != SX_ITEM_RUN) {
 			SX_TRY(check_file(j, x->path));
 		} else if (!x->untrained) {
 			SX_TRY(check_run(j, x->path));

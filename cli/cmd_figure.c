@@ -1,6 +1,6 @@
 /* sextant figure: one figure for a paper. */
 #include "analysis/gallery/gallery.h"
-#include "analysis/gallery/inputs.h"
+#include "analysis/gallery/labels.h"
 #include "cli/cmd.h"
 #include "cli/out.h"
 
@@ -155,17 +155,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static sx_status list(sx_ctx *ctx)
 {
-	for (const sx_figure_row *r = sx_figure_rows; r->name; r++)
-		printf("%-12s %s\n", r->name, r->what);
+	for (const sx_figure_row *const *r = sx_figure_rows; *r; r++)
+		printf("%-12s %s\n", (*r)->name, (*r)->what);
 	if (fflush(stdout) == 0) return SX_OK;
 	return sx_fail(ctx, SX_EIO, "writing to standard output failed: %s", strerror(errno));
 }
 
 static sx_status check(sx_ctx *ctx, const sx_figure_args *a, const sx_figure_row **row)
 {
-	const sx_figure_row *r = sx_figure_rows;
-	while (r->name && strcmp(r->name, a->name) != 0) r++;
-	if (!r->name)
+	const sx_figure_row *r = sx_figure_row_find(a->name);
+	if (!r)
 		return sx_fail(ctx, SX_EUSAGE, "no figure %s; `sextant figure list` names them",
 			       a->name);
 	if (a->n_input < r->least || (r->most > 0 && a->n_input > r->most))
@@ -194,7 +193,7 @@ static sx_status run(sx_ctx *ctx, int argc, char **argv)
 
 	sx_status st = SX_OK;
 	sx_fig *f = NULL;
-	const sx_figure_row *row = sx_figure_rows;
+	const sx_figure_row *row = sx_figure_rows[0];
 	SX_TRY(check(ctx, &a, &row));
 	SX_TRY(row->make(&f, ctx, &a));
 	SX_TRY(sx_fig_save(f, ctx, a.output));

@@ -26,23 +26,21 @@ static const char doc[] =
 	"  sextant heads trace.h5\n"
 	"  sextant heads runs/demo --step 963 --phase pretrain\n";
 
-enum { KEY_STEP = 1, KEY_PHASE, KEY_KINDS, KEY_RUN };
+enum { KEY_RUN = 1 };
 /* clang-format off */
 static const struct argp_option options[] = {
 	SX_ARG_JSON,
-	{"step", KEY_STEP, "N", 0, "record of this step (default: the last)", 0},
-	{"phase", KEY_PHASE, "P", 0, "pretrain or recalibration: at the drop two records share a step (default: the later one)", 0},
-	{"kinds", KEY_KINDS, "LIST", 0, "sequences to use: text,repeated,retrieval,constant (default: text)", 0},
+	SX_ARG_STEP,
+	SX_ARG_PHASE,
+	SX_ARG_KINDS("text"),
 	{"over-run", KEY_RUN, NULL, 0, "print every score of every record instead, separated by tabs", 0},
 	{0}};
 /* clang-format on */
 
 struct args {
 	sx_common common;
+	sx_record_args record;
 	const char *path;
-	int64_t step; /* -1: the last */
-	int phase;    /* -1: any      */
-	unsigned kinds;
 	bool over_run;
 };
 
@@ -50,15 +48,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct args *a = state->input;
 	switch (key) {
-	case KEY_STEP:
-		a->step = sx_parse_step(state, arg);
-		return 0;
-	case KEY_PHASE:
-		a->phase = sx_parse_phase(state, arg);
-		return 0;
-	case KEY_KINDS:
-		a->kinds = sx_parse_kinds(state, arg);
-		return 0;
 	case KEY_RUN:
 		a->over_run = true;
 		return 0;
@@ -70,7 +59,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		argp_error(state, "which FILE.h5 or RUN?");
 		return 0;
 	default:
-		return sx_common_parse(&a->common, key, arg, state);
+		return sx_record_parse(&a->record, key, arg, state) == 0
+			       ? 0
+			       : sx_common_parse(&a->common, key, arg, state);
 	}
 }
 
@@ -81,15 +72,15 @@ static sx_status run(sx_ctx *ctx, int argc, char **argv)
 	sx_heads *heads = NULL;
 	sx_head_change *change = NULL;
 	sx_heads_print p = {0};
-	struct args a = {.common = {.ctx = ctx}, .step = -1, .phase = -1};
+	struct args a = {.common = {.ctx = ctx}, .record = {-1, -1, 0}};
 	sx_status st = sx_parse_args(ctx, &argp, argc, argv, &a);
 	if (st != SX_OK) return st;
 	SX_TRY(sx_run_open(&f, ctx, a.path));
-	sx_heads_opts opts = {.kinds = a.kinds, .seed = 1};
+	sx_heads_opts opts = {.kinds = a.record.kinds, .seed = 1};
 	SX_TRY(sx_heads_read(&heads, ctx, f, &opts));
 	p.path = sx_run_file_path(f);
 	p.heads = heads;
-	p.record = sx_heads_find(heads, a.step, a.phase);
+	p.record = sx_heads_find(heads, a.record.step, a.record.phase);
 	if (p.record < 0) {
 		st = sx_fail(ctx, SX_ENOINPUT,
 			     "%s: no such record of /stats; `sextant ls FILE /stats/step` lists "

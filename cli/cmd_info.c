@@ -207,7 +207,7 @@ static sx_status describe_study(json_t *d, sx_ctx *ctx, const char *path)
 {
 	sx_study s = {0};
 	const char *first = NULL;
-	int64_t of_kind[SX_STUDY_KINDS] = {0};
+	int64_t of_kind[SX_ITEM_KINDS] = {0};
 	sx_status st = sx_study_read(&s, ctx, path);
 	if (st != SX_OK) return st;
 	json_t *seeds = json_array();
@@ -218,8 +218,8 @@ static sx_status describe_study(json_t *d, sx_ctx *ctx, const char *path)
 	json_object_set_new(d, "seeds", seeds);
 	for (int64_t i = 0; i < s.n_item; i++) of_kind[s.item[i].kind]++;
 	json_t *parts = json_object();
-	for (int k = 0; k < SX_STUDY_KINDS; k++)
-		put_int(parts, sx_study_kind_name((sx_study_kind)k), of_kind[k]);
+	for (int k = 0; k < SX_ITEM_KINDS; k++)
+		put_int(parts, sx_item_kind_name((sx_item_kind)k), of_kind[k]);
 	json_object_set_new(d, "parts", parts);
 	put_int(d, "missing", sx_study_missing(&s, &first));
 	if (first) put_text(d, "first_missing", first);

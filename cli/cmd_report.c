@@ -1,8 +1,11 @@
 /* sextant report: a folder with the findings of runs, traces, evaluations and bounds. */
 #include "analysis/gallery/inputs.h"
+#include "analysis/gallery/labels.h"
 #include "analysis/sections/sections.h"
 #include "cli/cmd.h"
 #include "cli/out.h"
+#include "cli/study/study.h"
+#include "engine/pos/pos.h"
 #include "probes/lab/provenance.h"
 
 #include <stdio.h>
@@ -114,31 +117,30 @@ static sx_status at_step_0(bool *out, sx_run_file *f)
 }
 
 /* What the opened file says of an item. */
-static sx_status look(sx_report_item *i, const sx_input *in, bool is_run)
+static sx_status look(sx_section_item *i, const sx_input *in, bool is_run)
 {
 	sx_status st = SX_OK;
 	i->file = in->file;
 	if (is_run) {
-		i->kind = SX_STUDY_RUN;
+		i->kind = SX_ITEM_RUN;
 		SX_TRY(has_drop(&i->drops, i->file));
-		i->nope = i->drops ? strcmp(in->drop_to, "nope") == 0
-				   : strcmp(in->method, "nope") == 0;
+		i->nope = sx_pos_kind_of(i->drops ? in->drop_to : in->method) == SX_POS_NONE;
 		goto out;
 	}
-	i->nope = strcmp(in->method, "nope") == 0;
+	i->nope = sx_pos_kind_of(in->method) == SX_POS_NONE;
 	SX_TRY(at_step_0(&i->untrained, i->file));
 	i->untrained = i->untrained && !in->step_unknown;
 out:
 	return st;
 }
 
-static sx_study_kind kind_of_file(const sx_run_file *f)
+static sx_item_kind kind_of_file(const sx_run_file *f)
 {
 	if (sx_run_has(f, SX_RUN_EVAL_NLL) || sx_run_has(f, SX_RUN_EVAL_NIAH_HITS) ||
 	    sx_run_has(f, SX_RUN_EXTENSION_NIAH_HITS))
-		return SX_STUDY_EVAL;
-	return sx_run_has(f, SX_RUN_BOUNDS_LHS) || sx_run_has(f, SX_RUN_MIX_VALUE) ? SX_STUDY_BOUNDS
-										   : SX_STUDY_TRACE;
+		return SX_ITEM_EVAL;
+	return sx_run_has(f, SX_RUN_BOUNDS_LHS) || sx_run_has(f, SX_RUN_MIX_VALUE) ? SX_ITEM_BOUNDS
+										   : SX_ITEM_TRACE;
 }
 
 /* A folder, or the file at its top. */
@@ -153,7 +155,7 @@ static bool is_run_folder(const char *path)
 
 typedef struct {
 	sx_input *in;
-	sx_report_item *item;
+	sx_section_item *item;
 	char **name; /* made up here for inputs of the command line */
 	int n;
 	sx_study study;
@@ -188,15 +190,15 @@ static sx_status from_words(inputs *x, sx_ctx *ctx, const arguments *a)
 	for (int i = 0; i < a->n; i++) SX_TRY(sx_input_open(&x->in[i], ctx, a->input[i]));
 	SX_TRY(sx_inputs_label(x->in, a->n, ctx, a->labels));
 	for (int i = 0; i < a->n; i++) {
-		sx_report_item *item = &x->item[i];
+		sx_section_item *item = &x->item[i];
 		x->name[i] = sx_label_of_path(a->input[i]);
 		if (!x->name[i]) SX_TRY(sx_fail(ctx, SX_ENOMEM, "no memory for the inputs"));
-		*item = (sx_report_item){.kind = kind_of_file(x->in[i].file),
-					 .name = x->name[i],
-					 .label = x->in[i].label,
-					 .path = a->input[i],
-					 .what = "",
-					 .seed = x->in[i].seed};
+		*item = (sx_section_item){.kind = kind_of_file(x->in[i].file),
+					  .name = x->name[i],
+					  .label = x->in[i].label,
+					  .path = a->input[i],
+					  .what = "",
+					  .seed = x->in[i].seed};
 		SX_TRY(look(item, &x->in[i], is_run_folder(a->input[i])));
 	}
 out:
@@ -218,16 +220,16 @@ static sx_status from_study(inputs *x, sx_ctx *ctx, const char *work)
 	SX_TRY(make_room(x, ctx, (int)x->study.n_item));
 	for (int i = 0; i < x->n; i++) {
 		const sx_study_item *s = &x->study.item[i];
-		x->item[i] = (sx_report_item){.kind = s->kind,
-					      .name = s->name,
-					      .label = s->label,
-					      .path = s->path,
-					      .what = s->what,
-					      .seed = s->seed,
-					      .untrained = s->untrained};
-		if (s->kind == SX_STUDY_RUN && s->untrained) continue; /* a configuration */
+		x->item[i] = (sx_section_item){.kind = s->kind,
+					       .name = s->name,
+					       .label = s->label,
+					       .path = s->path,
+					       .what = s->what,
+					       .seed = s->seed,
+					       .untrained = s->untrained};
+		if (s->kind == SX_ITEM_RUN && s->untrained) continue; /* a configuration */
 		SX_TRY(sx_input_open(&x->in[i], ctx, s->path));
-		SX_TRY(look(&x->item[i], &x->in[i], s->kind == SX_STUDY_RUN));
+		SX_TRY(look(&x->item[i], &x->in[i], s->kind == SX_ITEM_RUN));
 	}
 out:
 	return st;
@@ -235,45 +237,14 @@ out:
 
 /* ---- the page ---- */
 
-typedef sx_status (*section)(sx_report_job *j);
-
-static sx_status compose(sx_report_job *j)
-{
-	static const section sections[] = {
-		sx_report_losses,      sx_report_drop,      sx_report_extension, sx_report_heads,
-		sx_report_frequencies, sx_report_gradients, sx_report_mix,       sx_report_figure4,
-		sx_report_constant,    sx_report_course,    sx_report_updates,   sx_report_bounds};
-	sx_status st = SX_OK;
-	int said = 0;
-	for (size_t k = 0; k < sizeof sections / sizeof sections[0]; k++) {
-		SX_TRY(sections[k](j));
-		if (j->out_of_memory)
-			SX_TRY(sx_fail(j->ctx, SX_ENOMEM, "no memory for the report"));
-		if (!j->said) continue;
-		sx_report_summary(j->report, j->said);
-		free(j->said);
-		j->said = NULL;
-		said++;
-	}
-	if (!said)
-		sx_report_summary(j->report,
-				  "The inputs hold nothing that this report knows how to "
-				  "conclude from; what they hold is listed by `sextant "
-				  "ls`.");
-out:
-	free(j->said);
-	j->said = NULL;
-	return st;
-}
-
 /* The file that was read, named as the user would: of a run folder RUN/run.h5. */
 static void name_inputs(sx_report *r, const inputs *x)
 {
 	for (int i = 0; i < x->n; i++) {
-		const sx_report_item *item = &x->item[i];
+		const sx_section_item *item = &x->item[i];
 		char what[160];
 		if (!item->file) continue;
-		snprintf(what, sizeof what, "%s, %s, seed %lld", sx_study_kind_name(item->kind),
+		snprintf(what, sizeof what, "%s, %s, seed %lld", sx_item_kind_name(item->kind),
 			 item->label, (long long)item->seed);
 		sx_report_input(r, sx_run_file_path(item->file), what);
 	}
@@ -285,7 +256,7 @@ static sx_status write_report(sx_ctx *ctx, const arguments *a, const char *comma
 	sx_status st = SX_OK;
 	inputs x = {0};
 	char *base = NULL, *folder = NULL;
-	sx_report_job j = {.ctx = ctx, .seed = SEED};
+	sx_section_job j = {.ctx = ctx, .seed = SEED};
 	SX_TRY(a->work ? from_study(&x, ctx, a->work) : from_words(&x, ctx, a));
 	base = a->work ? sx_strdup(x.study.name) : sx_label_of_path(a->input[0]);
 	folder = a->folder ? sx_strdup(a->folder)
@@ -295,7 +266,7 @@ static sx_status write_report(sx_ctx *ctx, const arguments *a, const char *comma
 	const char *title = a->title ? a->title : a->work ? x.study.title : base;
 	SX_TRY(sx_report_new(&j.report, ctx, title));
 	j.item = x.item, j.n = x.n;
-	SX_TRY(compose(&j));
+	SX_TRY(sx_sections_write(&j));
 	sx_report_origin(j.report, sx_git_commit(), command);
 	name_inputs(j.report, &x);
 	sx_report_param(j.report, "bootstrap resamples", "1999");

@@ -30,29 +30,27 @@ static const char doc[] =
 	"  sextant rope table pos.method=yarn pos.head_dim=64 pos.theta=10000 "
 	"pos.train_length=2048 pos.factor=4\n";
 
-enum { KEY_STEP = 1, KEY_PHASE, KEY_FACTOR, KEY_GROUPS, KEY_THRESHOLD, KEY_KINDS, KEY_PAIRS };
+enum { KEY_FACTOR = 1, KEY_GROUPS, KEY_THRESHOLD, KEY_PAIRS };
 /* clang-format off */
 static const struct argp_option options[] = {
 	SX_ARG_JSON,
-	{"step", KEY_STEP, "N", 0, "record of this step (default: the last)", 0},
-	{"phase", KEY_PHASE, "P", 0, "pretrain or recalibration: at the drop two records share a step (default: the later one)", 0},
+	SX_ARG_STEP,
+	SX_ARG_PHASE,
 	{"factor", KEY_FACTOR, "S", 0, "context extension for the scaling methods (default: 4)", 0},
 	{"groups", KEY_GROUPS, "FILE", 0, "names of heads, for the comparison", 0},
 	{"threshold", KEY_THRESHOLD, "A", 0, "least |A_c| (previous or diagonal) of a positional head, in place of its class (0.25 where there is none)", 0},
-	{"kinds", KEY_KINDS, "LIST", 0, "sequences to use: text,repeated,retrieval,constant (default: all but constant)", 0},
+	SX_ARG_KINDS("all but constant"),
 	{"pairs", KEY_PAIRS, NULL, 0, "print every head's pairs instead, separated by tabs", 0},
 	{0}};
 /* clang-format on */
 
 struct args {
 	sx_common common;
+	sx_record_args record;
 	char **words; /* what is not an option, in order; borrowed from argv */
 	int n;
-	int64_t step; /* -1: the last */
-	int phase;    /* -1: any      */
 	double factor, threshold;
 	const char *groups;
-	unsigned kinds;
 	bool pairs;
 };
 
@@ -68,12 +66,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct args *a = state->input;
 	switch (key) {
-	case KEY_STEP:
-		a->step = sx_parse_step(state, arg);
-		return 0;
-	case KEY_PHASE:
-		a->phase = sx_parse_phase(state, arg);
-		return 0;
 	case KEY_FACTOR:
 		a->factor = parse_number(state, "--factor", arg);
 		return 0;
@@ -82,9 +74,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_GROUPS:
 		a->groups = arg;
-		return 0;
-	case KEY_KINDS:
-		a->kinds = sx_parse_kinds(state, arg);
 		return 0;
 	case KEY_PAIRS:
 		a->pairs = true;
@@ -97,7 +86,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		argp_error(state, "which FILE.h5 or RUN? or `table`?");
 		return 0;
 	default:
-		return sx_common_parse(&a->common, key, arg, state);
+		return sx_record_parse(&a->record, key, arg, state) == 0
+			       ? 0
+			       : sx_common_parse(&a->common, key, arg, state);
 	}
 }
 
@@ -201,19 +192,21 @@ out:
 /* Every method but plain rotation, at the factor asked for. */
 static sx_status make_methods(sx_rope_print *p, sx_ctx *ctx)
 {
+	size_t all = 0;
+	for (const sx_pos_method *m = sx_pos_methods; m->name; m++) all++;
+	p->plan = sx_calloc(all, sizeof *p->plan);
+	p->method = sx_calloc(all, sizeof *p->method);
+	if (!p->plan || !p->method) return sx_fail(ctx, SX_ENOMEM, "no memory for the methods");
 	for (const sx_pos_method *m = sx_pos_methods; m->name; m++) {
 		sx_pos_opts o = p->pos;
-		if (strcmp(m->name, "rope") == 0) continue;
-		if (p->n_method == SX_ROPE_PRINT_METHODS)
-			return sx_fail(ctx, SX_EINTERNAL, "more methods than rope has room for");
+		sx_pos_plan *plan = &p->plan[p->n_method];
+		if (m->kind == SX_POS_ROPE) continue;
 		snprintf(o.method, sizeof o.method, "%s", m->name);
 		o.factor = p->factor;
-		sx_status st = sx_pos_plan_make(&p->plan[p->n_method], ctx, &o, p->head_dim,
-						p->trained_length, 0, p->trained_length);
+		sx_status st = sx_pos_plan_make(plan, ctx, &o, p->head_dim, p->trained_length, 0,
+						p->trained_length);
 		if (st != SX_OK) return st;
-		p->method[p->n_method] =
-			(sx_rope_method){.name = m->name, .gamma = p->plan[p->n_method].gamma};
-		p->n_method++;
+		p->method[p->n_method++] = (sx_rope_method){.name = m->name, .gamma = plan->gamma};
 	}
 	return SX_OK;
 }
@@ -281,9 +274,9 @@ static sx_status name_heads(sx_rope_print *p, sx_ctx *ctx, sx_run_file *f)
 
 static bool is_against(const char *name)
 {
-	static const char *const names[] = {"semantic", "key", "mixed"};
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-		if (strcmp(name, names[i]) == 0) return true;
+	for (int c = 0; c < SX_HEAD_CLASSES; c++)
+		if (strcmp(name, sx_head_class_name((sx_head_class)c)) == 0)
+			return sx_rope_group_of((sx_head_class)c) == SX_ROPE_B;
 	return false;
 }
 
@@ -312,7 +305,9 @@ out:
 
 static void print_free(sx_rope_print *p)
 {
-	for (int k = 0; k < SX_ROPE_PRINT_METHODS; k++) sx_pos_plan_free(&p->plan[k]);
+	for (int k = 0; k < p->n_method; k++) sx_pos_plan_free(&p->plan[k]);
+	free(p->plan);
+	free(p->method);
 	sx_rope_contrast_free(&p->contrast);
 	sx_rope_use_free(&p->use);
 	free(p->heads);
@@ -329,7 +324,7 @@ static sx_status of_file(sx_ctx *ctx, const struct args *a)
 		return sx_fail(ctx, SX_EUSAGE, "%s: one FILE.h5 or RUN at a time", a->words[1]);
 	SX_TRY(sx_run_open(&f, ctx, a->words[0]));
 	p.path = sx_run_file_path(f);
-	SX_TRY(sx_rope_read(&p.use, ctx, f, a->step, a->phase, a->kinds));
+	SX_TRY(sx_rope_read(&p.use, ctx, f, a->record.step, a->record.phase, a->record.kinds));
 	SX_TRY(read_model(&p, ctx, f));
 	SX_TRY(make_methods(&p, ctx));
 	if (p.n_method > 0 && p.plan[0].n_freq != p.use.freqs) {
@@ -361,11 +356,9 @@ static sx_status run(sx_ctx *ctx, int argc, char **argv)
 	static const struct argp argp = {
 		options, parse, "FILE.h5|RUN\ntable pos.KEY=VALUE..", doc, NULL, NULL, NULL};
 	struct args a = {.common = {.ctx = ctx},
-			 .step = -1,
-			 .phase = -1,
+			 .record = {-1, -1, 7},
 			 .factor = 4,
-			 .threshold = (double)NAN,
-			 .kinds = 7};
+			 .threshold = (double)NAN};
 	sx_status st = sx_parse_args(ctx, &argp, argc, argv, &a);
 	if (st != SX_OK) return st;
 	return strcmp(a.words[0], "table") == 0 ? table(ctx, &a) : of_file(ctx, &a);

@@ -194,7 +194,7 @@ static json_t *json_of(const sx_study *s, const sx_job *jobs, int at_once, total
 		json_array_append_new(
 			list,
 			json_pack("{s:s, s:s, s:s, s:s, s:I, s:f, s:I, s:f, s:f, s:i}", "job",
-				  j->name, "kind", sx_study_kind_name(s->item[i].kind), "path",
+				  j->name, "kind", sx_item_kind_name(s->item[i].kind), "path",
 				  s->item[i].path, "state", sx_job_state_name(j->state), "tokens",
 				  (json_int_t)j->tokens, "flops", j->flops, "file_bytes",
 				  (json_int_t)j->file_bytes, "estimated_seconds", j->estimate,

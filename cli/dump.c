@@ -78,16 +78,11 @@ out:
 	return st;
 }
 
-/* Word number v of a list separated by spaces. */
-static void print_flag(const char *words, double v)
+static void print_flag(sx_run_id id, double v)
 {
-	int left = (int)v;
-	while (words && left-- > 0) {
-		words = strchr(words, ' ');
-		if (words) words++;
-	}
-	if (words)
-		printf("%.*s", (int)strcspn(words, " "), words);
+	char word[SX_RUN_WORD];
+	if (sx_run_word(word, id, (int64_t)v))
+		printf("%s", word);
 	else
 		printf("%g", v);
 }
@@ -98,7 +93,7 @@ static void print_cell(const column *c, int64_t at)
 	if (c->text)
 		printf("%s", c->text[at]);
 	else if (row->type == SX_DISK_FLAGS)
-		print_flag(row->flags, c->number[at]);
+		print_flag(c->id, c->number[at]);
 	else if (isnan(c->number[at]))
 		printf("nan");
 	else

@@ -4,12 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-static const char *phase_name(int phase)
-{
-	static const char *const names[] = {"pretrain", "recalibration"};
-	return phase == 0 || phase == 1 ? names[phase] : "phase not known";
-}
-
 /* "offset" with its number. */
 enum { LABEL = 32 };
 static const char *label_text(char text[LABEL], const sx_head_scores *s)
@@ -86,7 +80,7 @@ static json_t *record_json(const sx_heads_print *p, int64_t rec)
 	for (int64_t i = 0; i < h->layers * h->heads; i++)
 		json_array_append_new(list, head_json(&h->score[rec * h->layers * h->heads + i]));
 	return json_pack("{s:I, s:s, s:o}", "step", (json_int_t)h->step[rec], "phase",
-			 phase_name(h->phase[rec]), "heads", list);
+			 sx_phase_text(h->phase[rec]), "heads", list);
 }
 
 static json_t *changes_json(const sx_heads_print *p)
@@ -101,7 +95,7 @@ static json_t *changes_json(const sx_heads_print *p)
 						sx_head_class_name(c->to), "last_step_before",
 						(json_int_t)p->heads->step[c->before], "step",
 						(json_int_t)p->heads->step[c->record], "phase",
-						phase_name(p->heads->phase[c->record])));
+						sx_phase_text(p->heads->phase[c->record])));
 	}
 	return list;
 }
@@ -138,11 +132,8 @@ static json_t *rule_json(void)
 sx_status sx_heads_print_json(sx_ctx *ctx, const sx_heads_print *p)
 {
 	const sx_heads *h = p->heads;
-	json_t *records = json_array(), *kinds = json_object();
+	json_t *records = json_array();
 	for (int64_t r = 0; r < h->n_record; r++) json_array_append_new(records, record_json(p, r));
-	for (int k = 0; k < SX_PROBE_KINDS; k++)
-		json_object_set_new(kinds, sx_probe_kind_name((sx_probe_kind)k),
-				    json_integer((json_int_t)h->of_kind[k]));
 	json_t *before = h->before_drop < 0 ? json_null()
 					    : json_integer((json_int_t)h->step[h->before_drop]);
 	return sx_print_json(
@@ -151,12 +142,12 @@ sx_status sx_heads_print_json(sx_ctx *ctx, const sx_heads_print *p)
 			  "s:o, s:o, s:o}",
 			  "file", p->path, "tokens", (json_int_t)h->T, "context",
 			  (json_int_t)h->context, "window", (json_int_t)h->window, "sequences",
-			  (json_int_t)h->sequences, "sequence_kinds", kinds, "induction_sequences",
-			  (json_int_t)h->induction_sequences, "confidence", 0.95, "resamples",
-			  SX_BOOT_RESAMPLES, "one_kernel", h->one_kernel, "binned_from",
-			  (json_int_t)h->binned_from, "thresholds", rule_json(), "record",
-			  (json_int_t)p->record, "step_before_drop", before, "records", records,
-			  "changes", changes_json(p), "undecided", undecided_json(p)));
+			  (json_int_t)h->sequences, "sequence_kinds", sx_kinds_json(h->of_kind),
+			  "induction_sequences", (json_int_t)h->induction_sequences, "confidence",
+			  0.95, "resamples", SX_BOOT_RESAMPLES, "one_kernel", h->one_kernel,
+			  "binned_from", (json_int_t)h->binned_from, "thresholds", rule_json(),
+			  "record", (json_int_t)p->record, "step_before_drop", before, "records",
+			  records, "changes", changes_json(p), "undecided", undecided_json(p)));
 }
 
 /* ---- lines ---- */
@@ -176,7 +167,7 @@ sx_status sx_heads_print_run(sx_ctx *ctx, const sx_heads_print *p)
 			const sx_head_scores *s = &h->score[r * h->layers * h->heads + i];
 			scores_of(score, s);
 			printf("%lld\t%s\t%d\t%d\t%s\t%s\t%lld\t%.6g", (long long)h->step[r],
-			       phase_name(h->phase[r]), s->layer, s->head,
+			       sx_phase_text(h->phase[r]), s->layer, s->head,
 			       sx_head_class_name(s->cls), label_text(label, s),
 			       (long long)s->best_offset, s->profile_shift);
 			for (int k = 0; k < SCORES; k++)
@@ -210,12 +201,12 @@ static void print_heading(const sx_heads_print *p)
 {
 	const sx_heads *h = p->heads;
 	printf("%s, step %lld (%s)\n", p->path, (long long)h->step[p->record],
-	       phase_name(h->phase[p->record]));
+	       sx_phase_text(h->phase[p->record]));
 	printf("%lld layers, %lld heads; %lld sequences of %lld tokens", (long long)h->layers,
 	       (long long)h->heads, (long long)h->sequences, (long long)h->T);
-	for (int k = 0, any = 0; k < SX_PROBE_KINDS; k++)
-		if (h->of_kind[k])
-			printf("%s%s", any++ ? ", " : ": ", sx_probe_kind_name((sx_probe_kind)k));
+	char word[SX_RUN_WORD];
+	for (int k = 0, any = 0; sx_run_word(word, SX_RUN_STATS_SEQUENCE_KIND, k); k++)
+		if (h->of_kind[k]) printf("%s%s", any++ ? ", " : ": ", word);
 	if (h->induction_sequences)
 		printf("; induction: %lld repeated", (long long)h->induction_sequences);
 	printf("\n95 %% intervals over the sequences, percentile bootstrap");
@@ -356,7 +347,7 @@ static sx_status print_changes(sx_ctx *ctx, const sx_heads_print *p)
 		sx_table_cell(t, "%lld", (long long)c->layer);
 		sx_table_cell(t, "%lld", (long long)c->head);
 		sx_table_cell(t, "%lld", (long long)h->step[c->record]);
-		sx_table_cell(t, "%s", phase_name(h->phase[c->record]));
+		sx_table_cell(t, "%s", sx_phase_text(h->phase[c->record]));
 		sx_table_cell(t, "%s", sx_head_class_name(c->from));
 		sx_table_cell(t, "%s", sx_head_class_name(c->to));
 		sx_table_cell(t, "%lld", (long long)h->step[c->before]);

@@ -3,7 +3,7 @@
 #define SX_CLI_HEADS_PRINT_H
 
 #include "analysis/heads.h"
-#include "cli/out.h"
+#include "cli/record.h"
 
 typedef struct {
 	const char *path; /* borrowed */

@@ -1,8 +1,6 @@
 /* What the verbs print with. */
 #include "cli/out.h"
 
-#include "engine/text/language.h"
-
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -29,45 +27,6 @@ bool sx_parse_maps_type(struct argp_state *state, const char *arg)
 	if (!f32 && strcmp(arg, "f16") != 0)
 		argp_error(state, "--maps-type %s: want f16 or f32", arg);
 	return f32;
-}
-
-int64_t sx_parse_step(struct argp_state *state, const char *arg)
-{
-	char *end;
-	errno = 0;
-	long long v = strtoll(arg, &end, 10);
-	if (end == arg || *end || errno || v < 0)
-		argp_error(state, "--step %s: must be a whole number, at least 0", arg);
-	return v;
-}
-
-int sx_parse_phase(struct argp_state *state, const char *arg)
-{
-	bool later = strcmp(arg, "recalibration") == 0;
-	if (!later && strcmp(arg, "pretrain") != 0)
-		argp_error(state, "--phase %s: known are pretrain, recalibration", arg);
-	return later;
-}
-
-unsigned sx_parse_kinds(struct argp_state *state, const char *arg)
-{
-	unsigned kinds = 0;
-	const char *next = arg;
-	for (size_t n; next; next = next[n] ? next + n + 1 : NULL) {
-		n = strcspn(next, ",");
-		int k = 0;
-		while (k < SX_PROBE_KINDS) {
-			const char *name = sx_probe_kind_name((sx_probe_kind)k);
-			if (strlen(name) == n && strncmp(name, next, n) == 0) break;
-			k++;
-		}
-		if (k == SX_PROBE_KINDS)
-			argp_error(state,
-				   "--kinds %s: known are text, repeated, retrieval, constant",
-				   arg);
-		kinds |= 1U << k;
-	}
-	return kinds;
 }
 
 error_t sx_common_parse(sx_common *c, int key, char *arg, struct argp_state *state)

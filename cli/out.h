@@ -35,11 +35,6 @@ error_t sx_common_parse(sx_common *c, int key, char *arg, struct argp_state *sta
 sx_status sx_parse_args(sx_ctx *ctx, const struct argp *argp, int argc, char **argv, void *input);
 /* A positive number of an option's argument; ends the program as argp_error where it is not one. */
 int64_t sx_parse_count(struct argp_state *state, const char *option, const char *arg);
-/* The same of --step (at least 0), of --phase (a phase's number in a run file) and of --kinds: bit k is
- * sx_probe_kind k. */
-int64_t sx_parse_step(struct argp_state *state, const char *arg);
-int sx_parse_phase(struct argp_state *state, const char *arg);
-unsigned sx_parse_kinds(struct argp_state *state, const char *arg);
 /* Whether --maps-type is f32; the same where it is not f16 either. */
 bool sx_parse_maps_type(struct argp_state *state, const char *arg);
 

@@ -6,19 +6,7 @@
 
 static const double two_pi = 6.283185307179586476925;
 
-static const char *phase_name(int phase)
-{
-	static const char *const names[] = {"pretrain", "recalibration"};
-	return phase == 0 || phase == 1 ? names[phase] : "phase not known";
-}
-
 /* ---- JSON ---- */
-
-static json_t *interval_json(sx_interval i)
-{
-	return json_pack("{s:o, s:o, s:o}", "value", sx_json_number(i.value), "lo",
-			 sx_json_number(i.lo), "hi", sx_json_number(i.hi));
-}
 
 static json_t *list_json(const double *x, int64_t n)
 {
@@ -78,13 +66,13 @@ static json_t *head_json(const sx_rope_print *p, int64_t at)
 	for (int k = 0; k < p->n_method; k++)
 		json_object_set_new(methods, p->method[k].name,
 				    json_pack("{s:o, s:o}", "moved",
-					      interval_json(h->effect[k].moved), "shift",
-					      interval_json(h->effect[k].shift)));
+					      sx_interval_json(h->effect[k].moved), "shift",
+					      sx_interval_json(h->effect[k].shift)));
 	return json_pack("{s:I, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "layer",
 			 (json_int_t)h->layer, "head", (json_int_t)h->head, "group", p->name[at],
-			 "ac", ac, "centre", interval_json(h->centre), "never_turning_share",
-			 interval_json(h->slow), "logit_rest", interval_json(h->rest), "logit_std",
-			 interval_json(h->logit_std), "norm_share",
+			 "ac", ac, "centre", sx_interval_json(h->centre), "never_turning_share",
+			 sx_interval_json(h->slow), "logit_rest", sx_interval_json(h->rest),
+			 "logit_std", sx_interval_json(h->logit_std), "norm_share",
 			 shares_json(h, p->use.freqs, NORM_SHARE), "logit_share",
 			 shares_json(h, p->use.freqs, LOGIT_SHARE), "logit_var",
 			 shares_json(h, p->use.freqs, LOGIT_VAR), "methods", methods);
@@ -127,12 +115,9 @@ static json_t *methods_json(const sx_rope_print *p)
 sx_status sx_rope_print_json(sx_ctx *ctx, const sx_rope_print *p)
 {
 	const sx_rope_use *u = &p->use;
-	json_t *heads = json_array(), *kinds = json_object(), *gamma = json_array();
+	json_t *heads = json_array(), *gamma = json_array();
 	for (int64_t i = 0; i < u->layers * u->heads; i++)
 		json_array_append_new(heads, head_json(p, i));
-	for (int k = 0; k < SX_PROBE_KINDS; k++)
-		json_object_set_new(kinds, sx_probe_kind_name((sx_probe_kind)k),
-				    json_integer((json_int_t)u->of_kind[k]));
 	for (int64_t l = 0; l < u->layers; l++)
 		json_array_append_new(gamma, list_json(u->gamma + l * u->freqs, u->freqs));
 	return sx_print_json(
@@ -140,11 +125,11 @@ sx_status sx_rope_print_json(sx_ctx *ctx, const sx_rope_print *p)
 		json_pack("{s:s, s:I, s:s, s:s?, s:I, s:o, s:I, s:o, s:f, s:i, s:o, s:o, s:o, s:o, "
 			  "s:o, s:o}",
 			  "file", p->path, "step", (json_int_t)u->step, "phase",
-			  phase_name(u->phase), "pairing", u->pairing, "trained_length",
+			  sx_phase_text(u->phase), "pairing", u->pairing, "trained_length",
 			  (json_int_t)p->trained_length, "logit_scale",
 			  sx_json_number(p->logit_scale), "sequences", (json_int_t)u->sequences,
-			  "sequence_kinds", kinds, "confidence", 0.95, "resamples",
-			  SX_BOOT_RESAMPLES, "spectrum",
+			  "sequence_kinds", sx_kinds_json(u->of_kind), "confidence", 0.95,
+			  "resamples", SX_BOOT_RESAMPLES, "spectrum",
 			  spectrum_json(u->inv_freq, u->freqs, p->trained_length), "gamma", gamma,
 			  "factor", sx_json_number(p->factor), "methods", methods_json(p), "heads",
 			  heads, "contrast", contrast_json(p)));
@@ -236,21 +221,20 @@ static void print_heading(const sx_rope_print *p)
 					 88, 89, 90, 90, 91, 91, 92, 92};
 	const sx_rope_use *u = &p->use;
 	int64_t slow = 0, turning = turning_layers(u);
+	char word[SX_RUN_WORD];
 	for (int64_t m = 0; m < u->freqs; m++)
 		slow += sx_rope_is_slow(u->inv_freq[m], p->trained_length);
-	printf("%s, step %lld (%s)\n", p->path, (long long)u->step, phase_name(u->phase));
+	printf("%s, step %lld (%s)\n", p->path, (long long)u->step, sx_phase_text(u->phase));
 	printf("%lld layers, %lld heads, %lld pairs of channels (pairing of the source: %s); theta "
 	       "%g, trained on %lld tokens:\n%lld pairs never complete a turn over that length\n",
 	       (long long)u->layers, (long long)u->heads, (long long)u->freqs,
 	       u->pairing ? u->pairing : "not known", p->pos.theta, (long long)p->trained_length,
 	       (long long)slow);
 	printf("Means and 95 %% intervals over %lld sequences", (long long)u->sequences);
-	for (int k = 0, any = 0; k < SX_PROBE_KINDS; k++)
+	int kinds = 0;
+	for (int k = 0; sx_run_word(word, SX_RUN_STATS_SEQUENCE_KIND, k); k++)
 		if (u->of_kind[k])
-			printf("%s%lld %s", any++ ? ", " : " (", (long long)u->of_kind[k],
-			       sx_probe_kind_name((sx_probe_kind)k));
-	int64_t kinds = 0;
-	for (int k = 0; k < SX_PROBE_KINDS; k++) kinds += u->of_kind[k];
+			printf("%s%lld %s", kinds++ ? ", " : " (", (long long)u->of_kind[k], word);
 	printf("%s; percentile bootstrap\n", kinds ? ")" : "");
 	if (u->sequences > 1 && u->sequences < 16)
 		printf("These intervals are too short: from so few they cover about %d %%, not "
@@ -353,10 +337,7 @@ static sx_status print_contrast(sx_ctx *ctx, const sx_rope_print *p)
 
 static sx_status print_methods(sx_ctx *ctx, const sx_rope_print *p)
 {
-	const char *headings[3 + SX_ROPE_PRINT_METHODS] = {"layer", "head"};
 	int columns = p->n_method + 3;
-	for (int k = 0; k < p->n_method; k++) headings[2 + k] = p->method[k].name;
-	headings[columns - 1] = "logit std";
 	printf("\nWhat a method would change in each head at factor %g: moved / shift\n",
 	       p->factor);
 	if (turning_layers(&p->use) == 0) {
@@ -375,7 +356,12 @@ static sx_status print_methods(sx_ctx *ctx, const sx_rope_print *p)
 			       "out.\n",
 			       p->method[k].name,
 			       p->plan[k].attention_factor * p->plan[k].attention_factor);
+	const char **headings = sx_calloc((size_t)columns, sizeof *headings);
+	if (!headings) return sx_fail(ctx, SX_ENOMEM, "no memory for a table");
+	headings[0] = "layer", headings[1] = "head", headings[columns - 1] = "logit std";
+	for (int k = 0; k < p->n_method; k++) headings[2 + k] = p->method[k].name;
 	sx_table *t = sx_table_new(columns, headings);
+	free(headings);
 	for (int64_t i = 0; i < p->use.layers * p->use.heads; i++) {
 		const sx_rope_head *h = &p->heads[i];
 		sx_table_cell(t, "%lld", (long long)h->layer);

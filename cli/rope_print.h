@@ -3,10 +3,10 @@
 #define SX_CLI_ROPE_PRINT_H
 
 #include "analysis/rope.h"
-#include "cli/out.h"
+#include "cli/record.h"
 #include "engine/pos/pos.h"
 
-enum { SX_ROPE_PRINT_METHODS = 16, SX_ROPE_NAME = 32 };
+enum { SX_ROPE_NAME = 32 };
 
 typedef struct {
 	const char *path, *groups; /* borrowed; groups: NULL = by the rule alone              */
@@ -16,9 +16,9 @@ typedef struct {
 	double logit_scale, factor, threshold;
 	bool by_class;   /* the groups are the classes of heads, not |A_c| >= threshold           */
 	sx_pos_opts pos; /* theta, beta and the ramp of the model                            */
-	sx_pos_plan plan[SX_ROPE_PRINT_METHODS];
-	sx_rope_method method[SX_ROPE_PRINT_METHODS];
 	int n_method;
+	sx_pos_plan *plan;          /* (n_method) */
+	sx_rope_method *method;     /* (n_method) */
 	sx_rope_head *heads;        /* (layer,head) */
 	char (*name)[SX_ROPE_NAME]; /* (layer,head) */
 	sx_rope_group *group;       /* (layer,head) */

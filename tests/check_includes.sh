@@ -21,15 +21,15 @@ engine/op         : engine engine/pos : cblas.h
 engine/model      : engine engine/pos engine/text engine/files engine/op : jansson.h immintrin.h
 probes/runfile    : engine/base.h engine/vector.h : hdf5.h hdf5_hl.h libdeflate.h
 probes/config     : engine/base.h engine/spec.h engine/pos : yaml.h
-probes/observe    : engine engine/pos engine/op probes/runfile/runfile.h :
+probes/observe    : engine engine/pos engine/op probes/runfile/runfile.h probes/runfile/select.h :
 probes/record     : engine probes/observe probes/runfile :
 probes/lab        : engine engine/pos engine/text engine/files engine/op engine/model probes/runfile probes/config probes/observe probes/record : jansson.h xxhash.h
 analysis/stats    : engine/base.h : gsl/
 analysis/figure   : engine/base.h : cairo-pdf.h cairo-svg.h pango/pangocairo.h
 analysis/report   : engine/base.h analysis/figure/figure.h probes/runfile/runfile.h : jansson.h xxhash.h glib.h
-analysis          : engine/base.h engine/text/language.h analysis/stats probes/runfile/runfile.h : jansson.h
-analysis/gallery  : analysis analysis/figure probes/runfile/runfile.h probes/config/config.h engine/pos/pos.h probes/observe/measures.h : jansson.h
-analysis/sections : analysis analysis/gallery analysis/report analysis/stats analysis/figure/figures.h probes/runfile/runfile.h cli/study/study.h : jansson.h
+analysis          : engine/base.h analysis/stats probes/runfile/runfile.h : jansson.h
+analysis/gallery  : engine/base.h analysis analysis/figure probes/runfile/runfile.h probes/runfile/select.h probes/config/config.h engine/pos/pos.h : jansson.h
+analysis/sections : analysis analysis/gallery analysis/report analysis/stats analysis/figure/figures.h probes/runfile/runfile.h : jansson.h
 cli               : engine engine/pos engine/text engine/files engine/model engine/op/blas.h probes/runfile probes/config probes/observe probes/record probes/lab analysis analysis/stats analysis/figure analysis/report analysis/gallery analysis/sections cli/bench cli/study : argp.h jansson.h xxhash.h yaml.h
 cli/bench         : engine engine/model engine/op/blas.h probes/config probes/observe probes/lab analysis/stats cli :
 cli/study         : engine engine/pos engine/text probes/config probes/observe probes/runfile probes/lab analysis/sections cli : jansson.h yaml.h

@@ -493,6 +493,43 @@ static void test_frequencies(void **state)
 }
 
 /* Perplexities, rates with their intervals, chance levels; seeds give a range. */
+/* Every method of figure `gamma` has a look of its own, and none is yellow, which white paper
+ * swallows; the first four are those of the papers' figures so far. */
+static void test_gamma_looks(void **state)
+{
+	(void)state;
+	static const double omega[] = {1, 0.1, 0.01}, gamma[] = {1, 0.7, 0.5};
+	sx_fig_scaling s[SX_FIG_GAMMA_METHODS + 1];
+	char name[SX_FIG_GAMMA_METHODS + 1][8];
+	sx_fig *f = NULL;
+	for (int i = 0; i <= SX_FIG_GAMMA_METHODS; i++) {
+		snprintf(name[i], sizeof name[i], "m%d", i);
+		s[i] = (sx_fig_scaling){name[i], i, 2, 3, omega, gamma};
+	}
+	assert_int_equal(sx_fig_gamma(&f, NULL, style("icml"), s, SX_FIG_GAMMA_METHODS, 6, 128),
+			 SX_OK);
+	assert_int_equal(f->n_series, SX_FIG_GAMMA_METHODS);
+	for (int i = 0; i < SX_FIG_GAMMA_METHODS; i++) {
+		const sx_fig_look *a = &f->series[i].look;
+		assert_false(a->rgb[0] > 0.9 && a->rgb[1] > 0.85 && a->rgb[2] < 0.5);
+		for (int k = 0; k < i; k++) {
+			const sx_fig_look *b = &f->series[k].look;
+			assert_true(a->dash != b->dash ||
+				    memcmp(a->rgb, b->rgb, sizeof a->rgb) != 0);
+		}
+	}
+	const sx_fig_look grey = {{0.5, 0.5, 0.5}, SX_FIG_DOTTED, SX_FIG_DIAMOND};
+	for (int i = 0; i < 4; i++) {
+		sx_fig_look want = i < 3 ? sx_fig_look_of(SX_FIG_OTHER, i) : grey;
+		assert_memory_equal(f->series[i].look.rgb, want.rgb, sizeof want.rgb);
+		assert_int_equal(f->series[i].look.dash, want.dash);
+		assert_int_equal(f->series[i].look.marker, want.marker);
+	}
+	sx_fig_free(f);
+	assert_int_equal(sx_fig_gamma(&f, NULL, style("icml"), s, SX_FIG_GAMMA_METHODS + 1, 6, 128),
+			 SX_EUSAGE);
+}
+
 static void test_context(void **state)
 {
 	(void)state;
@@ -517,7 +554,7 @@ static void test_context(void **state)
 					.chance = chance,
 					.blind = blind};
 	sx_fig_context_curve b = a, both[2];
-	b.method = "yarn (shipped)", b.c = b.c_text = 0.4;
+	b.method = "YaRN (shipped)", b.c = b.c_text = 0.4;
 	both[0] = a, both[1] = b;
 	const sx_fig_context_data d = {.loss = "Perplexity",
 				       .n_kind = 1,
@@ -596,6 +633,7 @@ int main(void)
 		cmocka_unit_test(test_offsets),
 		cmocka_unit_test(test_frequencies),
 		cmocka_unit_test(test_context),
+		cmocka_unit_test(test_gamma_looks),
 	};
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

@@ -1,5 +1,5 @@
 /* `sextant figure` from a CSV, from settings and from run files. */
-#include "analysis/gallery/inputs.h"
+#include "analysis/gallery/labels.h"
 #include "probes/runfile/runfile.h"
 #include "tests/figure_verb.h"
 

@@ -2,6 +2,8 @@
  * least squares; how often the intervals hold the large-sample value. */
 #include "tests/heads_fixture.h"
 
+#include "engine/text/language.h"
+
 /* ---- against plain least squares ---- */
 
 static double dot(const double *a, const double *b, int64_t n)
@@ -495,9 +497,45 @@ static void test_refusals(void **state)
 	stage_free(&g);
 }
 
+/* The run file's words for what sequences are made of are the language's, in its order. */
+static void test_kinds_are_the_languages(void **state)
+{
+	(void)state;
+	char word[SX_RUN_WORD];
+	assert_int_equal(SX_RUN_SEQUENCE_KINDS, SX_PROBE_KINDS);
+	for (int k = 0; k < SX_PROBE_KINDS; k++) {
+		assert_true(sx_run_word(word, SX_RUN_STATS_SEQUENCE_KIND, k));
+		assert_string_equal(word, sx_probe_kind_name((sx_probe_kind)k));
+	}
+	assert_false(sx_run_word(word, SX_RUN_STATS_SEQUENCE_KIND, SX_PROBE_KINDS));
+	assert_string_equal(word, "");
+	assert_false(sx_run_word(word, SX_RUN_STATS_SEQUENCE_KIND, -1));
+	assert_false(sx_run_word(word, SX_RUN_STATS_ENTROPY, 0));
+}
+
+static void test_shift(void **state)
+{
+	(void)state;
+	sx_head_scores score[8] = {0};
+	sx_heads h = {.n_record = 4, .layers = 1, .heads = 2, .before_drop = 1, .score = score};
+	score[4].profile_shift = 0.5, score[5].profile_shift = 0.25;
+	score[6].profile_shift = 0.125, score[7].profile_shift = 0.375;
+	sx_heads_shift s = sx_heads_shift_of(&h);
+	assert_int_equal(s.n, 2);
+	assert_int_equal(s.nearer, 1);
+	check_close(s.right_after, 0.375, 0);
+	check_close(s.end, 0.25, 0);
+	h.before_drop = -1; /* no drop */
+	assert_int_equal(sx_heads_shift_of(&h).n, 0);
+	h.before_drop = 3; /* nothing after it */
+	assert_int_equal(sx_heads_shift_of(&h).n, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_kinds_are_the_languages),
+		cmocka_unit_test(test_shift),
 		cmocka_unit_test_setup_teardown(test_share_is_least_squares, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_turning_kernel, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_planted_heads, setup, teardown),

@@ -346,9 +346,27 @@ static void test_table(void **state)
 	json_decref(golden);
 }
 
+/* Who is compared with whom, whatever the order of the classes. */
+static void test_groups_of_classes(void **state)
+{
+	(void)state;
+	static const char *const b[] = {"semantic", "key", "mixed"};
+	int n_a = 0, n_b = 0;
+	for (int c = 0; c < SX_HEAD_CLASSES; c++) {
+		const char *name = sx_head_class_name((sx_head_class)c);
+		sx_rope_group want = strcmp(name, "positional") == 0 ? SX_ROPE_A : SX_ROPE_NEITHER;
+		for (int i = 0; i < 3; i++)
+			if (strcmp(name, b[i]) == 0) want = SX_ROPE_B;
+		assert_int_equal(sx_rope_group_of((sx_head_class)c), want);
+		n_a += want == SX_ROPE_A, n_b += want == SX_ROPE_B;
+	}
+	assert_true(n_a == 1 && n_b == 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_groups_of_classes),
 		cmocka_unit_test_setup_teardown(test_planted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_shift, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_records, setup, teardown),

@@ -105,7 +105,7 @@ static void test_items(void **state)
 	assert_int_equal(x[5].n_option, 3);
 	assert_string_equal(x[5].option[2], "pos.beta=1.5");
 	assert_string_equal(x[6].of, "deep");
-	assert_int_equal(x[6].kind, SX_STUDY_BOUNDS);
+	assert_int_equal(x[6].kind, SX_ITEM_BOUNDS);
 }
 
 /* Toward a later checkpoint of the same run, one that there will be. */

@@ -50,25 +50,14 @@ static bool any_loss(const sx_fig_context_data *d)
 
 /* ---- names and looks ---- */
 
-static const char *shown_method(const char *method)
-{
-	static const char *const names[][2] = {
-		{"rope", "RoPE"},    {"nope", "NoPE"}, {"pi", "PI"},
-		{"ntk", "NTK"},      {"yarn", "YaRN"}, {"yarn (shipped)", "YaRN (shipped)"},
-		{"p-rope", "p-RoPE"}};
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-		if (strcmp(names[i][0], method) == 0) return names[i][1];
-	return method;
-}
-
 static char *series_name(const sx_fig_context_curve *c)
 {
 	char temperature[32] = "", text[32] = "";
 	if (!isnan(c->c)) snprintf(temperature, sizeof temperature, ", $c$ = %g", c->c);
 	if (!isnan(c->c) && !isnan(c->c_text) && c->c_text != c->c)
 		snprintf(text, sizeof text, " (text %g)", c->c_text);
-	return sx_format("%s%s%s%s%s", c->label, c->method[0] ? " + " : "", shown_method(c->method),
-			 temperature, text);
+	return sx_format("%s%s%s%s%s", c->label, c->method[0] ? " + " : "", c->method, temperature,
+			 text);
 }
 
 /* Number of the curve's method, or of its temperature, among those before it. */

@@ -46,7 +46,6 @@ sx_status sx_fig_course(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 	static const sx_fig_look grey = {{0.4, 0.4, 0.4}, SX_FIG_DOTTED, SX_FIG_CIRCLE};
 	sx_status st = SX_OK;
 	sx_fig *f = NULL;
-	char *names = NULL;
 	bool narrow = sx_part_is_narrow(style);
 	sx_part_cast cast = {0};
 	SX_TRY(sx_part_cast_new(&cast, ctx, n));
@@ -60,18 +59,16 @@ sx_status sx_fig_course(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 	add_panels(f, narrow);
 	for (int i = 0; i < n; i++) add_run(f, &in[i], cast.look[i]);
 	sx_fig_key_entry(f, "bound", grey);
-	names = sx_part_names(cast.label, n);
 	sx_part_about(
 		f, "A_c, its gradient and their bounds through training",
 		sx_format("Mean over heads of |A_c| (%s) with its bound I9, of its gradient's "
 			  "norm by W_Q with the bound I10.spread where it applies (dotted), and "
 			  "prefix spread against the number of updates, for %s.",
-			  family, names ? names : "the runs"));
+			  family, sx_part_cast_names(&cast, "the runs")));
 	*out = f;
 	f = NULL;
 out:
 	sx_fig_free(f);
-	free(names);
 	sx_part_cast_free(&cast);
 	return st;
 }

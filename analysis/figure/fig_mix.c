@@ -94,7 +94,6 @@ sx_status sx_fig_mix(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 {
 	sx_status st = SX_OK;
 	sx_fig *f = NULL;
-	char *names = NULL;
 	sx_part_cast cast = {0};
 	SX_TRY(sx_part_cast_new(&cast, ctx, n));
 	SX_TRY(check(ctx, in, n));
@@ -115,19 +114,17 @@ sx_status sx_fig_mix(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 			SX_TRY(add_curve(f, ctx, in, cast.group, n, g, q, series));
 	}
 	for (int q = 0; q < in[0].n_quantity; q++) add_guide(f, in, cast.group, n, q);
-	names = sx_part_names(cast.label, n);
 	sx_part_about(f, "A_c against the spread of the tokens",
 		      sx_format("|A_c| and its gradient's norms (%s) against the prefix spread of "
 				"the first layer, with embeddings moved toward their mean, for %s: "
 				"geometric mean over layers, and bands from the smallest to the "
 				"largest layer%s. Dotted: slope 1.",
-				in[0].family, names ? names : "the inputs",
+				in[0].family, sx_part_cast_names(&cast, "the inputs"),
 				n > 1 ? " of all seeds" : ""));
 	*out = f;
 	f = NULL;
 out:
 	sx_fig_free(f);
-	free(names);
 	sx_part_cast_free(&cast);
 	return st;
 }

@@ -166,7 +166,6 @@ sx_status sx_fig_updates(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 {
 	sx_status st = SX_OK;
 	sx_fig *f = NULL;
-	char *names = NULL;
 	bool narrow = sx_part_is_narrow(style), spans = has_spans(in, n);
 	int panels = spans ? SPAN + 1 : SPAN;
 	sx_part_cast cast = {0};
@@ -177,7 +176,6 @@ sx_status sx_fig_updates(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 	sx_fig_shape(f, narrow ? 0.8 : 1);
 	add_panels(f, in, n, narrow, spans);
 	SX_TRY(add_marks(f, ctx, in, n, cast.group, cast.look, spans));
-	names = sx_part_names(cast.label, n);
 	sx_part_about(f, "What updates do to A_c",
 		      sx_format("Change of A_c (%s) by single updates against its first order in "
 				"W_Q and W_K, and in W_Q, W_K and h, a dot per head, each divided "
@@ -187,12 +185,11 @@ sx_status sx_fig_updates(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 				spans ? "; and shares of the change that the first order explains "
 					"against the number of updates"
 				      : "",
-				names ? names : "the runs"));
+				sx_part_cast_names(&cast, "the runs")));
 	*out = f;
 	f = NULL;
 out:
 	sx_fig_free(f);
-	free(names);
 	sx_part_cast_free(&cast);
 	return st;
 }

@@ -51,15 +51,18 @@ sx_status sx_fig_lines(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 /* ---- gamma: what scaling methods do to the frequencies ---- */
 
 typedef struct {
-	const char *name;    /* "pi", "ntk", ..             */
+	const char *name;    /* "PI", "NTK", ..: as shown   */
+	int look;            /* number of its look, from 0; SX_FIG_GAMMA_METHODS differ */
 	double factor;       /* of the extension            */
 	int n;               /* frequencies                 */
 	const double *omega; /* (n) rad/token of plain RoPE */
 	const double *gamma; /* (n) angle in use over it    */
 } sx_fig_scaling;
 
+enum { SX_FIG_GAMMA_METHODS = 16 };
+
 /* gamma against omega (arXiv:2512.12167, figures 6 and 11); a panel for each factor. head_dim and
- * train_length are named in the description. */
+ * train_length are named in the description. SX_EUSAGE with more factors or methods than fit. */
 sx_status sx_fig_gamma(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 		       const sx_fig_scaling *s, int n, int head_dim,
 		       int64_t train_length) SX_NODISCARD;
@@ -274,7 +277,7 @@ sx_status sx_fig_drop(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 typedef struct {
 	const char *label; /* of the model: curves of one model share colour and dash        */
 	sx_fig_kind kind;
-	const char *method; /* "pi", ..; "" = the model's own, not named. A marker for each    */
+	const char *method; /* as shown, "PI", ..; "" = the model's own, not named. A marker each */
 	double c;           /* temperature to name; NaN = none                                */
 	double c_text;      /* that of nll, where it is another one                           */
 	int n_length, n_seed;

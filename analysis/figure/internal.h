@@ -104,34 +104,41 @@ struct sx_fig {
  * SX_ENOMEM. */
 sx_status sx_fig_layout(sx_fig *f, sx_text *t, sx_ctx *ctx) SX_NODISCARD;
 
-double sx_fig_device_x(const sx_fig_panel_data *p, double x); /* NaN off a log map */
-double sx_fig_device_y(const sx_fig_panel_data *p, double y);
 /* Height of v on the colour bar. */
 double sx_fig_bar_y(const sx_fig *f, double v);
+
+/* ---- place.c: within a panel ---- */
+
+double sx_fig_device_x(const sx_fig_panel_data *p, double x); /* NaN off a log map */
+double sx_fig_device_y(const sx_fig_panel_data *p, double y);
 /* Size of a panel's title. */
 double sx_fig_title_size(const sx_fig *f);
 /* Does the panel have heat maps? */
 bool sx_fig_is_heat(const sx_fig_panel_data *p);
+/* Is the series shown in the key? */
+bool sx_fig_in_key(const sx_fig *f, int series);
+/* Length of the samples in the key: of lines, or of markers where there are no lines. */
+double sx_fig_key_sample(const sx_fig *f);
+/* Ticks of a panel whose limits and box are set, and its label with their power of ten. SX_ENOMEM. */
+sx_status sx_fig_make_x_ticks(const sx_fig *f, sx_text *t, sx_fig_panel_data *p) SX_NODISCARD;
+sx_status sx_fig_make_y_ticks(const sx_fig *f, sx_fig_panel_data *p) SX_NODISCARD;
+/* Room for numbers and label of the axes: left of the box, below it. */
+double sx_fig_left_margin(const sx_fig *f, sx_text *t, const sx_fig_panel_data *p);
+double sx_fig_bottom_margin(const sx_fig *f, const sx_fig_panel_data *p);
+/* The label with 10^exponent, in place of *out. SX_ENOMEM. */
+sx_status sx_fig_full_label(char **out, const char *label, int exponent) SX_NODISCARD;
 
 /* ---- between layout.c and its parts ---- */
 
 /* key.c: which series the key must show, where it stands, and texts beside marks. place_direct and
  * place_corner say whether there is room; place_strip always finds some. */
 void sx_fig_mark_key_use(sx_fig *f);
-bool sx_fig_in_key(const sx_fig *f, int series);
 int sx_fig_key_count(const sx_fig *f);
 double sx_fig_key_width(const sx_fig *f, sx_text *t);
 bool sx_fig_place_direct(sx_fig *f, const sx_fig_panel_data *p, sx_text *t);
 bool sx_fig_place_corner(sx_fig *f, const sx_fig_panel_data *p, sx_text *t);
 void sx_fig_place_strip(sx_fig *f, sx_text *t);
 void sx_fig_place_texts(const sx_fig *f, sx_fig_panel_data *p, sx_text *t);
-
-/* layout.c: for layout_shared.c. */
-sx_status sx_fig_make_x_ticks(const sx_fig *f, sx_text *t, sx_fig_panel_data *p) SX_NODISCARD;
-sx_status sx_fig_make_y_ticks(const sx_fig *f, sx_fig_panel_data *p) SX_NODISCARD;
-double sx_fig_left_margin(const sx_fig *f, sx_text *t, const sx_fig_panel_data *p);
-double sx_fig_bottom_margin(const sx_fig *f, const sx_fig_panel_data *p);
-sx_status sx_fig_full_label(char **out, const char *label, int exponent) SX_NODISCARD;
 
 /* layout_shared.c: panels with shared axes below `from`, and the colour bar; sets the height. */
 sx_status sx_fig_place_shared(sx_fig *f, sx_text *t, double from) SX_NODISCARD;
@@ -146,8 +153,5 @@ void sx_fig_draw_bar(const sx_fig *f, cairo_t *cr);
 
 /* svg.c: Cairo's SVG with a title, a description and names of its own; NULL when memory is out. */
 char *sx_fig_finish_svg(const sx_fig *f, const char *svg);
-
-/* Length of the samples in the key: of lines, or of markers where there are no lines. */
-double sx_fig_key_sample(const sx_fig *f);
 
 #endif

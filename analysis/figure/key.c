@@ -29,12 +29,6 @@ void sx_fig_mark_key_use(sx_fig *f)
 		}
 }
 
-bool sx_fig_in_key(const sx_fig *f, int series)
-{
-	const sx_fig_series_data *s = &f->series[series];
-	return s->markup[0] && !s->unnamed && (s->has_line || s->has_points || s->has_dots);
-}
-
 int sx_fig_key_count(const sx_fig *f)
 {
 	int n = 0;

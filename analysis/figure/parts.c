@@ -42,6 +42,7 @@ void sx_part_cast_free(sx_part_cast *c)
 	free(c->kind);
 	free(c->group);
 	free(c->look);
+	free(c->names);
 }
 
 void sx_part_group(sx_part_cast *c)
@@ -83,6 +84,13 @@ char *sx_part_names(const char *const *label, int n)
 		names = more;
 	}
 	return names;
+}
+
+const char *sx_part_cast_names(sx_part_cast *c, const char *otherwise)
+{
+	free(c->names);
+	c->names = sx_part_names(c->label, c->n);
+	return c->names ? c->names : otherwise;
 }
 
 void sx_part_title(char *out, size_t size, const char *const *label, const int64_t *seed, int n,

@@ -20,12 +20,15 @@ typedef struct {
 	sx_fig_kind *kind;
 	int *group;
 	sx_fig_look *look;
+	char *names; /* sx_part_cast_names */
 } sx_part_cast;
 
 /* Room for n inputs, zeros; then label and kind are the caller's to set, group and look
  * sx_part_group's. SX_ENOMEM. */
 sx_status sx_part_cast_new(sx_part_cast *c, sx_ctx *ctx, int n) SX_NODISCARD;
 void sx_part_group(sx_part_cast *c);
+/* sx_part_names of the labels for a sentence, `otherwise` when memory is out; the cast's. */
+const char *sx_part_cast_names(sx_part_cast *c, const char *otherwise);
 void sx_part_cast_free(sx_part_cast *c); /* frees what is inside */
 
 /* "A, B and C", each label once; the caller's, NULL when memory is out. */

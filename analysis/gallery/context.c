@@ -2,6 +2,7 @@
 #include "analysis/extension.h"
 #include "analysis/gallery/gallery.h"
 #include "analysis/gallery/inputs.h"
+#include "engine/pos/pos.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -16,13 +17,18 @@ typedef struct {
 	int n_curve;
 	sx_fig_context_curve *curve;
 	double **numbers; /* (n_curve) what a curve points into */
+	char **method;    /* (n_curve) as shown                 */
 } work;
 
 static void work_free(work *w)
 {
 	for (int k = 0; k < MOST_KINDS; k++) sx_extension_free(w->of[k]);
-	for (int i = 0; w->numbers && i < w->n_curve; i++) free(w->numbers[i]);
+	for (int i = 0; i < w->n_curve; i++) {
+		free(w->numbers[i]);
+		free(w->method[i]);
+	}
 	free(w->numbers);
+	free(w->method);
 	free(w->curve);
 }
 
@@ -113,13 +119,29 @@ static bool is_own(const sx_input *in, const sx_extension_row *r)
 	       strcmp(in->method, r->method) == 0;
 }
 
+/* As the field writes it, with what an evaluation says behind the name: "YaRN (shipped)". The
+ * caller's. */
+static char *shown_method(const char *method)
+{
+	size_t n = strcspn(method, " ");
+	char *name = sx_format("%.*s", (int)n, method);
+	char *shown = name ? sx_format("%s%s", sx_pos_display(name), method + n) : NULL;
+	free(name);
+	return shown;
+}
+
 static sx_status add_curve(work *w, sx_ctx *ctx, const sx_input *in, int row, int text,
 			   sx_loss_kind loss)
 {
 	const sx_extension_row *r = &w->of[0]->row[row], *of_text = &w->of[0]->row[text];
 	size_t n = (size_t)(r->n_length * w->n_kind);
 	double *at = sx_calloc(4 * n + (size_t)w->n_kind + 1, sizeof *at);
-	if (!at) return sx_fail(ctx, SX_ENOMEM, "no memory for the numbers of %s", in->path);
+	char *method = is_own(in, r) ? sx_strdup("") : shown_method(r->method);
+	if (!at || !method) {
+		free(at);
+		free(method);
+		return sx_fail(ctx, SX_ENOMEM, "no memory for the numbers of %s", in->path);
+	}
 	double *rate = at, *low = at + n, *high = at + 2 * n, *chance = at + 3 * n;
 	double *blind = at + 4 * n;
 	for (int k = 0; k < w->n_kind; k++) {
@@ -133,9 +155,10 @@ static sx_status add_curve(work *w, sx_ctx *ctx, const sx_input *in, int row, in
 		}
 	}
 	w->numbers[w->n_curve] = at;
+	w->method[w->n_curve] = method;
 	w->curve[w->n_curve++] = (sx_fig_context_curve){.label = r->label,
 							.kind = in->kind,
-							.method = is_own(in, r) ? "" : r->method,
+							.method = method,
 							.c = r->c,
 							.c_text = of_text->c,
 							.n_length = r->n_length,
@@ -159,7 +182,9 @@ static sx_status add_curves(work *w, sx_ctx *ctx, const sx_figure_args *a, const
 	bool all = a->of && strcmp(a->of, "all") == 0;
 	w->curve = sx_calloc((size_t)e->n_row, sizeof *w->curve);
 	w->numbers = sx_calloc((size_t)e->n_row, sizeof *w->numbers);
-	if (!w->curve || !w->numbers) SX_TRY(sx_fail(ctx, SX_ENOMEM, "no memory for the inputs"));
+	w->method = sx_calloc((size_t)e->n_row, sizeof *w->method);
+	if (!w->curve || !w->numbers || !w->method)
+		SX_TRY(sx_fail(ctx, SX_ENOMEM, "no memory for the inputs"));
 	for (int i = 0; i < e->n_row; i++) {
 		int input = 0;
 		if (!all && !is_shown(e, &e->row[i])) continue;
@@ -173,7 +198,7 @@ out:
 	return st;
 }
 
-sx_status sx_make_context(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a, const sx_input *in)
+static sx_status draw(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a, const sx_input *in)
 {
 	sx_status st = SX_OK;
 	work w = {0};
@@ -197,3 +222,26 @@ out:
 	work_free(&w);
 	return st;
 }
+
+static sx_status read_input(sx_input *in, sx_ctx *ctx, const sx_figure_args *a)
+{
+	return sx_input_context(in, ctx, a->step);
+}
+
+static sx_status make(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a)
+{
+	sx_input *in = NULL;
+	sx_status st = sx_inputs_open(&in, ctx, a, read_input);
+	if (st == SX_OK) st = draw(out, ctx, a, in);
+	sx_inputs_free(in, a->n_input);
+	return st;
+}
+
+const sx_figure_row sx_figure_context = {
+	.name = "context",
+	.what = "perplexity and retrieval by context length, each method at the temperature chosen "
+		"for it, a control with its best (--of all: all)",
+	.make = make,
+	.least = 1,
+	.needs = "files of sextant eval -o, or runs",
+};

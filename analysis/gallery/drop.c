@@ -54,7 +54,7 @@ static sx_status try_add(work *w, sx_ctx *ctx, const sx_input *in, const char *f
 	return st;
 }
 
-sx_status sx_make_drop(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a, const sx_input *in)
+static sx_status draw(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a, const sx_input *in)
 {
 	sx_status st = SX_OK;
 	size_t most = (size_t)(QUANTITIES * a->n_input);
@@ -77,3 +77,27 @@ out:
 	free(w.data);
 	return st;
 }
+
+static sx_status read_input(sx_input *in, sx_ctx *ctx, const sx_figure_args *a)
+{
+	return sx_input_stats(in, ctx, a->step);
+}
+
+static sx_status make(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a)
+{
+	sx_input *in = NULL;
+	sx_status st = sx_inputs_open(&in, ctx, a, read_input);
+	if (st != SX_OK) return st;
+	st = draw(out, ctx, a, in);
+	sx_inputs_free(in, a->n_input);
+	return st;
+}
+
+const sx_figure_row sx_figure_drop = {
+	.name = "drop",
+	.what = "every head before the drop, right after it and at the end: A_c, and retrieval "
+		"mass where it was measured",
+	.make = make,
+	.least = 1,
+	.needs = "run folders with a drop",
+};

@@ -1,4 +1,5 @@
-/* From the words of a command line to a figure: what each figure of the list reads and draws. */
+/* From the words of a command line to a figure: what each figure of the list reads and draws. To add
+ * one: a file here that ends in its row, and its name in gallery.c. */
 #ifndef SX_ANALYSIS_GALLERY_GALLERY_H
 #define SX_ANALYSIS_GALLERY_GALLERY_H
 
@@ -23,24 +24,15 @@ typedef struct {
 	bool labels_are_series; /* --label names columns         */
 } sx_figure_row;
 
-extern const sx_figure_row sx_figure_rows[]; /* ends with a NULL name */
+#define SX_FIGURE_NEEDS_FILES "run folders or run files (RUN, F.h5)"
+#define SX_FIGURE_NEEDS_FILE  "one run folder or run file (RUN, F.h5)"
 
-/* figure_context.c, figure_drop.c, figure_plane.c: inputs are open and have their labels. */
-struct sx_input;
-sx_status sx_make_context(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a,
-			  const struct sx_input *in) SX_NODISCARD;
-sx_status sx_make_drop(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a,
-		       const struct sx_input *in) SX_NODISCARD;
-sx_status sx_make_plane(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a,
-			const struct sx_input *in) SX_NODISCARD;
+extern const sx_figure_row *const sx_figure_rows[];        /* ends with NULL       */
+const sx_figure_row *sx_figure_row_find(const char *name); /* NULL if there is none */
 
-/* figure_theory.c. */
-sx_status sx_make_mix(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a) SX_NODISCARD;
-sx_status sx_make_figure4(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a) SX_NODISCARD;
-
-/* figure_plain.c: figures that need no run file. */
-sx_status sx_make_lines(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a) SX_NODISCARD;
-sx_status sx_make_gamma(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a) SX_NODISCARD;
-sx_status sx_make_loss(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a) SX_NODISCARD;
+/* Each at the end of the file of its name. */
+extern const sx_figure_row sx_figure_loss, sx_figure_ac, sx_figure_ac_grad, sx_figure_maps,
+	sx_figure_offsets, sx_figure_drop, sx_figure_plane, sx_figure_frequencies, sx_figure_gamma,
+	sx_figure_bounds, sx_figure_mix, sx_figure_figure4, sx_figure_context, sx_figure_lines;
 
 #endif

@@ -1,7 +1,9 @@
 #include "analysis/gallery/inputs.h"
 
+#include "analysis/gallery/labels.h"
+#include "engine/pos/pos.h"
 #include "probes/config/config.h"
-#include "probes/observe/measures.h"
+#include "probes/runfile/select.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -103,86 +105,34 @@ void sx_input_free(sx_input *in)
 	free(in->why_not);
 }
 
+sx_fig_kind sx_kind_of_model(const char *method, const char *drop_to, bool recalibrated)
+{
+	if (recalibrated && strcmp(drop_to, "keep") == 0) return SX_FIG_CONTROL;
+	/* A trace or a check of the recalibrated model alone knows nothing of the run. */
+	sx_pos_kind to = sx_pos_kind_of(drop_to[0] ? drop_to : method);
+	sx_pos_kind from = sx_pos_kind_of(method);
+	if (recalibrated) return to == SX_POS_NONE ? SX_FIG_DROPE : SX_FIG_OTHER;
+	return from == SX_POS_ROPE ? SX_FIG_ROPE : from == SX_POS_NONE ? SX_FIG_NOPE : SX_FIG_OTHER;
+}
+
 static sx_fig_kind kind_of(const sx_input *in, int phase)
 {
-	if (phase == 1 && strcmp(in->drop_to, "keep") == 0) return SX_FIG_CONTROL;
-	/* A trace or a check of the recalibrated model alone knows nothing of the run. */
-	const char *to = in->drop_to[0] ? in->drop_to : in->method;
-	if (phase == 1 && strcmp(to, "nope") == 0) return SX_FIG_DROPE;
-	if (phase == 1) return SX_FIG_OTHER;
-	if (strcmp(in->method, "rope") == 0) return SX_FIG_ROPE;
-	if (strcmp(in->method, "nope") == 0) return SX_FIG_NOPE;
-	return SX_FIG_OTHER;
+	return sx_kind_of_model(in->method, in->drop_to, phase == 1);
 }
 
 /* ---- labels ---- */
 
-/* Behind the part that begins at s, its text without the quotes to `out` where that is not NULL. */
-static const char *skip_part(const char *s, char *out)
-{
-	bool quoted = *s == '"';
-	if (quoted) s++;
-	for (; *s && (quoted || *s != ','); s++) {
-		if (quoted && *s == '"' && s[1] != '"') {
-			quoted = false;
-			continue;
-		}
-		if (quoted && *s == '"') s++;
-		if (out) *out++ = *s;
-	}
-	if (out) *out = '\0';
-	return *s ? s + 1 : NULL;
-}
-
-int sx_label_count(const char *labels)
-{
-	int n = 0;
-	for (; labels; n++) labels = skip_part(labels, NULL);
-	return n;
-}
-
-char *sx_label_part(const char *labels, int i)
-{
-	while (labels && i-- > 0) labels = skip_part(labels, NULL);
-	char *part = labels ? sx_calloc(strlen(labels) + 1, 1) : NULL;
-	if (part) skip_part(labels, part);
-	return part;
-}
-
-char *sx_label_join(const char *const *label, int n)
-{
-	size_t size = 1;
-	for (int i = 0; i < n; i++) size += 2 * strlen(label[i]) + 3;
-	char *s = sx_calloc(size, 1), *at = s;
-	for (int i = 0; s && i < n; i++) {
-		bool quoted = strpbrk(label[i], ",\"");
-		if (i) *at++ = ',';
-		if (quoted) *at++ = '"';
-		for (const char *c = label[i]; *c; c++) {
-			if (*c == '"') *at++ = '"';
-			*at++ = *c;
-		}
-		if (quoted) *at++ = '"';
-	}
-	return s;
-}
-
-char *sx_label_of_path(const char *path)
-{
-	size_t end = strlen(path);
-	while (end > 1 && path[end - 1] == '/') end--;
-	size_t from = end;
-	while (from > 0 && path[from - 1] != '/') from--;
-	if (end - from > 3 && strncmp(path + end - 3, ".h5", 3) == 0) end -= 3;
-	return sx_format("%.*s", (int)(end - from), path + from);
-}
-
-sx_status sx_inputs_label(sx_input *in, int n, sx_ctx *ctx, const char *labels)
+const char *sx_label_of_kind(sx_fig_kind kind)
 {
 	static const char *const names[] = {[SX_FIG_ROPE] = "RoPE",
 					    [SX_FIG_NOPE] = "NoPE",
 					    [SX_FIG_DROPE] = "DroPE",
 					    [SX_FIG_CONTROL] = "positions kept"};
+	return kind == SX_FIG_OTHER ? "" : names[kind];
+}
+
+sx_status sx_inputs_label(sx_input *in, int n, sx_ctx *ctx, const char *labels)
+{
 	if (labels && sx_label_count(labels) != n)
 		return sx_fail(ctx, SX_EUSAGE, "--label has %d names for %d inputs",
 			       sx_label_count(labels), n);
@@ -195,7 +145,7 @@ sx_status sx_inputs_label(sx_input *in, int n, sx_ctx *ctx, const char *labels)
 		if (labels)
 			in[i].label = sx_label_part(labels, i);
 		else if (in[i].kind != SX_FIG_OTHER && of_kind == 1)
-			in[i].label = sx_strdup(names[in[i].kind]);
+			in[i].label = sx_strdup(sx_label_of_kind(in[i].kind));
 		else if (in[i].eval_method[0] && of_method == 1)
 			in[i].label = sx_strdup(in[i].eval_method);
 		else
@@ -203,6 +153,35 @@ sx_status sx_inputs_label(sx_input *in, int n, sx_ctx *ctx, const char *labels)
 		if (!in[i].label) return no_memory(ctx, &in[i]);
 	}
 	return SX_OK;
+}
+
+/* ---- all inputs of a figure ---- */
+
+void sx_inputs_free(sx_input *in, int n)
+{
+	for (int i = 0; in && i < n; i++) sx_input_free(&in[i]);
+	free(in);
+}
+
+sx_status sx_inputs_open(sx_input **out, sx_ctx *ctx, const sx_figure_args *a,
+			 sx_status (*read)(sx_input *in, sx_ctx *ctx, const sx_figure_args *a))
+{
+	sx_status st = SX_OK;
+	sx_input *in = sx_calloc((size_t)a->n_input, sizeof *in);
+	if (!in) return sx_fail(ctx, SX_ENOMEM, "no memory for the inputs");
+	for (int i = 0; i < a->n_input; i++) {
+		SX_TRY(sx_input_open(&in[i], ctx, a->inputs[i]));
+		if (read)
+			SX_TRY(read(&in[i], ctx, a));
+		else
+			in[i].kind = kind_of(&in[i], 0);
+	}
+	SX_TRY(sx_inputs_label(in, a->n_input, ctx, a->labels));
+	*out = in;
+	in = NULL;
+out:
+	sx_inputs_free(in, a->n_input);
+	return st;
 }
 
 /* ---- the probe batch: records, sequences, values ---- */
@@ -648,7 +627,8 @@ static sx_status read_method(sx_input *in)
 	sx_status st = sx_run_get_str(in->file, "/eval", "method", &method);
 	if (st != SX_OK) return st;
 	copy_text(in->eval_method, sizeof in->eval_method, method);
-	if (strcmp(method, "rope") != 0 && strcmp(method, "nope") != 0) in->kind = SX_FIG_OTHER;
+	sx_pos_kind kind = sx_pos_kind_of(method);
+	if (kind != SX_POS_ROPE && kind != SX_POS_NONE) in->kind = SX_FIG_OTHER;
 	free(method);
 	return SX_OK;
 }

@@ -3,7 +3,7 @@
 #define SX_ANALYSIS_GALLERY_INPUTS_H
 
 #include "analysis/bounds.h"
-#include "analysis/figure/figures.h"
+#include "analysis/gallery/gallery.h"
 #include "probes/runfile/runfile.h"
 
 /* One run file and what of it a figure takes. Arrays are NULL until read. */
@@ -43,17 +43,22 @@ typedef struct sx_input {
 sx_status sx_input_open(sx_input *in, sx_ctx *ctx, const char *path) SX_NODISCARD;
 void sx_input_free(sx_input *in);
 
-/* Names of n inputs: of `labels` (a list as below) where given, else the kind's where it is the only
+/* Names of n inputs: of `labels` (a list, labels.h) where given, else the kind's where it is the only
  * one of its kind, else the file's. SX_EUSAGE where there are more or fewer labels than inputs. */
 sx_status sx_inputs_label(sx_input *in, int n, sx_ctx *ctx, const char *labels) SX_NODISCARD;
-/* Lists with commas between; a part with a comma stands in quotes, and a quote inside of them twice:
- * `RoPE,"DroPE, tuned"`. The i-th part, or NULL; how many; n of them as a list. Texts are the
- * caller's. */
-char *sx_label_part(const char *labels, int i);
-int sx_label_count(const char *labels);
-char *sx_label_join(const char *const *label, int n);
-/* The last part of a path, without .h5 or a slash at the end. The caller's. */
-char *sx_label_of_path(const char *path);
+
+/* How a model is drawn: `method` is how position entered at the start, drop_to what its run drops to
+ * ("keep": the control; "": no drop, or not known), recalibrated whether the drop is behind it. */
+sx_fig_kind sx_kind_of_model(const char *method, const char *drop_to, bool recalibrated);
+/* "RoPE", "NoPE", "DroPE", "positions kept"; "" of the rest. */
+const char *sx_label_of_kind(sx_fig_kind kind);
+
+/* Opens all inputs of a figure, reads of each what `read` reads (NULL: nothing, and the kind is the
+ * method's), then names them. *out (a->n_input) is the caller's, for sx_inputs_free. */
+sx_status sx_inputs_open(sx_input **out, sx_ctx *ctx, const sx_figure_args *a,
+			 sx_status (*read)(sx_input *in, sx_ctx *ctx,
+					   const sx_figure_args *a)) SX_NODISCARD;
+void sx_inputs_free(sx_input *in, int n);
 
 /* Each reads what one figure needs. A thing the file lacks is SX_EDATA in one sentence. at_step >= 0
  * takes the last record of that step alone; -1 is the figure's own choice. */

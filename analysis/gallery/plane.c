@@ -54,7 +54,7 @@ out:
 	return st;
 }
 
-sx_status sx_make_plane(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a, const sx_input *in)
+static sx_status draw(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a, const sx_input *in)
 {
 	sx_status st = SX_OK;
 	size_t n = (size_t)a->n_input;
@@ -72,3 +72,27 @@ out:
 	free(d);
 	return st;
 }
+
+static sx_status read_input(sx_input *in, sx_ctx *ctx, const sx_figure_args *a)
+{
+	return sx_input_stats(in, ctx, a->step);
+}
+
+static sx_status make(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a)
+{
+	sx_input *in = NULL;
+	sx_status st = sx_inputs_open(&in, ctx, a, read_input);
+	if (st != SX_OK) return st;
+	st = draw(out, ctx, a, in);
+	sx_inputs_free(in, a->n_input);
+	return st;
+}
+
+const sx_figure_row sx_figure_plane = {
+	.name = "plane",
+	.what = "each head by its positional and its content share, by class; of a run with a drop "
+		"its path through it",
+	.make = make,
+	.least = 1,
+	.needs = SX_FIGURE_NEEDS_FILES,
+};

@@ -11,18 +11,18 @@
 enum { MOST = 256, LEAST = 3 }; /* checkpoints that make a course */
 static const char family[] = "diagonal";
 
-static bool is_of_course(const sx_report_item *i)
+static bool is_of_course(const sx_section_item *i)
 {
-	return i->kind == SX_STUDY_BOUNDS && i->file && sx_run_has(i->file, SX_RUN_AC_GRAD_BOUND);
+	return i->kind == SX_ITEM_BOUNDS && i->file && sx_run_has(i->file, SX_RUN_AC_GRAD_BOUND);
 }
 
-static bool belong_together(const sx_report_item *a, const sx_report_item *b)
+static bool belong_together(const sx_section_item *a, const sx_section_item *b)
 {
 	return is_of_course(b) && a->seed == b->seed && strcmp(a->label, b->label) == 0 &&
 	       strcmp(a->name, b->name) == 0;
 }
 
-bool sx_report_in_course(const sx_report_job *j, const sx_report_item *item)
+bool sx_section_in_course(const sx_section_job *j, const sx_section_item *item)
 {
 	int n = 0;
 	if (!is_of_course(item)) return false;
@@ -38,8 +38,8 @@ typedef struct {
 	int64_t n;
 } course;
 
-static sx_status add_point(sx_report_job *j, sx_report_table *t, course *c,
-			   const sx_report_item *item)
+static sx_status add_point(sx_section_job *j, sx_report_table *t, course *c,
+			   const sx_section_item *item)
 {
 	sx_course m;
 	sx_status st = sx_course_read(&m, j->ctx, item->file, family);
@@ -88,16 +88,17 @@ static sx_report_table *add_table(sx_report *r)
 	return t;
 }
 
-static sx_fig_kind kind_of(const sx_report_item *i)
+static sx_fig_kind kind_of(const sx_section_item *i)
 {
 	if (strcmp(i->label, "DroPE") == 0) return SX_FIG_DROPE;
 	return i->nope ? SX_FIG_NOPE : SX_FIG_ROPE;
 }
 
 /* The course that begins with item `first`: its rows and a sentence. */
-static sx_status add_course(sx_report_job *j, sx_report_table *t, course *c, int first, bool begins)
+static sx_status add_course(sx_section_job *j, sx_report_table *t, course *c, int first,
+			    bool begins)
 {
-	const sx_report_item *item = &j->item[first];
+	const sx_section_item *item = &j->item[first];
 	c->n = 0;
 	c->tightest = (double)NAN;
 	for (int k = first; k < j->n && c->n < MOST; k++) {
@@ -105,7 +106,7 @@ static sx_status add_course(sx_report_job *j, sx_report_table *t, course *c, int
 		sx_status st = add_point(j, t, c, &j->item[k]);
 		if (st != SX_OK) return st;
 	}
-	sx_report_say(
+	sx_section_say(
 		j,
 		"%s%s, seed %lld: A_c and its gradient %s (the largest ratio of a head is %.2g); "
 		"means over heads: |A_c| from %.2g to %.2g, its bound from %.2g to %.2g, prefix "
@@ -119,15 +120,15 @@ static sx_status add_course(sx_report_job *j, sx_report_table *t, course *c, int
 	return SX_OK;
 }
 
-static bool begins_course(const sx_report_job *j, int i)
+static bool begins_course(const sx_section_job *j, int i)
 {
-	if (!sx_report_in_course(j, &j->item[i])) return false;
+	if (!sx_section_in_course(j, &j->item[i])) return false;
 	for (int k = 0; k < i; k++)
 		if (belong_together(&j->item[i], &j->item[k])) return false;
 	return true;
 }
 
-sx_status sx_report_course(sx_report_job *j)
+sx_status sx_section_course(sx_section_job *j)
 {
 	enum { RUNS = 16 };
 	sx_status st = SX_OK;
@@ -143,7 +144,7 @@ sx_status sx_report_course(sx_report_job *j)
 	sx_report_section(j->report, "Bounds through training");
 	sx_report_table *t = add_table(j->report);
 	for (int i = 0; i < n; i++) {
-		const sx_report_item *item = &j->item[at[i]];
+		const sx_section_item *item = &j->item[at[i]];
 		SX_TRY(add_course(j, t, &c[drawn], at[i], i == 0));
 		if (item->seed != j->item[at[0]].seed || drawn == RUNS) continue;
 		data[drawn] = (sx_fig_course_data){.label = item->label,
@@ -162,7 +163,7 @@ sx_status sx_report_course(sx_report_job *j)
 		caption, sizeof caption,
 		"A_c (diagonal), its gradient by W_Q and the prefix spread through training, means "
 		"over heads; dotted: their bounds, I9 and I10.spread.");
-	if (sx_report_seeds(j, at, n) > 1)
+	if (sx_section_seeds(j, at, n) > 1)
 		snprintf(caption + strlen(caption), sizeof caption - strlen(caption),
 			 " Seed %lld, the first; the table has them all.",
 			 (long long)j->item[at[0]].seed);

@@ -12,14 +12,14 @@ enum { MOST = 256, RETRIEVAL = 2 };
 /* Heads worth following: at least this much before the drop. Described with the numbers. */
 static const double least_ac = 0.1, least_mass = 0.3;
 
-static bool is_dropped(const sx_report_item *i)
+static bool is_dropped(const sx_section_item *i)
 {
-	return i->kind == SX_STUDY_RUN && i->file && i->drops;
+	return i->kind == SX_ITEM_RUN && i->file && i->drops;
 }
 
-static bool is_run(const sx_report_item *i)
+static bool is_run(const sx_section_item *i)
 {
-	return i->kind == SX_STUDY_RUN && i->file && !i->untrained;
+	return i->kind == SX_ITEM_RUN && i->file && !i->untrained;
 }
 
 /* The same quantity of several runs: one per seed of a label. */
@@ -55,7 +55,7 @@ static void count_head(counts *c, const sx_drop_head *d, int *here, int *half)
 	c->after = fmax(c->after, after->value);
 }
 
-static counts count_heads(const sx_report_job *j, const traces *x, const char *what, double least)
+static counts count_heads(const sx_section_job *j, const traces *x, const char *what, double least)
 {
 	counts c = {.what = what, .least = least};
 	size_t used = 0;
@@ -75,19 +75,19 @@ static counts count_heads(const sx_report_job *j, const traces *x, const char *w
 	return c;
 }
 
-static void say_counts(sx_report_job *j, const counts *c)
+static void say_counts(sx_section_job *j, const counts *c)
 {
 	if (!c->all) {
-		sx_report_say(j, "No head has %s of %.1f or more before the drop.", c->what,
-			      c->least);
+		sx_section_say(j, "No head has %s of %.1f or more before the drop.", c->what,
+			       c->least);
 		return;
 	}
-	sx_report_say(j,
-		      "%d heads have %s of at least %.1f before the drop; right after it none has "
-		      "more than %.3f; at the end %d have at least half of theirs back (%s), %d "
-		      "have not, and for %d the 95 %% interval leaves it open.",
-		      c->all, c->what, c->least, c->after, c->back, c->layers, c->failed,
-		      c->all - c->back - c->failed);
+	sx_section_say(j,
+		       "%d heads have %s of at least %.1f before the drop; right after it none has "
+		       "more than %.3f; at the end %d have at least half of theirs back (%s), %d "
+		       "have not, and for %d the 95 %% interval leaves it open.",
+		       c->all, c->what, c->least, c->after, c->back, c->layers, c->failed,
+		       c->all - c->back - c->failed);
 }
 
 static const char *restored(const counts *c)
@@ -98,7 +98,7 @@ static const char *restored(const counts *c)
 }
 
 /* What follows from the counts, in words: first of position, then of retrieval. */
-static void conclude(sx_report_job *j, const counts *c, int n)
+static void conclude(sx_section_job *j, const counts *c, int n)
 {
 	const counts *position = NULL, *retrieval = NULL;
 	for (int i = 0; i < n; i++) {
@@ -109,7 +109,7 @@ static void conclude(sx_report_job *j, const counts *c, int n)
 			position = &c[i];
 	}
 	if (position)
-		sx_report_say(
+		sx_section_say(
 			j,
 			"*Through the drop*: without the rotation %d of the %d heads with %s "
 			"lose at least half of it at once, and recalibration %s: at least half "
@@ -117,19 +117,19 @@ static void conclude(sx_report_job *j, const counts *c, int n)
 			position->lost, position->all, position->what, restored(position),
 			position->back, position->failed);
 	if (retrieval)
-		sx_report_say(j,
-			      "%s: %d of the %d heads that look for the value in question lose at "
-			      "least half of that weight, and recalibration %s: at least half is "
-			      "there in %d, surely not in %d.",
-			      position ? "Retrieval" : "*Through the drop*", retrieval->lost,
-			      retrieval->all, restored(retrieval), retrieval->back,
-			      retrieval->failed);
+		sx_section_say(j,
+			       "%s: %d of the %d heads that look for the value in question lose at "
+			       "least half of that weight, and recalibration %s: at least half is "
+			       "there in %d, surely not in %d.",
+			       position ? "Retrieval" : "*Through the drop*", retrieval->lost,
+			       retrieval->all, restored(retrieval), retrieval->back,
+			       retrieval->failed);
 	if (!position && !retrieval)
-		sx_report_say(j, "*Through the drop*: no head had enough positional bias or "
-				 "retrieval mass before it to follow.");
+		sx_section_say(j, "*Through the drop*: no head had enough positional bias or "
+				  "retrieval mass before it to follow.");
 }
 
-static void add_rows(sx_report_job *j, sx_report_table *t, const traces *x)
+static void add_rows(sx_section_job *j, sx_report_table *t, const traces *x)
 {
 	for (int i = 0; i < x->n; i++) {
 		const sx_drop_trace *d = &x->trace[i];
@@ -148,7 +148,7 @@ static void add_rows(sx_report_job *j, sx_report_table *t, const traces *x)
 	}
 }
 
-static sx_report_table *new_table(sx_report_job *j)
+static sx_report_table *new_table(sx_section_job *j)
 {
 	sx_report_table *t = sx_report_table_add(
 		j->report, "drop", "drop",
@@ -170,7 +170,7 @@ static sx_report_table *new_table(sx_report_job *j)
 }
 
 /* One quantity of all runs that have it: family of A_c, or the retrieval mass where NULL. */
-static sx_status quantity(counts *c, sx_report_job *j, sx_report_table *t, const int *at, int n,
+static sx_status quantity(counts *c, sx_section_job *j, sx_report_table *t, const int *at, int n,
 			  const char *family, const char *what, double least)
 {
 	sx_status st = SX_OK;
@@ -202,37 +202,38 @@ static bool has_family(sx_run_file *f, const char *family)
 }
 
 /* Of these runs those of the first MOST_ROWS seeds. */
-static int first_seeds(const sx_report_job *j, const int *at, int n, int *out)
+static int first_seeds(const sx_section_job *j, const int *at, int n, int *out)
 {
 	enum { MOST_ROWS = 3 };
 	int kept = 0;
 	for (int i = 0; i < n; i++)
-		if (sx_report_seeds(j, at, i + 1) <= MOST_ROWS) out[kept++] = at[i];
+		if (sx_section_seeds(j, at, i + 1) <= MOST_ROWS) out[kept++] = at[i];
 	return kept;
 }
 
 /* The runs that lose their positions, with those they were branched from. Seeds stand below one
  * another where a row is enough for each. */
-static sx_status pictures(sx_report_job *j)
+static sx_status pictures(sx_section_job *j)
 {
 	sx_status st = SX_OK;
 	int all[MOST], dropped[MOST], pair[MOST], rows[MOST], one = -1, k = 0, n_dropped = 0;
-	int n = sx_report_find(j, all, MOST, is_run);
+	int n = sx_section_find(j, all, MOST, is_run);
 	for (int i = 0; i < n; i++) {
-		const sx_report_item *item = &j->item[all[i]];
+		const sx_section_item *item = &j->item[all[i]];
 		if (item->drops && item->nope && one < 0) one = all[i];
 		if (item->drops && item->nope && strcmp(item->label, j->item[one].label) == 0)
 			dropped[n_dropped++] = all[i];
 	}
 	if (one < 0) return SX_OK;
-	SX_TRY(sx_report_draw(j, "drop", "drop",
-			      "Every head before the drop, right after it on the same weights, and "
-			      "at the end of recalibration, with 95 % bootstrap intervals over the "
-			      "probe sequences: A_c on text; retrieval mass, where the language "
-			      "asks for a value, the weight on its earlier places.",
-			      rows, first_seeds(j, dropped, n_dropped, rows), NULL));
+	SX_TRY(sx_section_draw(
+		j, "drop", "drop",
+		"Every head before the drop, right after it on the same weights, and "
+		"at the end of recalibration, with 95 % bootstrap intervals over the "
+		"probe sequences: A_c on text; retrieval mass, where the language "
+		"asks for a value, the weight on its earlier places.",
+		rows, first_seeds(j, dropped, n_dropped, rows), NULL));
 	for (int i = 0; i < n; i++) {
-		const sx_report_item *item = &j->item[all[i]];
+		const sx_section_item *item = &j->item[all[i]];
 		bool trunk = false; /* the first of its seed */
 		if (!item->drops && !item->nope) {
 			trunk = true;
@@ -243,31 +244,31 @@ static sx_status pictures(sx_report_job *j)
 		for (int e = 0; e < n_dropped; e++) trunk = trunk || dropped[e] == all[i];
 		if (trunk) pair[k++] = all[i];
 	}
-	SX_TRY(sx_report_draw(j, "ac", "ac",
-			      "A_c of every head over training, a panel per layer, on the probe "
-			      "batch's text; the drop is marked and has two points, before it and "
-			      "right after it on the same weights.",
-			      rows, first_seeds(j, pair, k, rows), NULL));
-	SX_TRY(sx_report_draw(j, "offsets", "offsets",
-			      "Attention weight at each distance, a panel per head: before the "
-			      "drop, right after it, and at the end of recalibration.",
-			      &one, 1, NULL));
+	SX_TRY(sx_section_draw(j, "ac", "ac",
+			       "A_c of every head over training, a panel per layer, on the probe "
+			       "batch's text; the drop is marked and has two points, before it and "
+			       "right after it on the same weights.",
+			       rows, first_seeds(j, pair, k, rows), NULL));
+	SX_TRY(sx_section_draw(j, "offsets", "offsets",
+			       "Attention weight at each distance, a panel per head: before the "
+			       "drop, right after it, and at the end of recalibration.",
+			       &one, 1, NULL));
 	if (sx_run_has(j->item[one].file, SX_RUN_ATTN_PROB))
-		SX_TRY(sx_report_draw(j, "maps", "maps",
-				      "Attention maps of every head at the end of recalibration, "
-				      "without any positional embedding (first text sequence of "
-				      "the probe batch).",
-				      &one, 1, NULL));
+		SX_TRY(sx_section_draw(j, "maps", "maps",
+				       "Attention maps of every head at the end of recalibration, "
+				       "without any positional embedding (first text sequence of "
+				       "the probe batch).",
+				       &one, 1, NULL));
 out:
 	return st;
 }
 
-sx_status sx_report_drop(sx_report_job *j)
+sx_status sx_section_drop(sx_section_job *j)
 {
 	enum { QUANTITIES = 3 };
 	sx_status st = SX_OK;
 	counts c[QUANTITIES];
-	int at[MOST], n = sx_report_find(j, at, MOST, is_dropped), k = 0;
+	int at[MOST], n = sx_section_find(j, at, MOST, is_dropped), k = 0;
 	if (!n) return SX_OK;
 	sx_report_section(j->report, "Heads through the drop");
 	SX_TRY(pictures(j));

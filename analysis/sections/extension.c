@@ -9,9 +9,9 @@
 
 enum { MOST = 256 };
 
-static bool is_extension(const sx_report_item *i)
+static bool is_extension(const sx_section_item *i)
 {
-	return i->kind == SX_STUDY_EVAL && i->file &&
+	return i->kind == SX_ITEM_EVAL && i->file &&
 	       sx_run_has(i->file, SX_RUN_EXTENSION_NIAH_HITS);
 }
 
@@ -53,7 +53,7 @@ static bool counts(const sx_extension_row *r)
 }
 
 /* One sentence for a label: its methods at the longest length. */
-static void say_label(sx_report_job *j, const sx_extension *e, int first)
+static void say_label(sx_section_job *j, const sx_extension *e, int first)
 {
 	char list[1024] = "", c[32];
 	size_t used = 0;
@@ -68,7 +68,7 @@ static void say_label(sx_report_job *j, const sx_extension *e, int first)
 				 used ? "; " : "", r->method, c, v->value, v->lo, v->hi);
 		used += w > 0 && used + (size_t)w < sizeof list ? (size_t)w : 0;
 	}
-	if (used) sx_report_say(j, "%s: %s.", label, list);
+	if (used) sx_section_say(j, "%s: %s.", label, list);
 }
 
 /* A model that does not retrieve at the trained length, by its first row. */
@@ -78,7 +78,7 @@ static bool is_unlearned(const sx_extension_row *r)
 	return one >= 0 && r->rate[one].value < learned;
 }
 
-static void say_labels(sx_report_job *j, const sx_extension *e)
+static void say_labels(sx_section_job *j, const sx_extension *e)
 {
 	for (int i = 0; i < e->n_row; i++) {
 		const sx_extension_row *r = &e->row[i];
@@ -86,10 +86,10 @@ static void say_labels(sx_report_job *j, const sx_extension *e)
 		for (int k = 0; k < i; k++) first = first && strcmp(e->row[k].label, r->label) != 0;
 		if (!first) continue;
 		if (is_unlearned(r))
-			sx_report_say(j,
-				      "%s was not learned: %.2f of the needles at the trained "
-				      "length.",
-				      r->label, r->rate[trained_column(r)].value);
+			sx_section_say(j,
+				       "%s was not learned: %.2f of the needles at the trained "
+				       "length.",
+				       r->label, r->rate[trained_column(r)].value);
 		else
 			say_label(j, e, i);
 	}
@@ -125,7 +125,7 @@ static sx_interval over_seeds(const sx_extension_row *a, const sx_extension_row 
 	return d;
 }
 
-static sx_status compare(comparison *c, sx_report_job *j, const sx_extension *e,
+static sx_status compare(comparison *c, sx_section_job *j, const sx_extension *e,
 			 const char *dropped)
 {
 	*c = (comparison){.a = sx_extension_best(e, dropped, NULL, false),
@@ -148,11 +148,11 @@ static const double level = 0.05;
 
 static int needle_sign(const comparison *c)
 {
-	if (!c->pairs.pairs) return sx_report_sign(c->rate);
+	if (!c->pairs.pairs) return sx_section_sign(c->rate);
 	return c->pairs.p < level ? (c->pairs.only_a > c->pairs.only_b) * 2 - 1 : 0;
 }
 
-static void conclude(sx_report_job *j, const sx_extension *e, const comparison *c)
+static void conclude(sx_section_job *j, const sx_extension *e, const comparison *c)
 {
 	static const char *const needles[] = {"retrieves fewer needles than", "cannot be told from",
 					      "retrieves more needles than"};
@@ -166,93 +166,93 @@ static void conclude(sx_report_job *j, const sx_extension *e, const comparison *
 	name_row(e, c->a, a, sizeof a);
 	name_row(e, c->b, b, sizeof b);
 	if (!c->text_a || !c->text_b) {
-		sx_report_say(j, "*Beyond the trained length*: at %lld tokens (%.3gx) %s %s %s%s.",
-			      (long long)T, (double)T / (double)r->trained_length, a,
-			      needles[sign + 1], b, sign ? "" : " in retrieval");
+		sx_section_say(j, "*Beyond the trained length*: at %lld tokens (%.3gx) %s %s %s%s.",
+			       (long long)T, (double)T / (double)r->trained_length, a,
+			       needles[sign + 1], b, sign ? "" : " in retrieval");
 		return;
 	}
 	name_row(e, c->text_b, text_b, sizeof text_b);
-	sx_report_say(j,
-		      "*Beyond the trained length*: at %lld tokens (%.3gx) %s %s the best of the "
-		      "others, %s%s, and %s %s.",
-		      (long long)T, (double)T / (double)r->trained_length, r->label,
-		      needles[sign + 1], b, sign ? "" : ", in retrieval",
-		      texts[sx_report_sign(c->text) + 1], text_b);
+	sx_section_say(j,
+		       "*Beyond the trained length*: at %lld tokens (%.3gx) %s %s the best of the "
+		       "others, %s%s, and %s %s.",
+		       (long long)T, (double)T / (double)r->trained_length, r->label,
+		       needles[sign + 1], b, sign ? "" : ", in retrieval",
+		       texts[sx_section_sign(c->text) + 1], text_b);
 }
 
 /* "retrieves .99 [..], the other .98 [..]": and the test. */
-static void say_needles(sx_report_job *j, const sx_extension *e, const comparison *c)
+static void say_needles(sx_section_job *j, const sx_extension *e, const comparison *c)
 {
 	int last = c->a->n_length - 1;
 	const sx_interval *x = &c->a->rate[last], *y = &c->b->rate[last];
 	char a[128], b[128];
 	name_row(e, c->a, a, sizeof a);
 	name_row(e, c->b, b, sizeof b);
-	sx_report_say(j, "Needles: %s %.3f [%.3f, %.3f] of %lld, %s %.3f [%.3f, %.3f] of %lld.", a,
-		      x->value, x->lo, x->hi, (long long)c->a->trials[last], b, y->value, y->lo,
-		      y->hi, (long long)c->b->trials[last]);
+	sx_section_say(j, "Needles: %s %.3f [%.3f, %.3f] of %lld, %s %.3f [%.3f, %.3f] of %lld.", a,
+		       x->value, x->lo, x->hi, (long long)c->a->trials[last], b, y->value, y->lo,
+		       y->hi, (long long)c->b->trials[last]);
 	if (c->pairs.pairs)
-		sx_report_say(j,
-			      "Of the same %lld problems %lld were solved by the first alone and "
-			      "%lld by the second alone: p = %.2g (McNemar's exact test, "
-			      "two-sided).",
-			      (long long)c->pairs.pairs, (long long)c->pairs.only_a,
-			      (long long)c->pairs.only_b, c->pairs.p);
+		sx_section_say(j,
+			       "Of the same %lld problems %lld were solved by the first alone and "
+			       "%lld by the second alone: p = %.2g (McNemar's exact test, "
+			       "two-sided).",
+			       (long long)c->pairs.pairs, (long long)c->pairs.only_a,
+			       (long long)c->pairs.only_b, c->pairs.p);
 	else
-		sx_report_say(j,
-			      "The difference is %+.3f [%+.3f, %+.3f] (Newcombe's interval, as of "
-			      "independent samples): these files do not say which problems were "
-			      "hit, or the problems differ, so there is no paired test.",
-			      c->rate.value, c->rate.lo, c->rate.hi);
+		sx_section_say(j,
+			       "The difference is %+.3f [%+.3f, %+.3f] (Newcombe's interval, as of "
+			       "independent samples): these files do not say which problems were "
+			       "hit, or the problems differ, so there is no paired test.",
+			       c->rate.value, c->rate.lo, c->rate.hi);
 }
 
-static void say_text(sx_report_job *j, const sx_extension *e, const comparison *c)
+static void say_text(sx_section_job *j, const sx_extension *e, const comparison *c)
 {
 	if (!c->text_a || !c->text_b) return;
 	int last = c->text_a->n_length - 1;
 	char a[128], b[128];
 	name_row(e, c->text_a, a, sizeof a);
 	name_row(e, c->text_b, b, sizeof b);
-	sx_report_say(j, "Loss on the text, last half of the window: %s %.2f nats, %s %.2f.", a,
-		      c->text_a->text_nll_last[last], b, c->text_b->text_nll_last[last]);
+	sx_section_say(j, "Loss on the text, last half of the window: %s %.2f nats, %s %.2f.", a,
+		       c->text_a->text_nll_last[last], b, c->text_b->text_nll_last[last]);
 	if (c->windows)
-		sx_report_say(
+		sx_section_say(
 			j,
 			"The difference is %+.2f [%+.2f, %+.2f], mean of %lld windows that count "
 			"alike (the losses are per token).",
 			c->text.value, c->text.lo, c->text.hi, (long long)c->windows);
 	else if (!isnan(c->text.lo))
-		sx_report_say(j,
-			      "The difference is %+.2f, from %+.2f to %+.2f over the %d seeds: "
-			      "these files hold no losses of single windows, so the range over "
-			      "seeds stands in for an interval.",
-			      c->text.value, c->text.lo, c->text.hi, c->text_a->n_seed);
+		sx_section_say(j,
+			       "The difference is %+.2f, from %+.2f to %+.2f over the %d seeds: "
+			       "these files hold no losses of single windows, so the range over "
+			       "seeds stands in for an interval.",
+			       c->text.value, c->text.lo, c->text.hi, c->text_a->n_seed);
 	else
-		sx_report_say(j, "These files hold no losses of single windows, so this "
-				 "difference has no interval.");
+		sx_section_say(j, "These files hold no losses of single windows, so this "
+				  "difference has no interval.");
 }
 
 /* ---- no such model: the best method of all ---- */
 
-static void conclude_alone(sx_report_job *j, const sx_extension *e)
+static void conclude_alone(sx_section_job *j, const sx_extension *e)
 {
 	const sx_extension_row *r = sx_extension_best(e, NULL, "", false);
 	char name[128];
 	if (!r) {
-		sx_report_say(j,
-			      "*Beyond the trained length* no temperature was chosen on problems "
-			      "set apart (`eval --choose`), so methods are not compared.");
+		sx_section_say(j,
+			       "*Beyond the trained length* no temperature was chosen on problems "
+			       "set apart (`eval --choose`), so methods are not compared.");
 		return;
 	}
 	int last = r->n_length - 1;
 	const sx_interval *v = &r->rate[last];
 	name_row(e, r, name, sizeof name);
-	sx_report_say(j,
-		      "*Beyond the trained length*: at %lld tokens %s, which did best on the "
-		      "problems set apart, retrieves %.2f [%.2f, %.2f] of the needles, %s.",
-		      (long long)r->length[last], name, v->value, v->lo, v->hi,
-		      v->lo > r->chance_window[last] ? "more than by chance"
-						     : "which chance could do as well");
+	sx_section_say(j,
+		       "*Beyond the trained length*: at %lld tokens %s, which did best on the "
+		       "problems set apart, retrieves %.2f [%.2f, %.2f] of the needles, %s.",
+		       (long long)r->length[last], name, v->value, v->lo, v->hi,
+		       v->lo > r->chance_window[last] ? "more than by chance"
+						      : "which chance could do as well");
 }
 
 /* ---- table ---- */
@@ -301,7 +301,7 @@ static void rows(sx_report_table *t, const sx_extension *e)
 	}
 }
 
-static sx_status read_extension(sx_extension **out, sx_report_job *j, const int *at, int n)
+static sx_status read_extension(sx_extension **out, sx_section_job *j, const int *at, int n)
 {
 	sx_status st = SX_OK;
 	sx_run_file **file = sx_calloc((size_t)n, sizeof *file);
@@ -318,18 +318,18 @@ out:
 	return st;
 }
 
-static const sx_report_item *dropped_run(const sx_report_job *j)
+static const sx_section_item *dropped_run(const sx_section_job *j)
 {
 	for (int i = 0; i < j->n; i++)
-		if (j->item[i].kind == SX_STUDY_RUN && j->item[i].drops && j->item[i].nope)
+		if (j->item[i].kind == SX_ITEM_RUN && j->item[i].drops && j->item[i].nope)
 			return &j->item[i];
 	return NULL;
 }
 
-static sx_status say_all(sx_report_job *j, const sx_extension *e)
+static sx_status say_all(sx_section_job *j, const sx_extension *e)
 {
 	const sx_extension_row *r = &e->row[0];
-	const sx_report_item *dropped = dropped_run(j);
+	const sx_section_item *dropped = dropped_run(j);
 	comparison c = {0};
 	sx_status st = dropped ? compare(&c, j, e, dropped->label) : SX_OK;
 	if (st != SX_OK) return st;
@@ -342,29 +342,29 @@ static sx_status say_all(sx_report_job *j, const sx_extension *e)
 		conclude_alone(j, e);
 	}
 	if (!sx_extension_best(e, NULL, "", false)) return SX_OK;
-	sx_report_say(j,
-		      "One rule for every method: for the needles it has the c with most hits on "
-		      "problems set apart, for the text that with the least loss on %s, both over "
-		      "all lengths beyond the trained one; the best of the others was picked by "
-		      "the same numbers. Needles retrieved at %lld tokens, of %lld (a guess among "
-		      "the values that stand in the window is right in %.2f of them):",
-		      e->text_apart ? "windows set apart"
-				    : "the reported windows themselves (none were set apart)",
-		      (long long)r->length[r->n_length - 1], (long long)r->trials[r->n_length - 1],
-		      r->chance_window[r->n_length - 1]);
+	sx_section_say(j,
+		       "One rule for every method: for the needles it has the c with most hits on "
+		       "problems set apart, for the text that with the least loss on %s, both over "
+		       "all lengths beyond the trained one; the best of the others was picked by "
+		       "the same numbers. Needles retrieved at %lld tokens, of %lld (a guess among "
+		       "the values that stand in the window is right in %.2f of them):",
+		       e->text_apart ? "windows set apart"
+				     : "the reported windows themselves (none were set apart)",
+		       (long long)r->length[r->n_length - 1], (long long)r->trials[r->n_length - 1],
+		       r->chance_window[r->n_length - 1]);
 	say_labels(j, e);
 	return SX_OK;
 }
 
-sx_status sx_report_extension(sx_report_job *j)
+sx_status sx_section_extension(sx_section_job *j)
 {
 	sx_status st = SX_OK;
 	sx_extension *e = NULL;
-	int at[MOST], n = sx_report_find(j, at, MOST, is_extension);
+	int at[MOST], n = sx_section_find(j, at, MOST, is_extension);
 	if (!n) return SX_OK;
 	SX_TRY(read_extension(&e, j, at, n));
 	sx_report_section(j->report, "Beyond the trained length");
-	SX_TRY(sx_report_draw(
+	SX_TRY(sx_section_draw(
 		j, "context", "context",
 		"Perplexity of the text, and needles retrieved with Wilson's 95 % interval, by "
 		"context length. Each method has the c chosen on other problems, for the text "

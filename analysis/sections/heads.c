@@ -10,27 +10,27 @@
 
 enum { MOST = 256, TEXT = 1 };
 
-static bool is_trace(const sx_report_item *i)
+static bool is_trace(const sx_section_item *i)
 {
-	return i->kind == SX_STUDY_TRACE && i->file && !i->untrained &&
+	return i->kind == SX_ITEM_TRACE && i->file && !i->untrained &&
 	       sx_run_has(i->file, SX_RUN_STATS_OFFSET_PROFILE);
 }
 
 /* Where there are no traces: the probe batch of a run at its last record. */
-static bool is_probed_run(const sx_report_item *i)
+static bool is_probed_run(const sx_section_item *i)
 {
-	return i->kind == SX_STUDY_RUN && i->file && !i->untrained &&
+	return i->kind == SX_ITEM_RUN && i->file && !i->untrained &&
 	       sx_run_has(i->file, SX_RUN_STATS_OFFSET_PROFILE);
 }
 
-static int find_traces(const sx_report_job *j, int *at)
+static int find_traces(const sx_section_job *j, int *at)
 {
-	int n = sx_report_find(j, at, MOST, is_trace);
-	return n ? n : sx_report_find(j, at, MOST, is_probed_run);
+	int n = sx_section_find(j, at, MOST, is_trace);
+	return n ? n : sx_section_find(j, at, MOST, is_probed_run);
 }
 
 /* Of these, those whose last record has rotated pairs; returns their number. */
-static int with_frequencies(const sx_report_job *j, int *at, int n)
+static int with_frequencies(const sx_section_job *j, int *at, int n)
 {
 	int kept = 0;
 	for (int i = 0; i < n; i++)
@@ -40,15 +40,15 @@ static int with_frequencies(const sx_report_job *j, int *at, int n)
 	return kept;
 }
 
-static bool loses_positions(const sx_report_item *i)
+static bool loses_positions(const sx_section_item *i)
 {
-	return i->kind == SX_STUDY_RUN && i->file && i->drops && i->nope &&
+	return i->kind == SX_ITEM_RUN && i->file && i->drops && i->nope &&
 	       sx_run_has(i->file, SX_RUN_STATS_OFFSET_PROFILE);
 }
 
 /* ---- classes ---- */
 
-static void describe(sx_report_table *t, const sx_report_item *item, const sx_head_scores *s)
+static void describe(sx_report_table *t, const sx_section_item *item, const sx_head_scores *s)
 {
 	char label[32];
 	if (s->label == SX_LABEL_OFFSET)
@@ -69,7 +69,7 @@ static void describe(sx_report_table *t, const sx_report_item *item, const sx_he
 		sx_report_cell_interval(t, score[k]->value, score[k]->lo, score[k]->hi);
 }
 
-static sx_report_table *class_table(sx_report_job *j)
+static sx_report_table *class_table(sx_section_job *j)
 {
 	sx_report_table *t = sx_report_table_add(
 		j->report, "heads", "heads",
@@ -99,13 +99,13 @@ static sx_report_table *class_table(sx_report_job *j)
 
 /* All seeds' traces of one label and name. */
 typedef struct {
-	const sx_report_item *item; /* the first of them */
+	const sx_section_item *item; /* the first of them */
 	int count[SX_HEAD_CLASSES], all;
 	bool binned, longer; /* some have offsets in bins; sequences beyond the context */
 } class_sums;
 
 /* Heads of each class in one record; counts are added. */
-static sx_status add_classes(sx_report_job *j, sx_report_table *t, const sx_report_item *item,
+static sx_status add_classes(sx_section_job *j, sx_report_table *t, const sx_section_item *item,
 			     class_sums *sums)
 {
 	sx_status st = SX_OK;
@@ -126,13 +126,13 @@ out:
 	return st;
 }
 
-static bool same_trace(const sx_report_item *a, const sx_report_item *b)
+static bool same_trace(const sx_section_item *a, const sx_section_item *b)
 {
 	return strcmp(a->label, b->label) == 0 && strcmp(a->name, b->name) == 0;
 }
 
 /* "RoPE (final): 8 positional, 12 semantic": all seeds together. */
-static void say_classes(sx_report_job *j, const class_sums *sums)
+static void say_classes(sx_section_job *j, const class_sums *sums)
 {
 	char list[256] = "";
 	size_t used = 0;
@@ -142,8 +142,8 @@ static void say_classes(sx_report_job *j, const class_sums *sums)
 				 sums->count[c], sx_head_class_name((sx_head_class)c));
 		used += w > 0 && used + (size_t)w < sizeof list ? (size_t)w : 0;
 	}
-	sx_report_say(j, "%s (%s): of %d heads %s.", sums->item->label, sums->item->name, sums->all,
-		      list);
+	sx_section_say(j, "%s (%s): of %d heads %s.", sums->item->label, sums->item->name,
+		       sums->all, list);
 }
 
 static double positional_part(const class_sums *s)
@@ -152,7 +152,7 @@ static double positional_part(const class_sums *s)
 }
 
 /* Where positional heads are most and fewest, and what to mind of the traces. */
-static void say_conclusion(sx_report_job *j, const class_sums *sums, int n)
+static void say_conclusion(sx_section_job *j, const class_sums *sums, int n)
 {
 	const class_sums *most = sums, *least = sums;
 	bool binned = false, longer = false;
@@ -163,22 +163,23 @@ static void say_conclusion(sx_report_job *j, const class_sums *sums, int n)
 		longer = longer || sums[i].longer;
 	}
 	if (most != least)
-		sx_report_say(j,
-			      "Positional heads are most frequent in %s (%s), %d of %d, and rarest "
-			      "in %s (%s), %d of %d.",
-			      most->item->label, most->item->name, most->count[SX_HEAD_POSITIONAL],
-			      most->all, least->item->label, least->item->name,
-			      least->count[SX_HEAD_POSITIONAL], least->all);
+		sx_section_say(
+			j,
+			"Positional heads are most frequent in %s (%s), %d of %d, and rarest "
+			"in %s (%s), %d of %d.",
+			most->item->label, most->item->name, most->count[SX_HEAD_POSITIONAL],
+			most->all, least->item->label, least->item->name,
+			least->count[SX_HEAD_POSITIONAL], least->all);
 	else
-		sx_report_say(j, "Positional heads are equally frequent in all of these traces.");
+		sx_section_say(j, "Positional heads are equally frequent in all of these traces.");
 	if (binned)
-		sx_report_say(j, "Some traces have far offsets in bins, where a kernel that turns "
-				 "is hidden: trace again the models whose heads have a larger "
-				 "r2_offset than positional share.");
-	if (longer) sx_report_say(j, "Some traces are longer than their model's context.");
+		sx_section_say(j, "Some traces have far offsets in bins, where a kernel that turns "
+				  "is hidden: trace again the models whose heads have a larger "
+				  "r2_offset than positional share.");
+	if (longer) sx_section_say(j, "Some traces are longer than their model's context.");
 }
 
-static sx_status classes(sx_report_job *j, const int *at, int n)
+static sx_status classes(sx_section_job *j, const int *at, int n)
 {
 	sx_status st = SX_OK;
 	sx_report_table *t = class_table(j);
@@ -204,61 +205,54 @@ out:
 }
 
 /* Over the run that loses its positions: how far each head's attention over distances moved. */
-static sx_status say_shift(sx_report_job *j, const sx_report_item *item)
+static sx_status say_shift(sx_section_job *j, const sx_section_item *item)
 {
 	sx_status st = SX_OK;
 	sx_heads *h = NULL;
 	char name[128];
-	double right_after = 0, end = 0;
-	int n = 0, nearer = 0;
 	const sx_heads_opts o = {.kinds = TEXT, .seed = j->seed};
 	SX_TRY(sx_heads_read(&h, j->ctx, item->file, &o));
-	if (h->before_drop < 0 || h->before_drop + 1 >= h->n_record) goto out;
-	for (int64_t l = 0; l < h->layers; l++)
-		for (int64_t k = 0; k < h->heads; k++, n++) {
-			double then = sx_heads_at(h, h->before_drop + 1, l, k)->profile_shift;
-			double now = sx_heads_at(h, h->n_record - 1, l, k)->profile_shift;
-			right_after += then, end += now;
-			nearer += now < then;
-		}
-	sx_report_name(j, item, name, sizeof name);
-	sx_report_say(
+	const sx_heads_shift shift = sx_heads_shift_of(h);
+	if (!shift.n) goto out;
+	sx_section_name(j, item, name, sizeof name);
+	sx_section_say(
 		j,
-		"%s: recalibration brings %d of %d heads back nearer to the distances that they "
+		"%s: recalibration brings %lld of %lld heads back nearer to the distances that "
+		"they "
 		"attended over before the drop: the share of a head's mass that lies at other "
 		"distances than then (mean over heads) is %.2f right after the drop and %.2f "
 		"at the end.",
-		name, nearer, n, right_after / n, end / n);
+		name, (long long)shift.nearer, (long long)shift.n, shift.right_after, shift.end);
 out:
 	sx_heads_free(h);
 	return st;
 }
 
-sx_status sx_report_heads(sx_report_job *j)
+sx_status sx_section_heads(sx_section_job *j)
 {
 	sx_status st = SX_OK;
 	int at[MOST], run[MOST];
 	int n = find_traces(j, at);
-	int n_run = sx_report_find(j, run, MOST, loses_positions);
+	int n_run = sx_section_find(j, run, MOST, loses_positions);
 	if (n + n_run == 0) return SX_OK;
 	sx_report_section(j->report, "Positional and semantic heads");
 	if (n_run) {
-		int first = sx_report_first_seed(j, run, n_run);
-		SX_TRY(sx_report_draw(
+		int first = sx_section_first_seed(j, run, n_run);
+		SX_TRY(sx_section_draw(
 			j, "plane", "plane",
 			"Each head by its positional and its content share, and its "
 			"path through the drop: before it, right after it, at the end "
 			"of recalibration. Bars: 95 % bootstrap intervals over "
 			"sequences.",
 			run, first,
-			&(sx_report_figure_words){.style = "icml", .step = -1, .sequence = -1}));
+			&(sx_section_words){.style = "icml", .step = -1, .sequence = -1}));
 	}
 	if (n) {
-		sx_report_say(j, "*Heads*%s.",
-			      sx_report_seeds(j, at, n) > 1 ? ", all seeds together" : "");
+		sx_section_say(j, "*Heads*%s.",
+			       sx_section_seeds(j, at, n) > 1 ? ", all seeds together" : "");
 		SX_TRY(classes(j, at, n));
 	}
-	n_run = sx_report_find(j, run, MOST, loses_positions);
+	n_run = sx_section_find(j, run, MOST, loses_positions);
 	for (int i = 0; i < n_run; i++) SX_TRY(say_shift(j, &j->item[run[i]]));
 out:
 	return st;
@@ -266,114 +260,79 @@ out:
 
 /* ---- frequencies ---- */
 
-/* Positional heads against semantic, key and mixed ones; *n of each. */
-static sx_status group_heads(sx_rope_group **out, int n[2], sx_report_job *j,
-			     const sx_report_item *item, int64_t heads)
-{
-	sx_status st = SX_OK;
-	sx_heads *h = NULL;
-	const sx_heads_opts o = {.kinds = TEXT, .seed = j->seed};
-	sx_rope_group *g = sx_calloc((size_t)heads, sizeof *g);
-	n[0] = n[1] = 0;
-	if (!g) SX_TRY(sx_fail(j->ctx, SX_ENOMEM, "no memory for the heads"));
-	SX_TRY(sx_heads_read(&h, j->ctx, item->file, &o));
-	for (int64_t i = 0; i < heads; i++) {
-		sx_head_class c = sx_heads_at(h, h->n_record - 1, i / h->heads, i % h->heads)->cls;
-		bool against = c == SX_HEAD_SEMANTIC || c == SX_HEAD_KEY || c == SX_HEAD_MIXED;
-		g[i] = c == SX_HEAD_POSITIONAL ? SX_ROPE_A : against ? SX_ROPE_B : SX_ROPE_NEITHER;
-		if (g[i] != SX_ROPE_NEITHER) n[g[i] == SX_ROPE_B]++;
-	}
-	*out = g;
-	g = NULL;
-out:
-	free(g);
-	sx_heads_free(h);
-	return st;
-}
-
-static void frequency_row(sx_report_table *t, const sx_report_item *item, const int n[2],
+static void frequency_row(sx_report_table *t, const sx_section_item *item,
 			  const sx_rope_contrast *c)
 {
 	sx_report_cell_text(t, item->label);
 	sx_report_cell_text(t, item->name);
 	sx_report_cell_int(t, item->seed);
-	sx_report_cell_int(t, n[0]);
-	sx_report_cell_int(t, n[1]);
-	sx_report_cell_real(t, c ? c->centre.cliff : (double)NAN);
-	sx_report_cell_real(t, c ? c->centre.p : (double)NAN);
-	sx_report_cell_real(t, c ? c->ac_centre.rho : (double)NAN);
-	sx_report_cell_real(t, c ? c->ac_centre.p : (double)NAN);
+	sx_report_cell_int(t, c->n_a);
+	sx_report_cell_int(t, c->n_b);
+	sx_report_cell_real(t, c->centre.cliff);
+	sx_report_cell_real(t, c->centre.p);
+	sx_report_cell_real(t, c->ac_centre.rho);
+	sx_report_cell_real(t, c->ac_centre.p);
 }
 
 static const double level = 0.05; /* of p, for what is said in words */
 
-static sx_status contrast(sx_report_job *j, sx_report_table *t, const sx_report_item *item,
+static sx_status contrast(sx_section_job *j, sx_report_table *t, const sx_section_item *item,
 			  bool say)
 {
 	sx_status st = SX_OK;
-	sx_rope_use u = {0};
-	sx_rope_head *head = NULL;
-	sx_rope_group *group = NULL;
 	sx_rope_contrast c = {0};
-	int n[2];
 	char name[128];
-	SX_TRY(sx_rope_read(&u, j->ctx, item->file, -1, -1, TEXT));
-	const sx_rope_setting s = {
-		.trained_length = 0, .logit_scale = (double)NAN, .seed = j->seed};
-	SX_TRY(sx_rope_heads(&head, j->ctx, &u, &s));
-	SX_TRY(group_heads(&group, n, j, item, u.layers * u.heads));
-	SX_TRY(sx_rope_contrast_make(&c, j->ctx, &u, head, group));
-	frequency_row(t, item, n, &c);
+	SX_TRY(sx_rope_contrast_classes(&c, j->ctx, item->file, TEXT, j->seed));
+	frequency_row(t, item, &c);
 	if (!say) goto out;
-	sx_report_name(j, item, name, sizeof name);
-	if (n[0] && n[1])
-		sx_report_say(
+	sx_section_name(j, item, name, sizeof name);
+	if (c.n_a && c.n_b)
+		sx_section_say(
 			j,
 			"%s: positional heads %s semantic, key and "
-			"mixed ones: %d against %d, centres of their frequencies, Cliff's delta "
+			"mixed ones: %lld against %lld, centres of their frequencies, Cliff's "
+			"delta "
 			"%+.2f (+1: every positional head's is higher), p = %.2g for the heads "
 			"of this one model.",
 			name,
 			c.centre.p > level   ? "cannot be told by their frequencies from"
 			: c.centre.cliff > 0 ? "use higher frequencies than"
 					     : "use lower frequencies than",
-			n[0], n[1], c.centre.cliff, c.centre.p);
+			(long long)c.n_a, (long long)c.n_b, c.centre.cliff, c.centre.p);
 	else
-		sx_report_say(j,
-			      "%s: positional heads %d, semantic, key and mixed ones %d, so no "
-			      "contrast between them can be tested.",
-			      name, n[0], n[1]);
-	sx_report_say(j,
-		      "Over all its heads |A_c| and the centre correlate with rho = %+.2f (p = "
-		      "%.2g).",
-		      c.ac_centre.rho, c.ac_centre.p);
+		sx_section_say(
+			j,
+			"%s: positional heads %lld, semantic, key and mixed ones %lld, so no "
+			"contrast between them can be tested.",
+			name, (long long)c.n_a, (long long)c.n_b);
+	sx_section_say(j,
+		       "Over all its heads |A_c| and the centre correlate with rho = %+.2f (p = "
+		       "%.2g).",
+		       c.ac_centre.rho, c.ac_centre.p);
 out:
 	sx_rope_contrast_free(&c);
-	free(group);
-	free(head);
-	sx_rope_use_free(&u);
 	return st;
 }
 
 /* The first run's label where these have it: what is said in words; the table has them all. */
-static const char *first_label(const sx_report_job *j, const int *at, int n)
+static const char *first_label(const sx_section_job *j, const int *at, int n)
 {
 	for (int i = 0; i < j->n; i++)
-		for (int k = 0; k < n && j->item[i].kind == SX_STUDY_RUN; k++)
+		for (int k = 0; k < n && j->item[i].kind == SX_ITEM_RUN; k++)
 			if (strcmp(j->item[at[k]].label, j->item[i].label) == 0)
 				return j->item[i].label;
 	return j->item[at[0]].label;
 }
 
-sx_status sx_report_frequencies(sx_report_job *j)
+sx_status sx_section_frequencies(sx_section_job *j)
 {
 	sx_status st = SX_OK;
 	int at[MOST], one[MOST], n = with_frequencies(j, at, find_traces(j, at));
 	if (!n) return SX_OK;
 	memcpy(one, at, sizeof at);
-	int first = sx_report_first_seed(j, one, n);
+	int first = sx_section_first_seed(j, one, n);
 	sx_report_section(j->report, "Frequencies");
-	SX_TRY(sx_report_draw(
+	SX_TRY(sx_section_draw(
 		j, "frequencies", "frequencies",
 		"What each pair of rotated channels carries of a head's scores: share "
 		"of the scores' variance within rows. The line marks the pairs that "
@@ -399,7 +358,7 @@ sx_status sx_report_frequencies(sx_report_job *j)
 	sx_report_col_real(t, "p", "p", "1", "p of the Mann-Whitney test, two-sided", "%.2g");
 	sx_report_col_real(t, "rho", "rho", "1", "Spearman's rho of |A_c| and the centre", "%+.2f");
 	sx_report_col_real(t, "rho_p", "p", "1", "p of rho, two-sided", "%.2g");
-	sx_report_say(j, "*Frequencies.*");
+	sx_section_say(j, "*Frequencies.*");
 	const char *label = first_label(j, at, n);
 	for (int i = 0; i < n; i++)
 		SX_TRY(contrast(j, t, &j->item[at[i]], strcmp(j->item[at[i]].label, label) == 0));

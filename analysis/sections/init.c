@@ -12,9 +12,9 @@ enum { MOST = 256 };
 
 /* ---- the epsilon law ---- */
 
-static bool is_mix(const sx_report_item *i)
+static bool is_mix(const sx_section_item *i)
 {
-	return i->kind == SX_STUDY_BOUNDS && i->file && sx_run_has(i->file, SX_RUN_MIX_GRAD_NORM);
+	return i->kind == SX_ITEM_BOUNDS && i->file && sx_run_has(i->file, SX_RUN_MIX_GRAD_NORM);
 }
 
 /* Ends of the slopes over layers, families and seeds. */
@@ -29,7 +29,7 @@ static void widen(range *r, double v)
 	r->hi = fmax(r->hi, v);
 }
 
-static sx_status mix_rows(sx_report_job *j, sx_report_table *t, const sx_report_item *item,
+static sx_status mix_rows(sx_section_job *j, sx_report_table *t, const sx_section_item *item,
 			  range slope[SX_MIX_QUANTITIES])
 {
 	sx_status st = SX_OK;
@@ -67,19 +67,19 @@ static const char *law(const range *s)
 }
 
 /* The items of one label: their rows and two sentences. */
-static sx_status mix_label(sx_report_job *j, sx_report_table *t, const int *at, int n,
+static sx_status mix_label(sx_section_job *j, sx_report_table *t, const int *at, int n,
 			   const char *label, bool first)
 {
 	range s[SX_MIX_QUANTITIES];
 	for (int q = 0; q < SX_MIX_QUANTITIES; q++) s[q] = (range){HUGE_VAL, -HUGE_VAL};
 	for (int i = 0; i < n; i++) {
-		const sx_report_item *item = &j->item[at[i]];
+		const sx_section_item *item = &j->item[at[i]];
 		if (strcmp(item->label, label) != 0) continue;
 		sx_status st = mix_rows(j, t, item, s);
 		if (st != SX_OK) return st;
 	}
 	if (s[SX_MIX_VALUE].lo <= s[SX_MIX_VALUE].hi)
-		sx_report_say(
+		sx_section_say(
 			j,
 			"%s%s: |A_c| %s. Its powers of the spread are %.3f to %.3f over "
 			"layers, families and seeds, those of the gradient's norm by W_Q %.3f "
@@ -90,18 +90,19 @@ static sx_status mix_label(sx_report_job *j, sx_report_table *t, const int *at, 
 	return SX_OK;
 }
 
-sx_status sx_report_mix(sx_report_job *j)
+sx_status sx_section_mix(sx_section_job *j)
 {
 	sx_status st = SX_OK;
-	int at[MOST], n = sx_report_find(j, at, MOST, is_mix);
+	int at[MOST], n = sx_section_find(j, at, MOST, is_mix);
 	if (!n) return SX_OK;
 	sx_report_section(j->report, "The epsilon law");
-	SX_TRY(sx_report_draw(j, "mix", "mix",
-			      "A_c (diagonal) and the norms of its gradients against the prefix "
-			      "spread of the first layer, with embeddings moved toward their mean: "
-			      "geometric mean over layers, band from the smallest to the largest "
-			      "layer; dotted: slope 1.",
-			      at, n, NULL));
+	SX_TRY(sx_section_draw(
+		j, "mix", "mix",
+		"A_c (diagonal) and the norms of its gradients against the prefix "
+		"spread of the first layer, with embeddings moved toward their mean: "
+		"geometric mean over layers, band from the smallest to the largest "
+		"layer; dotted: slope 1.",
+		at, n, NULL));
 	sx_report_table *t = sx_report_table_add(
 		j->report, "mix", "mix",
 		"The power with which the mean over heads follows the prefix spread of the first "
@@ -129,11 +130,11 @@ out:
 
 /* ---- figure 4 ---- */
 
-bool sx_report_is_figure4(const sx_report_item *i)
+bool sx_section_is_figure4(const sx_section_item *i)
 {
 	int64_t dims[SX_RUN_MAX_DIMS];
 	int ndim = 0;
-	return i->kind == SX_STUDY_TRACE && i->file && i->untrained &&
+	return i->kind == SX_ITEM_TRACE && i->file && i->untrained &&
 	       sx_run_has(i->file, SX_RUN_OUT_NLL) && sx_run_has(i->file, SX_RUN_AC_GRAD_NORM) &&
 	       sx_run_shape(i->file, SX_RUN_AC_GRAD_NORM, dims, &ndim) == SX_OK &&
 	       dims[2] == SX_FIGURE4_LAYERS;
@@ -156,7 +157,7 @@ static void figure4_rows(sx_report_table *t, int64_t seed, const sx_figure4_fit 
 	}
 }
 
-static sx_status figure4_seed(sx_report_job *j, sx_report_table *t, const int *at, int n,
+static sx_status figure4_seed(sx_section_job *j, sx_report_table *t, const int *at, int n,
 			      int64_t seed)
 {
 	sx_status st = SX_OK;
@@ -166,7 +167,7 @@ static sx_status figure4_seed(sx_report_job *j, sx_report_table *t, const int *a
 	int64_t n_fit = 0, files = 0;
 	char *nearest = NULL, *shape = NULL;
 	for (int i = 0; i < n; i++) {
-		const sx_report_item *item = &j->item[at[i]];
+		const sx_section_item *item = &j->item[at[i]];
 		if (item->seed != seed) continue;
 		file[files] = item->file;
 		rotated[files++] = !item->nope;
@@ -178,16 +179,16 @@ static sx_status figure4_seed(sx_report_job *j, sx_report_table *t, const int *a
 	nearest = sx_figure4_words(&a->p);
 	shape = sx_figure4_words(&b->p);
 	if (!nearest || !shape) SX_TRY(sx_fail(j->ctx, SX_ENOMEM, "no memory for a sentence"));
-	sx_report_say(j,
-		      "*Figure 4* at the paper's size, seed %lld: the nearest protocol is off the "
-		      "printed curves by %.0f %%, and %s the one that is nearest in shape.",
-		      (long long)seed, 100 * expm1(a->rms),
-		      strcmp(nearest, shape) == 0 ? "it is" : "it is not");
-	sx_report_say(j,
-		      "Seed %lld: nearest is %s, root mean square of ln(ours/printed) %.3f; with a "
-		      "free factor %s, %.3f times %.3g; of the ratio of RoPE to NoPE %.3f.",
-		      (long long)seed, nearest, a->rms, shape, b->rms_scaled, b->factor,
-		      b->rms_ratio);
+	sx_section_say(j,
+		       "*Figure 4* at the paper's size, seed %lld: the nearest protocol is off the "
+		       "printed curves by %.0f %%, and %s the one that is nearest in shape.",
+		       (long long)seed, 100 * expm1(a->rms),
+		       strcmp(nearest, shape) == 0 ? "it is" : "it is not");
+	sx_section_say(
+		j,
+		"Seed %lld: nearest is %s, root mean square of ln(ours/printed) %.3f; with a "
+		"free factor %s, %.3f times %.3g; of the ratio of RoPE to NoPE %.3f.",
+		(long long)seed, nearest, a->rms, shape, b->rms_scaled, b->factor, b->rms_ratio);
 out:
 	free(nearest);
 	free(shape);
@@ -195,25 +196,24 @@ out:
 	return st;
 }
 
-sx_status sx_report_figure4(sx_report_job *j)
+sx_status sx_section_figure4(sx_section_job *j)
 {
 	sx_status st = SX_OK;
-	int at[MOST], n = sx_report_find(j, at, MOST, sx_report_is_figure4), first[MOST];
+	int at[MOST], n = sx_section_find(j, at, MOST, sx_section_is_figure4), first[MOST];
 	if (!n) return SX_OK;
 	memcpy(first, at, sizeof at);
-	int n_first = sx_report_first_seed(j, first, n);
+	int n_first = sx_section_first_seed(j, first, n);
 	sx_report_section(j->report, "Figure 4 at the paper's size");
-	SX_TRY(sx_report_draw(j, "figure4", "figure4",
-			      "Norm of the gradient of A_c by layer at initialisation, the same "
-			      "weights with and without rotation, by the protocol that comes "
-			      "nearest to the printed curves (dotted).",
-			      first, n_first, NULL));
-	SX_TRY(sx_report_draw(
-		j, "figure4", "figure4_shape",
-		"The same by the protocol whose curves, times one factor, come "
-		"nearest.",
-		first, n_first,
-		&(sx_report_figure_words){.of = "shape", .step = -1, .sequence = -1}));
+	SX_TRY(sx_section_draw(j, "figure4", "figure4",
+			       "Norm of the gradient of A_c by layer at initialisation, the same "
+			       "weights with and without rotation, by the protocol that comes "
+			       "nearest to the printed curves (dotted).",
+			       first, n_first, NULL));
+	SX_TRY(sx_section_draw(j, "figure4", "figure4_shape",
+			       "The same by the protocol whose curves, times one factor, come "
+			       "nearest.",
+			       first, n_first,
+			       &(sx_section_words){.of = "shape", .step = -1, .sequence = -1}));
 	sx_report_table *t = sx_report_table_add(
 		j->report, "figure4", "figure4",
 		"Every protocol against the printed curves: root mean square, over 24 layers, both "
@@ -238,12 +238,12 @@ out:
 
 /* ---- constant sequences ---- */
 
-bool sx_report_is_constant(const sx_report_item *i)
+bool sx_section_is_constant(const sx_section_item *i)
 {
 	enum { CONSTANT = 3 }; /* word of /stats/sequence_kind */
 	double *kind = NULL;
 	int64_t n = 0;
-	if (i->kind != SX_STUDY_TRACE || !i->file ||
+	if (i->kind != SX_ITEM_TRACE || !i->file ||
 	    !sx_run_has(i->file, SX_RUN_STATS_SEQUENCE_KIND) ||
 	    sx_run_read_all(i->file, SX_RUN_STATS_SEQUENCE_KIND, &kind, &n) != SX_OK)
 		return false;
@@ -253,18 +253,18 @@ bool sx_report_is_constant(const sx_report_item *i)
 	return all;
 }
 
-static bool has_constant_maps(const sx_report_item *i)
+static bool has_constant_maps(const sx_section_item *i)
 {
-	return sx_report_is_constant(i) && sx_run_has(i->file, SX_RUN_ATTN_PROB) &&
+	return sx_section_is_constant(i) && sx_run_has(i->file, SX_RUN_ATTN_PROB) &&
 	       sx_run_has(i->file, SX_RUN_AC_MEAN_UNIFORM_L1);
 }
 
 /* Without rotation the largest distance from uniform, with it the smallest. */
-static sx_status conclude_constant(sx_report_job *j, const int *at, int n)
+static sx_status conclude_constant(sx_section_job *j, const int *at, int n)
 {
 	double nope = -HUGE_VAL, rope = HUGE_VAL, *l1 = NULL;
 	for (int i = 0; i < n; i++) {
-		const sx_report_item *item = &j->item[at[i]];
+		const sx_section_item *item = &j->item[at[i]];
 		int64_t count = 0;
 		sx_status st = sx_run_read_all(item->file, SX_RUN_AC_MEAN_UNIFORM_L1, &l1, &count);
 		if (st != SX_OK) return st;
@@ -275,31 +275,31 @@ static sx_status conclude_constant(sx_report_job *j, const int *at, int n)
 		free(l1);
 	}
 	if (isinf(nope) || isinf(rope)) {
-		sx_report_say(j,
-			      "*One token repeated*, models %s rotation alone: there is nothing "
-			      "to compare.",
-			      isinf(nope) ? "with" : "without");
+		sx_section_say(j,
+			       "*One token repeated*, models %s rotation alone: there is nothing "
+			       "to compare.",
+			       isinf(nope) ? "with" : "without");
 		return SX_OK;
 	}
-	sx_report_say(j,
-		      "*One token repeated*: heads without rotation are %s uniform attention than "
-		      "every head with rotation (%.2g at most, %.2g at least).",
-		      nope < rope ? "nearer to" : "not all nearer to", nope, rope);
+	sx_section_say(j,
+		       "*One token repeated*: heads without rotation are %s uniform attention than "
+		       "every head with rotation (%.2g at most, %.2g at least).",
+		       nope < rope ? "nearer to" : "not all nearer to", nope, rope);
 	return SX_OK;
 }
 
-sx_status sx_report_constant(sx_report_job *j)
+sx_status sx_section_constant(sx_section_job *j)
 {
 	sx_status st = SX_OK;
-	int at[MOST], n = sx_report_find(j, at, MOST, has_constant_maps);
+	int at[MOST], n = sx_section_find(j, at, MOST, has_constant_maps);
 	double *l1 = NULL;
-	n = n ? sx_report_first_seed(j, at, n) : 0;
+	n = n ? sx_section_first_seed(j, at, n) : 0;
 	if (!n) return SX_OK;
 	sx_report_section(j->report, "One token repeated");
 	SX_TRY(conclude_constant(j, at, n));
-	sx_report_say(j, "Per head, the mean over rows of sum_j |alpha_ij - 1/i|:");
+	sx_section_say(j, "Per head, the mean over rows of sum_j |alpha_ij - 1/i|:");
 	for (int i = 0; i < n; i++) {
-		const sx_report_item *item = &j->item[at[i]];
+		const sx_section_item *item = &j->item[at[i]];
 		char name[24], caption[400];
 		int64_t count = 0;
 		range r = {HUGE_VAL, -HUGE_VAL};
@@ -308,12 +308,12 @@ sx_status sx_report_constant(sx_report_job *j)
 			 "%.80s: attention of every head on one token repeated; keys after the "
 			 "query are grey. Without rotation row i is 1/i throughout.",
 			 item->label);
-		SX_TRY(sx_report_draw(j, "maps", name, caption, &at[i], 1, NULL));
+		SX_TRY(sx_section_draw(j, "maps", name, caption, &at[i], 1, NULL));
 		SX_TRY(sx_run_read_all(item->file, SX_RUN_AC_MEAN_UNIFORM_L1, &l1, &count));
 		for (int64_t k = 0; k < count; k++) widen(&r, l1[k]);
 		free(l1);
 		l1 = NULL;
-		sx_report_say(j, "%s: %.2g to %.2g over heads.", item->label, r.lo, r.hi);
+		sx_section_say(j, "%s: %.2g to %.2g over heads.", item->label, r.lo, r.hi);
 	}
 out:
 	free(l1);

@@ -9,14 +9,14 @@
 
 enum { MOST = 256 };
 
-static bool is_trained_run(const sx_report_item *i)
+static bool is_trained_run(const sx_section_item *i)
 {
-	return i->kind == SX_STUDY_RUN && i->file && !i->untrained;
+	return i->kind == SX_ITEM_RUN && i->file && !i->untrained;
 }
 
-static bool has_windows(const sx_report_item *i)
+static bool has_windows(const sx_section_item *i)
 {
-	return i->kind == SX_STUDY_EVAL && i->file && sx_run_has(i->file, SX_RUN_EVAL_WINDOW_NLL);
+	return i->kind == SX_ITEM_EVAL && i->file && sx_run_has(i->file, SX_RUN_EVAL_WINDOW_NLL);
 }
 
 /* What one file says at its first length. */
@@ -65,17 +65,18 @@ static bool is_control(const char *label)
 }
 
 /* Of a run that loses its positions at the drop. */
-static bool of_dropped(const sx_report_job *j, const sx_report_item *item)
+static bool of_dropped(const sx_section_job *j, const sx_section_item *item)
 {
 	for (int i = 0; i < j->n; i++)
-		if (j->item[i].kind == SX_STUDY_RUN && j->item[i].drops && j->item[i].nope &&
+		if (j->item[i].kind == SX_ITEM_RUN && j->item[i].drops && j->item[i].nope &&
 		    strcmp(j->item[i].label, item->label) == 0)
 			return true;
 	return false;
 }
 
 /* The item of this seed with this label; -1 if there is none. */
-static int with_label(const sx_report_job *j, const int *at, int n, const char *label, int64_t seed)
+static int with_label(const sx_section_job *j, const int *at, int n, const char *label,
+		      int64_t seed)
 {
 	for (int i = 0; i < n; i++)
 		if (j->item[at[i]].seed == seed && strcmp(j->item[at[i]].label, label) == 0)
@@ -84,7 +85,7 @@ static int with_label(const sx_report_job *j, const int *at, int n, const char *
 }
 
 /* Of item a minus item b, window by window; NaN where there are not both. */
-static sx_status difference(sx_interval *out, sx_report_job *j, int a, int b, int64_t length)
+static sx_status difference(sx_interval *out, sx_section_job *j, int a, int b, int64_t length)
 {
 	sx_loss_difference d = {.difference = {(double)NAN, (double)NAN, (double)NAN}};
 	sx_status st = a < 0 || b < 0 || a == b ? SX_OK
@@ -94,7 +95,7 @@ static sx_status difference(sx_interval *out, sx_report_job *j, int a, int b, in
 	return st;
 }
 
-static void say_losses(sx_report_job *j, const int *at, int n, const losses *l)
+static void say_losses(sx_section_job *j, const int *at, int n, const losses *l)
 {
 	char list[1024] = "";
 	size_t used = 0;
@@ -114,10 +115,10 @@ static void say_losses(sx_report_job *j, const int *at, int n, const losses *l)
 		w = snprintf(list + used, sizeof list - used, " (%.3f to %.3f)", least, most);
 		used += w > 0 && used + (size_t)w < sizeof list ? (size_t)w : 0;
 	}
-	int seeds = sx_report_seeds(j, at, n);
-	sx_report_say(j, "On %lld held-out windows of %lld tokens, nats per token%s: %s.",
-		      (long long)l[0].windows, (long long)l[0].length,
-		      seeds > 1 ? ", mean over seeds (smallest to largest)" : "", list);
+	int seeds = sx_section_seeds(j, at, n);
+	sx_section_say(j, "On %lld held-out windows of %lld tokens, nats per token%s: %s.",
+		       (long long)l[0].windows, (long long)l[0].length,
+		       seeds > 1 ? ", mean over seeds (smallest to largest)" : "", list);
 }
 
 /* Losses and differences of all items (n). */
@@ -130,15 +131,15 @@ typedef struct {
 } numbers;
 
 /* "a higher loss than RoPE (2 of 2 seeds)", from the intervals of the seeds; false without any. */
-static bool put_verdict(char *out, size_t size, const sx_report_job *j, const numbers *x,
+static bool put_verdict(char *out, size_t size, const sx_section_job *j, const numbers *x,
 			const char *label, const char *other, const sx_interval *d)
 {
 	int higher = 0, lower = 0, seeds = 0;
 	for (int i = 0; i < x->n; i++) {
 		if (strcmp(j->item[x->at[i]].label, label) != 0 || isnan(d[i].value)) continue;
 		seeds++;
-		higher += sx_report_sign(d[i]) > 0;
-		lower += sx_report_sign(d[i]) < 0;
+		higher += sx_section_sign(d[i]) > 0;
+		lower += sx_section_sign(d[i]) < 0;
 	}
 	if (higher == seeds || lower == seeds)
 		snprintf(out, size, "a %s loss than %s (%d of %d seed%s)",
@@ -152,12 +153,12 @@ static bool put_verdict(char *out, size_t size, const sx_report_job *j, const nu
 }
 
 /* What follows: of every run that lost its positions; without any, which model has the least loss. */
-static void conclude(sx_report_job *j, const numbers *x)
+static void conclude(sx_section_job *j, const numbers *x)
 {
 	char first[256], control[256];
 	bool said = false;
 	for (int i = 0; i < x->n; i++) {
-		const sx_report_item *item = &j->item[x->at[i]];
+		const sx_section_item *item = &j->item[x->at[i]];
 		bool seen = false;
 		for (int k = 0; k < i; k++)
 			seen = seen || strcmp(j->item[x->at[k]].label, item->label) == 0;
@@ -166,22 +167,22 @@ static void conclude(sx_report_job *j, const numbers *x)
 		bool b = x->control && put_verdict(control, sizeof control, j, x, item->label,
 						   x->control, x->to_control);
 		if (!a && !b) continue;
-		sx_report_say(j, "%s%s at the trained length has %s%s%s.",
-			      said ? "" : "*Loss*: ", item->label, a ? first : control,
-			      a && b ? ", and " : "", a && b ? control : "");
+		sx_section_say(j, "%s%s at the trained length has %s%s%s.",
+			       said ? "" : "*Loss*: ", item->label, a ? first : control,
+			       a && b ? ", and " : "", a && b ? control : "");
 		said = true;
 	}
 	if (said) return;
 	int best = 0;
 	for (int i = 1; i < x->n; i++)
 		if (x->loss[i].nll < x->loss[best].nll) best = i;
-	sx_report_say(j, "*Loss*: %s reaches %s%.3f nats per token on held-out windows.",
-		      j->item[x->at[best]].label, x->n > 1 ? "the least here, " : "",
-		      x->loss[best].nll);
+	sx_section_say(j, "*Loss*: %s reaches %s%.3f nats per token on held-out windows.",
+		       j->item[x->at[best]].label, x->n > 1 ? "the least here, " : "",
+		       x->loss[best].nll);
 }
 
 /* "DroPE minus RoPE, window by window: seed 1 +0.056 [0.050, 0.062], seed 2 .." */
-static void say_differences(sx_report_job *j, const numbers *x, const char *label,
+static void say_differences(sx_section_job *j, const numbers *x, const char *label,
 			    const char *other, const sx_interval *d)
 {
 	char list[512] = "";
@@ -193,7 +194,7 @@ static void say_differences(sx_report_job *j, const numbers *x, const char *labe
 				 (long long)j->item[x->at[i]].seed, d[i].value, d[i].lo, d[i].hi);
 		used += w > 0 && used + (size_t)w < sizeof list ? (size_t)w : 0;
 	}
-	if (used) sx_report_say(j, "%s minus %s, window by window: %s.", label, other, list);
+	if (used) sx_section_say(j, "%s minus %s, window by window: %s.", label, other, list);
 }
 
 static void add_columns(sx_report_table *t, const numbers *x)
@@ -216,7 +217,7 @@ static void add_columns(sx_report_table *t, const numbers *x)
 			       "repeated items whose value is the arg max", "%.3f");
 }
 
-static void add_rows(const sx_report_job *j, sx_report_table *t, const numbers *x)
+static void add_rows(const sx_section_job *j, sx_report_table *t, const numbers *x)
 {
 	for (int i = 0; i < x->n; i++) {
 		const losses *l = &x->loss[i];
@@ -233,7 +234,7 @@ static void add_rows(const sx_report_job *j, sx_report_table *t, const numbers *
 	}
 }
 
-static sx_status read_numbers(numbers *x, sx_report_job *j)
+static sx_status read_numbers(numbers *x, sx_section_job *j)
 {
 	sx_status st = SX_OK;
 	x->first = j->item[x->at[0]].label;
@@ -253,7 +254,7 @@ out:
 	return st;
 }
 
-static sx_status loss_table(sx_report_job *j, const int *at, int n)
+static sx_status loss_table(sx_section_job *j, const int *at, int n)
 {
 	sx_status st = SX_OK;
 	numbers x = {.at = at,
@@ -267,7 +268,7 @@ static sx_status loss_table(sx_report_job *j, const int *at, int n)
 	conclude(j, &x);
 	say_losses(j, at, n, x.loss);
 	for (int i = 0; i < n; i++) {
-		const sx_report_item *item = &j->item[at[i]];
+		const sx_section_item *item = &j->item[at[i]];
 		if (!of_dropped(j, item) ||
 		    with_label(j, at, i, item->label, j->item[at[0]].seed) >= 0)
 			continue;
@@ -289,16 +290,16 @@ out:
 	return st;
 }
 
-sx_status sx_report_losses(sx_report_job *j)
+sx_status sx_section_losses(sx_section_job *j)
 {
 	sx_status st = SX_OK;
 	int run[MOST], eval[MOST];
-	int n_run = sx_report_find(j, run, MOST, is_trained_run);
-	int n_eval = sx_report_find(j, eval, MOST, has_windows);
+	int n_run = sx_section_find(j, run, MOST, is_trained_run);
+	int n_eval = sx_section_find(j, eval, MOST, has_windows);
 	if (n_run + n_eval == 0) return SX_OK;
 	sx_report_section(j->report, "Training");
 	if (n_run) {
-		SX_TRY(sx_report_draw(
+		SX_TRY(sx_section_draw(
 			j, "loss", "loss",
 			"Training loss against tokens seen, a line for every run; the drop is "
 			"marked, and what follows it is drawn again on a logarithmic axis.",

@@ -1,11 +1,17 @@
 #include "analysis/sections/sections.h"
 #include "analysis/gallery/gallery.h"
-#include "analysis/gallery/inputs.h"
+#include "analysis/gallery/labels.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+const char *sx_item_kind_name(sx_item_kind k)
+{
+	static const char *const names[SX_ITEM_KINDS] = {"run", "trace", "eval", "bounds"};
+	return names[k];
+}
 
 SX_PRINTF(1, 0)
 static char *print(const char *fmt, va_list args)
@@ -19,7 +25,7 @@ static char *print(const char *fmt, va_list args)
 	return s;
 }
 
-void sx_report_say(sx_report_job *j, const char *fmt, ...)
+void sx_section_say(sx_section_job *j, const char *fmt, ...)
 {
 	va_list args;
 	va_start(args, fmt);
@@ -36,7 +42,7 @@ void sx_report_say(sx_report_job *j, const char *fmt, ...)
 	free(s);
 }
 
-void sx_report_write(sx_report_job *j, const char *fmt, ...)
+void sx_section_write(sx_section_job *j, const char *fmt, ...)
 {
 	va_list args;
 	va_start(args, fmt);
@@ -49,8 +55,8 @@ void sx_report_write(sx_report_job *j, const char *fmt, ...)
 	free(s);
 }
 
-int sx_report_find(const sx_report_job *j, int *at, int most,
-		   bool (*fits)(const sx_report_item *item))
+int sx_section_find(const sx_section_job *j, int *at, int most,
+		    bool (*fits)(const sx_section_item *item))
 {
 	int n = 0;
 	for (int i = 0; i < j->n && n < most; i++)
@@ -58,7 +64,7 @@ int sx_report_find(const sx_report_job *j, int *at, int most,
 	return n;
 }
 
-int sx_report_labels(const sx_report_job *j, const int *at, int n)
+int sx_section_labels(const sx_section_job *j, const int *at, int n)
 {
 	int different = 0;
 	for (int i = 0; i < n; i++) {
@@ -69,7 +75,7 @@ int sx_report_labels(const sx_report_job *j, const int *at, int n)
 	return different;
 }
 
-int sx_report_seeds(const sx_report_job *j, const int *at, int n)
+int sx_section_seeds(const sx_section_job *j, const int *at, int n)
 {
 	int different = 0;
 	for (int i = 0; i < n; i++) {
@@ -80,7 +86,7 @@ int sx_report_seeds(const sx_report_job *j, const int *at, int n)
 	return different;
 }
 
-int sx_report_first_seed(const sx_report_job *j, int *at, int n)
+int sx_section_first_seed(const sx_section_job *j, int *at, int n)
 {
 	int kept = 0;
 	for (int i = 0; i < n; i++)
@@ -88,7 +94,7 @@ int sx_report_first_seed(const sx_report_job *j, int *at, int n)
 	return kept;
 }
 
-void sx_report_name(const sx_report_job *j, const sx_report_item *item, char *out, size_t size)
+void sx_section_name(const sx_section_job *j, const sx_section_item *item, char *out, size_t size)
 {
 	bool several = false;
 	for (int i = 0; i < j->n; i++) several |= j->item[i].seed != item->seed;
@@ -98,7 +104,7 @@ void sx_report_name(const sx_report_job *j, const sx_report_item *item, char *ou
 		snprintf(out, size, "%s", item->label);
 }
 
-int sx_report_sign(sx_interval d)
+int sx_section_sign(sx_interval d)
 {
 	return (d.lo > 0) - (d.hi < 0);
 }
@@ -111,7 +117,7 @@ static bool is_among(const int *at, int n, int i)
 }
 
 /* The caption, and which seeds are shown where others have the same label and are not; the caller's. */
-static char *caption_of(const sx_report_job *j, const char *caption, const int *at, int n)
+static char *caption_of(const sx_section_job *j, const char *caption, const int *at, int n)
 {
 	char seeds[128] = "";
 	size_t used = 0;
@@ -138,7 +144,7 @@ static char *caption_of(const sx_report_job *j, const char *caption, const int *
 }
 
 /* A list as --label takes it: the caller's. */
-static char *labels_of(const sx_report_job *j, const int *at, int n)
+static char *labels_of(const sx_section_job *j, const int *at, int n)
 {
 	const char **label = sx_calloc((size_t)n, sizeof *label);
 	for (int i = 0; label && i < n; i++) label[i] = j->item[at[i]].label;
@@ -147,19 +153,17 @@ static char *labels_of(const sx_report_job *j, const int *at, int n)
 	return s;
 }
 
-sx_status sx_report_draw(sx_report_job *j, const char *figure, const char *name,
-			 const char *caption, const int *at, int n,
-			 const sx_report_figure_words *words)
+sx_status sx_section_draw(sx_section_job *j, const char *figure, const char *name,
+			  const char *caption, const int *at, int n, const sx_section_words *words)
 {
 	sx_status st = SX_OK;
 	sx_fig *f = NULL;
-	const sx_figure_row *row = sx_figure_rows;
-	while (row->name && strcmp(row->name, figure) != 0) row++;
+	const sx_figure_row *row = sx_figure_row_find(figure);
 	char **input = sx_calloc((size_t)n, sizeof *input), *labels = labels_of(j, at, n);
 	char *whole = caption_of(j, caption, at, n);
-	if (!input || !labels || !whole || !row->name) {
-		st = row->name ? sx_fail(j->ctx, SX_ENOMEM, "no memory for the figure %s", figure)
-			       : sx_fail(j->ctx, SX_EINTERNAL, "no figure is called %s", figure);
+	if (!input || !labels || !whole || !row) {
+		st = row ? sx_fail(j->ctx, SX_ENOMEM, "no memory for the figure %s", figure)
+			 : sx_fail(j->ctx, SX_EINTERNAL, "no figure is called %s", figure);
 		goto out;
 	}
 	for (int i = 0; i < n; i++) input[i] = (char *)j->item[at[i]].path;
@@ -180,5 +184,52 @@ out:
 	free(whole);
 	free(labels);
 	free(input);
+	return st;
+}
+
+/* ---- the list ---- */
+
+typedef sx_status (*section)(sx_section_job *j);
+
+/* In the order of the page. */
+/* clang-format off */
+static const section sections[] = {
+	sx_section_losses,
+	sx_section_drop,
+	sx_section_extension,
+	sx_section_heads,
+	sx_section_frequencies,
+	sx_section_gradients,
+	sx_section_mix,
+	sx_section_figure4,
+	sx_section_constant,
+	sx_section_course,
+	sx_section_updates,
+	sx_section_bounds,
+};
+/* clang-format on */
+
+sx_status sx_sections_write(sx_section_job *j)
+{
+	sx_status st = SX_OK;
+	int said = 0;
+	for (size_t k = 0; k < sizeof sections / sizeof sections[0]; k++) {
+		SX_TRY(sections[k](j));
+		if (j->out_of_memory)
+			SX_TRY(sx_fail(j->ctx, SX_ENOMEM, "no memory for the report"));
+		if (!j->said) continue;
+		sx_report_summary(j->report, j->said);
+		free(j->said);
+		j->said = NULL;
+		said++;
+	}
+	if (!said)
+		sx_report_summary(j->report,
+				  "The inputs hold nothing that this report knows how to "
+				  "conclude from; what they hold is listed by `sextant "
+				  "ls`.");
+out:
+	free(j->said);
+	j->said = NULL;
 	return st;
 }

@@ -12,11 +12,11 @@ enum { MOST = 256 };
 
 /* ---- gradients ---- */
 
-static bool is_untrained_trace(const sx_report_item *i)
+static bool is_untrained_trace(const sx_section_item *i)
 {
-	return i->kind == SX_STUDY_TRACE && i->file && i->untrained &&
-	       sx_run_has(i->file, SX_RUN_AC_GRAD_NORM) && !sx_report_is_figure4(i) &&
-	       !sx_report_is_constant(i) && !sx_report_is_update(i);
+	return i->kind == SX_ITEM_TRACE && i->file && i->untrained &&
+	       sx_run_has(i->file, SX_RUN_AC_GRAD_NORM) && !sx_section_is_figure4(i) &&
+	       !sx_section_is_constant(i) && !sx_section_is_update(i);
 }
 
 static void gradient_rows(sx_report_table *t, int64_t seed, const sx_ac_grad *g)
@@ -39,7 +39,7 @@ typedef struct {
 } ratio_ends;
 
 /* Larger, smaller or neither, by all intervals. */
-static void conclude_ratios(sx_report_job *j, const ratio_ends *r, int n)
+static void conclude_ratios(sx_section_job *j, const ratio_ends *r, int n)
 {
 	int above = 0, below = 0, steeper = 0;
 	double lo = HUGE_VAL, hi = -HUGE_VAL;
@@ -53,12 +53,12 @@ static void conclude_ratios(sx_report_job *j, const ratio_ends *r, int n)
 	const char *what = above == n   ? "makes the gradient of A_c larger"
 			   : below == n ? "makes the gradient of A_c smaller"
 					: "does not change the gradient of A_c in one direction";
-	sx_report_say(j,
-		      "*At initialisation*, with the same weights, rotation %s in the last layer "
-		      "(%.2f to %.2f times over families and seeds)%s.",
-		      what, lo, hi, steeper == n ? ", and more so than in the first" : "");
+	sx_section_say(j,
+		       "*At initialisation*, with the same weights, rotation %s in the last layer "
+		       "(%.2f to %.2f times over families and seeds)%s.",
+		       what, lo, hi, steeper == n ? ", and more so than in the first" : "");
 	for (int i = 0; i < n; i++)
-		sx_report_say(
+		sx_section_say(
 			j,
 			"%s, seed %lld: RoPE's norm over NoPE's is %.2f [%.2f, %.2f] in layer "
 			"0, %.2f [%.2f, %.2f] in layer %lld.",
@@ -67,16 +67,16 @@ static void conclude_ratios(sx_report_job *j, const ratio_ends *r, int n)
 			(long long)(r[i].layers - 1));
 }
 
-sx_status sx_report_gradients(sx_report_job *j)
+sx_status sx_section_gradients(sx_section_job *j)
 {
 	static const char *const family[] = {"diagonal", "previous"};
 	enum { FAMILIES = sizeof family / sizeof family[0] };
 	sx_status st = SX_OK;
-	int at[MOST], pair[MOST], n = sx_report_find(j, at, MOST, is_untrained_trace), pairs = 0;
+	int at[MOST], pair[MOST], n = sx_section_find(j, at, MOST, is_untrained_trace), pairs = 0;
 	ratio_ends ends[MOST * FAMILIES];
 	int n_ends = 0;
 	for (int i = 0; i < n && 2 * pairs + 2 <= MOST; i++) {
-		const sx_report_item *rope = &j->item[at[i]];
+		const sx_section_item *rope = &j->item[at[i]];
 		for (int k = 0; k < n && !rope->nope; k++) {
 			if (!j->item[at[k]].nope || j->item[at[k]].seed != rope->seed) continue;
 			pair[2 * pairs] = at[i];
@@ -86,12 +86,12 @@ sx_status sx_report_gradients(sx_report_job *j)
 	}
 	if (!pairs) return SX_OK;
 	sx_report_section(j->report, "The gradient of A_c at initialisation");
-	SX_TRY(sx_report_draw(j, "ac-grad", "ac_grad",
-			      "Norm of the gradient of A_c by a head's W_Q at initialisation, by "
-			      "layer: the same weights with and without rotation. Mean over heads "
-			      "and text sequences; bands: smallest and largest of the seeds, of a "
-			      "single seed those of its heads. Figure 4 of the paper, in small.",
-			      pair, 2 * pairs, NULL));
+	SX_TRY(sx_section_draw(j, "ac-grad", "ac_grad",
+			       "Norm of the gradient of A_c by a head's W_Q at initialisation, by "
+			       "layer: the same weights with and without rotation. Mean over heads "
+			       "and text sequences; bands: smallest and largest of the seeds, of a "
+			       "single seed those of its heads. Figure 4 of the paper, in small.",
+			       pair, 2 * pairs, NULL));
 	sx_report_table *t = sx_report_table_add(j->report, "ac_grad", "ac_grad",
 						 "Frobenius norm of dA_c/dW_Q of a head, mean over "
 						 "heads, then over sequences; ratio: "
@@ -105,7 +105,7 @@ sx_status sx_report_gradients(sx_report_job *j)
 	sx_report_col_interval(t, "ratio", "Ratio", "1", "ratio of the norms", "%.2f");
 	for (int f = 0; f < FAMILIES; f++)
 		for (int i = 0; i < pairs; i++) {
-			const sx_report_item *rope = &j->item[pair[2 * i]];
+			const sx_section_item *rope = &j->item[pair[2 * i]];
 			sx_ac_grad g;
 			SX_TRY(sx_ac_grad_compare(&g, j->ctx, rope->file,
 						  j->item[pair[2 * i + 1]].file, family[f], "wq",
@@ -122,16 +122,16 @@ out:
 
 /* ---- bounds ---- */
 
-static bool is_bounds(const sx_report_item *i)
+static bool is_bounds(const sx_section_item *i)
 {
-	return i->kind == SX_STUDY_BOUNDS && i->file && sx_run_has(i->file, SX_RUN_BOUNDS_LHS);
+	return i->kind == SX_ITEM_BOUNDS && i->file && sx_run_has(i->file, SX_RUN_BOUNDS_LHS);
 }
 
 typedef struct {
 	int64_t evaluated, violated, paper_broken;
 } totals;
 
-static sx_status bounds_rows(sx_report_job *j, sx_report_table *t, const sx_report_item *item,
+static sx_status bounds_rows(sx_section_job *j, sx_report_table *t, const sx_section_item *item,
 			     totals *sum)
 {
 	sx_status st = SX_OK;
@@ -149,7 +149,7 @@ static sx_status bounds_rows(sx_report_job *j, sx_report_table *t, const sx_repo
 		sum->evaluated += l->evaluated;
 		sum->violated += l->violated;
 		sum->paper_broken += l->paper_broken;
-		if (!l->violated && sx_report_in_course(j, item)) continue;
+		if (!l->violated && sx_section_in_course(j, item)) continue;
 		sx_report_cell_text(t, item->label);
 		sx_report_cell_text(t, item->name);
 		sx_report_cell_int(t, item->seed);
@@ -173,7 +173,7 @@ out:
 }
 
 /* The same layers and heads: what one figure can hold. */
-static bool same_shape(const sx_report_item *a, const sx_report_item *b)
+static bool same_shape(const sx_section_item *a, const sx_section_item *b)
 {
 	int64_t x[SX_RUN_MAX_DIMS], y[SX_RUN_MAX_DIMS];
 	int n = 0;
@@ -184,29 +184,29 @@ static bool same_shape(const sx_report_item *a, const sx_report_item *b)
 
 /* The figure leaves out what is 0 by construction and what does not apply: it may have nothing to
  * show, which the table tells, too. A file that cannot be read fails there. */
-static sx_status draw_bounds(sx_report_job *j, const int *at, int n)
+static sx_status draw_bounds(sx_section_job *j, const int *at, int n)
 {
-	sx_status st = sx_report_draw(j, "bounds", "bounds",
-				      "Left side against right side of the theory's inequalities, "
-				      "a point per head "
-				      "and sequence of all seeds; below the diagonal they hold. "
-				      "I10 and I11 are about models without rotation.",
-				      at, n, NULL);
+	sx_status st = sx_section_draw(j, "bounds", "bounds",
+				       "Left side against right side of the theory's inequalities, "
+				       "a point per head "
+				       "and sequence of all seeds; below the diagonal they hold. "
+				       "I10 and I11 are about models without rotation.",
+				       at, n, NULL);
 	if (st != SX_EDATA) return st;
 	sx_log(j->ctx, SX_LOG_WARN, "no figure of the inequalities: %s", j->ctx->message);
-	sx_report_say(j, "Of the inequalities there is no figure: %s.", j->ctx->message);
+	sx_section_say(j, "Of the inequalities there is no figure: %s.", j->ctx->message);
 	return SX_OK;
 }
 
-sx_status sx_report_bounds(sx_report_job *j)
+sx_status sx_section_bounds(sx_section_job *j)
 {
 	sx_status st = SX_OK;
-	int at[MOST], n = sx_report_find(j, at, MOST, is_bounds), first[MOST];
+	int at[MOST], n = sx_section_find(j, at, MOST, is_bounds), first[MOST];
 	totals sum = {0};
 	int n_first = 0;
 	if (!n) return SX_OK;
 	for (int i = 0; i < n; i++) /* a course has a figure of its own */
-		if (!sx_report_in_course(j, &j->item[at[i]]) &&
+		if (!sx_section_in_course(j, &j->item[at[i]]) &&
 		    (!n_first || same_shape(&j->item[first[0]], &j->item[at[i]])))
 			first[n_first++] = at[i];
 	sx_report_section(j->report, "The theory's inequalities");
@@ -235,17 +235,17 @@ sx_status sx_report_bounds(sx_report_job *j)
 	sx_report_col_real(t, "paper", "Paper", "1", "printed over corrected right side", "%.3g");
 	for (int i = 0; i < n; i++) SX_TRY(bounds_rows(j, t, &j->item[at[i]], &sum));
 	if (sum.violated)
-		sx_report_say(j,
-			      "*The theory's inequalities and identities* are violated in %lld of "
-			      "%lld evaluations.",
-			      (long long)sum.violated, (long long)sum.evaluated);
+		sx_section_say(j,
+			       "*The theory's inequalities and identities* are violated in %lld of "
+			       "%lld evaluations.",
+			       (long long)sum.violated, (long long)sum.evaluated);
 	else
-		sx_report_say(j,
-			      "*The theory's inequalities and identities* hold in every one of "
-			      "%lld evaluations, within what rounding may add.",
-			      (long long)sum.evaluated);
-	sx_report_say(j, "The forms printed in the paper, where they differ, fail in %lld.",
-		      (long long)sum.paper_broken);
+		sx_section_say(j,
+			       "*The theory's inequalities and identities* hold in every one of "
+			       "%lld evaluations, within what rounding may add.",
+			       (long long)sum.evaluated);
+	sx_section_say(j, "The forms printed in the paper, where they differ, fail in %lld.",
+		       (long long)sum.paper_broken);
 out:
 	return st;
 }

@@ -10,18 +10,18 @@ enum { MOST = 256 };
 static const char *const families[] = {"diagonal", "previous"};
 enum { FAMILIES = sizeof families / sizeof families[0] };
 
-bool sx_report_is_update(const sx_report_item *i)
+bool sx_section_is_update(const sx_section_item *i)
 {
-	return i->kind == SX_STUDY_TRACE && i->file && sx_run_has(i->file, SX_RUN_AC_FIRST_ORDER);
+	return i->kind == SX_ITEM_TRACE && i->file && sx_run_has(i->file, SX_RUN_AC_FIRST_ORDER);
 }
 
-static sx_fig_kind kind_of(const sx_report_item *i)
+static sx_fig_kind kind_of(const sx_section_item *i)
 {
 	if (strcmp(i->label, "DroPE") == 0) return SX_FIG_DROPE;
 	return i->nope ? SX_FIG_NOPE : SX_FIG_ROPE;
 }
 
-static bool has_family(const sx_report_item *i, const char *family)
+static bool has_family(const sx_section_item *i, const char *family)
 {
 	char **name = NULL;
 	int64_t n = 0;
@@ -68,7 +68,7 @@ static void cell(sx_report_table *t, sx_interval i)
 	sx_report_cell_interval(t, i.value, i.lo, i.hi);
 }
 
-static void add_row(sx_report_table *t, const sx_report_item *item, const char *family,
+static void add_row(sx_report_table *t, const sx_section_item *item, const char *family,
 		    const sx_first_order *o)
 {
 	sx_report_cell_text(t, family);
@@ -87,7 +87,7 @@ static void add_row(sx_report_table *t, const sx_report_item *item, const char *
 }
 
 /* Shares of the single updates of one label, all seeds; NULL: of all labels. */
-static sx_status pool(sx_first_order_shares *s, int *single, sx_report_job *j,
+static sx_status pool(sx_first_order_shares *s, int *single, sx_section_job *j,
 		      const sx_first_order *o, const int *at, int n, const char *label)
 {
 	const sx_first_order *one[MOST];
@@ -101,7 +101,7 @@ static sx_status pool(sx_first_order_shares *s, int *single, sx_report_job *j,
 }
 
 /* Sentences on the single updates of a family. */
-static sx_status conclude(sx_report_job *j, const sx_first_order *o, const int *at, int n,
+static sx_status conclude(sx_section_job *j, const sx_first_order *o, const int *at, int n,
 			  const char *family)
 {
 	sx_status st = SX_OK;
@@ -109,12 +109,12 @@ static sx_status conclude(sx_report_job *j, const sx_first_order *o, const int *
 	int single = 0;
 	SX_TRY(pool(&s, &single, j, o, at, n, NULL));
 	if (!single) goto out;
-	sx_report_say(j,
-		      "%s, %d single updates: the first order in W_Q and W_K explains %.3f [%.3f, "
-		      "%.3f] of what these do with h as it was, and with the first order in h "
-		      "%.3f [%.3f, %.3f] of the change of A_c.",
-		      family, single, s.w.value, s.w.lo, s.w.hi, s.whole_h.value, s.whole_h.lo,
-		      s.whole_h.hi);
+	sx_section_say(j,
+		       "%s, %d single updates: the first order in W_Q and W_K explains %.3f [%.3f, "
+		       "%.3f] of what these do with h as it was, and with the first order in h "
+		       "%.3f [%.3f, %.3f] of the change of A_c.",
+		       family, single, s.w.value, s.w.lo, s.w.hi, s.whole_h.value, s.whole_h.lo,
+		       s.whole_h.hi);
 	for (int i = 0; i < n; i++) {
 		const char *label = j->item[at[i]].label;
 		int k = 0;
@@ -122,18 +122,18 @@ static sx_status conclude(sx_report_job *j, const sx_first_order *o, const int *
 		if (k < i) continue;
 		SX_TRY(pool(&s, &single, j, o, at, n, label));
 		if (!single) continue;
-		sx_report_say(j,
-			      "%s: W_Q and W_K alone explain %.2f [%.2f, %.2f] of the change, and "
-			      "use %.2f [%.2f, %.2f] of the rate that the gradient's norm allows.",
-			      label, s.whole.value, s.whole.lo, s.whole.hi, s.used.value, s.used.lo,
-			      s.used.hi);
+		sx_section_say(j,
+			       "%s: W_Q and W_K alone explain %.2f [%.2f, %.2f] of the change, and "
+			       "use %.2f [%.2f, %.2f] of the rate that the gradient's norm allows.",
+			       label, s.whole.value, s.whole.lo, s.whole.hi, s.used.value,
+			       s.used.lo, s.used.hi);
 	}
 out:
 	return st;
 }
 
 /* The pairs of the first seed. */
-static sx_status draw(sx_report_job *j, const sx_first_order *o, const int *at, int n,
+static sx_status draw(sx_section_job *j, const sx_first_order *o, const int *at, int n,
 		      const char *family)
 {
 	sx_status st = SX_OK;
@@ -142,7 +142,7 @@ static sx_status draw(sx_report_job *j, const sx_first_order *o, const int *at, 
 	sx_fig_update_data *d = sx_calloc((size_t)n, sizeof *d);
 	if (!d) return sx_fail(j->ctx, SX_ENOMEM, "no memory for the updates");
 	for (int i = 0; i < n; i++) {
-		const sx_report_item *item = &j->item[at[i]];
+		const sx_section_item *item = &j->item[at[i]];
 		if (item->seed != j->item[at[0]].seed || o[i].updates < 1) continue;
 		d[drawn++] = (sx_fig_update_data){.label = item->label,
 						  .kind = kind_of(item),
@@ -168,16 +168,16 @@ out:
 	return st;
 }
 
-static sx_status add_family(sx_report_job *j, sx_report_table *t, const char *family)
+static sx_status add_family(sx_section_job *j, sx_report_table *t, const char *family)
 {
 	sx_status st = SX_OK;
-	int at[MOST], all = sx_report_find(j, at, MOST, sx_report_is_update), n = 0, read = 0;
+	int at[MOST], all = sx_section_find(j, at, MOST, sx_section_is_update), n = 0, read = 0;
 	for (int i = 0; i < all; i++)
 		if (has_family(&j->item[at[i]], family)) at[n++] = at[i];
 	sx_first_order *o = sx_calloc((size_t)n + 1, sizeof *o);
 	if (!o) return sx_fail(j->ctx, SX_ENOMEM, "no memory for the updates");
 	for (; read < n; read++) {
-		const sx_report_item *item = &j->item[at[read]];
+		const sx_section_item *item = &j->item[at[read]];
 		SX_TRY(sx_first_order_read(&o[read], j->ctx, item->file, family, j->seed));
 		add_row(t, item, family, &o[read]);
 	}
@@ -189,15 +189,15 @@ out:
 	return st;
 }
 
-sx_status sx_report_updates(sx_report_job *j)
+sx_status sx_section_updates(sx_section_job *j)
 {
 	sx_status st = SX_OK;
 	int first = 0;
-	if (!sx_report_find(j, &first, 1, sx_report_is_update)) return SX_OK;
+	if (!sx_section_find(j, &first, 1, sx_section_is_update)) return SX_OK;
 	sx_report_section(j->report, "What updates do to A_c");
 	sx_report_table *t = add_table(j->report);
-	sx_report_say(j, "*What updates do to A_c* (Observation 1; intervals over updates, of one "
-			 "alone over its heads).");
+	sx_section_say(j, "*What updates do to A_c* (Observation 1; intervals over updates, of one "
+			  "alone over its heads).");
 	for (int k = 0; k < FAMILIES; k++) SX_TRY(add_family(j, t, families[k]));
 out:
 	return st;

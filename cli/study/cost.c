@@ -198,12 +198,12 @@ sx_status sx_study_cost(sx_job *jobs, sx_ctx *ctx, const sx_study *s)
 		sx_spec spec;
 		sx_config cfg;
 		sx_status st =
-			shape_of(&spec, &cfg, ctx, x->kind == SX_STUDY_RUN ? x : &s->item[x->on]);
+			shape_of(&spec, &cfg, ctx, x->kind == SX_ITEM_RUN ? x : &s->item[x->on]);
 		if (st != SX_OK) return st;
-		if (x->kind == SX_STUDY_RUN) st = cost_of_run(&jobs[i], ctx, x, &cfg, &spec);
-		if (x->kind == SX_STUDY_TRACE) cost_of_trace(&jobs[i], x, &spec);
-		if (x->kind == SX_STUDY_EVAL) cost_of_eval(&jobs[i], x, &cfg, &spec);
-		if (x->kind == SX_STUDY_BOUNDS) cost_of_bounds(&jobs[i], x, &spec);
+		if (x->kind == SX_ITEM_RUN) st = cost_of_run(&jobs[i], ctx, x, &cfg, &spec);
+		if (x->kind == SX_ITEM_TRACE) cost_of_trace(&jobs[i], x, &spec);
+		if (x->kind == SX_ITEM_EVAL) cost_of_eval(&jobs[i], x, &cfg, &spec);
+		if (x->kind == SX_ITEM_BOUNDS) cost_of_bounds(&jobs[i], x, &spec);
 		sx_config_free(&cfg);
 		if (st != SX_OK) return st;
 	}
@@ -312,7 +312,7 @@ sx_status sx_study_measure(sx_job *jobs, sx_ctx *ctx, const sx_study *s, int at_
 	if (!rate) return sx_fail(ctx, SX_ENOMEM, "no memory to measure");
 	for (int64_t i = 0; i < s->n_item; i++) {
 		const sx_study_item *x = &s->item[i];
-		if (x->kind != SX_STUDY_RUN || x->untrained) continue;
+		if (x->kind != SX_ITEM_RUN || x->untrained) continue;
 		for (int64_t k = 0; k < i && rate[i] <= 0; k++)
 			if (rate[k] > 0 && same_shape(&s->item[k].cfg, &x->cfg)) rate[i] = rate[k];
 		if (rate[i] > 0) continue;
@@ -322,7 +322,7 @@ sx_status sx_study_measure(sx_job *jobs, sx_ctx *ctx, const sx_study *s, int at_
 	if (any <= 0) SX_TRY(default_rate(&any, ctx, at_once, threads));
 	for (int64_t i = 0; i < s->n_item; i++) {
 		const sx_study_item *x = &s->item[i];
-		double r = x->kind == SX_STUDY_RUN ? rate[i] : rate[x->on];
+		double r = x->kind == SX_ITEM_RUN ? rate[i] : rate[x->on];
 		if (waits(&jobs[i])) jobs[i].estimate = jobs[i].flops / (r > 0 ? r : any);
 	}
 out:

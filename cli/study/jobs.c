@@ -105,9 +105,9 @@ static sx_status command_of(char ***out, sx_ctx *ctx, const sx_study *s, const s
 {
 	struct words w = {0};
 	if (x->untrained) return SX_OK;
-	if (x->kind == SX_STUDY_RUN) return train_words(out, ctx, s, x, resume);
+	if (x->kind == SX_ITEM_RUN) return train_words(out, ctx, s, x, resume);
 	add(&w, sx_strdup("sextant"));
-	add(&w, sx_strdup(sx_study_kind_name(x->kind)));
+	add(&w, sx_strdup(sx_item_kind_name(x->kind)));
 	if (*x->what) add(&w, sx_strdup(x->what));
 	add(&w, model_of(s, x));
 	for (int i = 0; i < x->n_option; i++) add(&w, sx_strdup(x->option[i]));
@@ -251,11 +251,11 @@ sx_status sx_study_jobs(sx_job **out, sx_ctx *ctx, const sx_study *s)
 			st = sx_fail(ctx, SX_ENOMEM, "no memory for the jobs");
 			goto out;
 		}
-		if (x->kind == SX_STUDY_RUN)
+		if (x->kind == SX_ITEM_RUN)
 			SX_TRY(x->untrained ? look_at_config(j, ctx, x)
 					    : look_at_run(j, ctx, s, x));
 		SX_TRY(command_of(&j->argv, ctx, s, x, j->resume));
-		if (x->kind != SX_STUDY_RUN) SX_TRY(look_at_file(j, ctx, s, x, &jobs[x->on]));
+		if (x->kind != SX_ITEM_RUN) SX_TRY(look_at_file(j, ctx, s, x, &jobs[x->on]));
 	}
 	*out = jobs;
 	jobs = NULL;

@@ -8,34 +8,34 @@
 #include <string.h>
 
 const sx_study_option sx_study_options[SX_STUDY_OPTIONS + 1] = {
-	{SX_STUDY_TRACE, "sequences", SX_STUDY_COUNT},
-	{SX_STUDY_TRACE, "length", SX_STUDY_COUNT},
-	{SX_STUDY_TRACE, "maps", SX_STUDY_WORDS},
-	{SX_STUDY_TRACE, "ac", SX_STUDY_WORDS},
-	{SX_STUDY_TRACE, "precision", SX_STUDY_WORDS},
-	{SX_STUDY_EVAL, "lengths", SX_STUDY_COUNTS},
-	{SX_STUDY_EVAL, "windows", SX_STUDY_COUNT},
-	{SX_STUDY_EVAL, "methods", SX_STUDY_WORDS},
-	{SX_STUDY_EVAL, "temperatures", SX_STUDY_REALS},
-	{SX_STUDY_EVAL, "kinds", SX_STUDY_WORDS},
-	{SX_STUDY_EVAL, "facts", SX_STUDY_COUNT},
-	{SX_STUDY_EVAL, "trials", SX_STUDY_COUNT},
-	{SX_STUDY_EVAL, "choose", SX_STUDY_COUNT},
-	{SX_STUDY_BOUNDS, "sequences", SX_STUDY_COUNT},
-	{SX_STUDY_BOUNDS, "length", SX_STUDY_COUNT},
-	{SX_STUDY_BOUNDS, "ac", SX_STUDY_WORDS},
-	{SX_STUDY_BOUNDS, "precision", SX_STUDY_WORDS},
-	{SX_STUDY_TRACE, "kinds", SX_STUDY_WORDS},
-	{SX_STUDY_BOUNDS, "kinds", SX_STUDY_WORDS},
-	{SX_STUDY_TRACE, "words", SX_STUDY_PATH},
-	{SX_STUDY_TRACE, "batch-grad", SX_STUDY_FLAG},
-	{SX_STUDY_BOUNDS, "words", SX_STUDY_PATH},
-	{SX_STUDY_BOUNDS, "mix", SX_STUDY_REALS},
-	{SX_STUDY_TRACE, "toward", SX_STUDY_COUNT},
-	{SX_STUDY_TRACE, "observe", SX_STUDY_WORDS},
+	{SX_ITEM_TRACE, "sequences", SX_STUDY_COUNT},
+	{SX_ITEM_TRACE, "length", SX_STUDY_COUNT},
+	{SX_ITEM_TRACE, "maps", SX_STUDY_WORDS},
+	{SX_ITEM_TRACE, "ac", SX_STUDY_WORDS},
+	{SX_ITEM_TRACE, "precision", SX_STUDY_WORDS},
+	{SX_ITEM_EVAL, "lengths", SX_STUDY_COUNTS},
+	{SX_ITEM_EVAL, "windows", SX_STUDY_COUNT},
+	{SX_ITEM_EVAL, "methods", SX_STUDY_WORDS},
+	{SX_ITEM_EVAL, "temperatures", SX_STUDY_REALS},
+	{SX_ITEM_EVAL, "kinds", SX_STUDY_WORDS},
+	{SX_ITEM_EVAL, "facts", SX_STUDY_COUNT},
+	{SX_ITEM_EVAL, "trials", SX_STUDY_COUNT},
+	{SX_ITEM_EVAL, "choose", SX_STUDY_COUNT},
+	{SX_ITEM_BOUNDS, "sequences", SX_STUDY_COUNT},
+	{SX_ITEM_BOUNDS, "length", SX_STUDY_COUNT},
+	{SX_ITEM_BOUNDS, "ac", SX_STUDY_WORDS},
+	{SX_ITEM_BOUNDS, "precision", SX_STUDY_WORDS},
+	{SX_ITEM_TRACE, "kinds", SX_STUDY_WORDS},
+	{SX_ITEM_BOUNDS, "kinds", SX_STUDY_WORDS},
+	{SX_ITEM_TRACE, "words", SX_STUDY_PATH},
+	{SX_ITEM_TRACE, "batch-grad", SX_STUDY_FLAG},
+	{SX_ITEM_BOUNDS, "words", SX_STUDY_PATH},
+	{SX_ITEM_BOUNDS, "mix", SX_STUDY_REALS},
+	{SX_ITEM_TRACE, "toward", SX_STUDY_COUNT},
+	{SX_ITEM_TRACE, "observe", SX_STUDY_WORDS},
 };
 
-static bool is_word(sx_study_kind kind, const char *key, const char *s)
+static bool is_word(sx_item_kind kind, const char *key, const char *s)
 {
 	if (strcmp(key, "methods") == 0) return sx_pos_find(s) != NULL;
 	if (strcmp(key, "precision") == 0) return !strcmp(s, "f32") || !strcmp(s, "f64");
@@ -46,7 +46,7 @@ static bool is_word(sx_study_kind kind, const char *key, const char *s)
 		return sx_family_parse(&f, NULL, s) == SX_OK;
 	}
 	if (strcmp(key, "kinds") == 0) {
-		bool known = false, needle = kind == SX_STUDY_EVAL;
+		bool known = false, needle = kind == SX_ITEM_EVAL;
 		for (int k = 0; k < (needle ? (int)SX_NEEDLE_KINDS : (int)SX_PROBE_KINDS); k++)
 			known = known || !strcmp(s, needle ? sx_needle_kind_name((sx_needle_kind)k)
 							   : sx_probe_kind_name((sx_probe_kind)k));

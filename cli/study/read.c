@@ -19,7 +19,7 @@ struct reader {
 	const char *name; /* of the recipe; opens every message */
 	yaml_document_t doc;
 	sx_study *study;
-	const yaml_node_t *config, *runs, *entries[SX_STUDY_KINDS];
+	const yaml_node_t *config, *runs, *entries[SX_ITEM_KINDS];
 	int n;
 	char *const *overrides;
 	bool said; /* warnings came with an earlier seed */
@@ -281,7 +281,7 @@ out:
 
 /* ---- items ---- */
 
-static sx_study_item *add_item(struct reader *r, sx_study_kind kind, int64_t seed)
+static sx_study_item *add_item(struct reader *r, sx_item_kind kind, int64_t seed)
 {
 	sx_study *s = r->study;
 	sx_study_item *grown = sx_grow(s->item, (size_t)s->n_item + 1, sizeof *grown);
@@ -299,7 +299,7 @@ static sx_status name_item(struct reader *r, sx_study_item *x, const char *name,
 	x->label = sx_strdup(label);
 	x->of = sx_strdup(of);
 	x->what = sx_strdup(what);
-	x->file = x->kind == SX_STUDY_RUN
+	x->file = x->kind == SX_ITEM_RUN
 			  ? sx_format("seed-%lld/%s%s", (long long)x->seed, name, tail)
 			  : sx_format("seed-%lld/%s/%s.h5", (long long)x->seed, name, of);
 	x->path = x->file ? sx_format("%s/%s", r->study->work, x->file) : NULL;
@@ -321,7 +321,7 @@ static int64_t find_run(const struct reader *r, const char *name, int64_t seed)
 {
 	const sx_study *s = r->study;
 	for (int64_t i = 0; i < s->n_item; i++)
-		if (s->item[i].kind == SX_STUDY_RUN && s->item[i].seed == seed &&
+		if (s->item[i].kind == SX_ITEM_RUN && s->item[i].seed == seed &&
 		    strcmp(s->item[i].name, name) == 0)
 			return i;
 	return -1;
@@ -389,7 +389,7 @@ static sx_status read_run(struct reader *r, const node *key, const node *n, int6
 	if ((x = find(r, n, "untrained"))) SX_TRY(get_text(r, x, "untrained", &untrained));
 	if (strcmp(untrained, "true") != 0 && strcmp(untrained, "false") != 0)
 		return refuse(r, n, "untrained must be true or false");
-	sx_study_item *item = add_item(r, SX_STUDY_RUN, seed);
+	sx_study_item *item = add_item(r, SX_ITEM_RUN, seed);
 	if (!item) return no_memory(r);
 	item->untrained = strcmp(untrained, "true") == 0;
 	if (item->untrained && *branch)
@@ -556,7 +556,7 @@ out:
 	return st;
 }
 
-static sx_status read_entry(struct reader *r, sx_study_kind kind, const node *key, const node *n,
+static sx_status read_entry(struct reader *r, sx_item_kind kind, const node *key, const node *n,
 			    const node *of_node, const char *of, int64_t seed)
 {
 	sx_status st = SX_OK;
@@ -582,12 +582,12 @@ out:
 }
 
 /* Its keys, its name, that it names an evaluation. */
-static sx_status check_entry(struct reader *r, sx_study_kind kind, const node *key, const node *n)
+static sx_status check_entry(struct reader *r, sx_item_kind kind, const node *key, const node *n)
 {
 	sx_status st = SX_OK;
 	const char *allowed[SX_STUDY_OPTIONS + 5] = {"of", "label", "pos", NULL};
 	int count = 3;
-	if (kind == SX_STUDY_EVAL) allowed[count++] = "what";
+	if (kind == SX_ITEM_EVAL) allowed[count++] = "what";
 	for (const sx_study_option *o = sx_study_options; o->key; o++)
 		if (o->kind == kind) allowed[count++] = o->key;
 	SX_TRY(check_name(r, key));
@@ -600,7 +600,7 @@ static sx_status check_entry(struct reader *r, sx_study_kind kind, const node *k
 	for (int k = 0; k < (int)kind; k++)
 		if (r->entries[k] && find(r, r->entries[k], text_of(key)))
 			return refuse(r, key, "%s is a name already", text_of(key));
-	if (kind != SX_STUDY_EVAL) goto out;
+	if (kind != SX_ITEM_EVAL) goto out;
 	const node *what = find(r, n, "what");
 	if (!what || what->type != YAML_SCALAR_NODE ||
 	    (strcmp(text_of(what), "niah") != 0 && strcmp(text_of(what), "ppl") != 0))
@@ -609,7 +609,7 @@ out:
 	return st;
 }
 
-static sx_status read_entries(struct reader *r, sx_study_kind kind, int64_t seed)
+static sx_status read_entries(struct reader *r, sx_item_kind kind, int64_t seed)
 {
 	sx_status st = SX_OK;
 	const node *all = r->entries[kind];
@@ -719,14 +719,14 @@ static sx_status read_top(struct reader *r, const node *top)
 	SX_TRY(check_mapping(r, r->runs, "runs"));
 	if (r->runs->data.mapping.pairs.top == r->runs->data.mapping.pairs.start)
 		return refuse(r, r->runs, "runs: want at least one");
-	for (int k = SX_STUDY_TRACE; k < SX_STUDY_KINDS; k++) {
+	for (int k = SX_ITEM_TRACE; k < SX_ITEM_KINDS; k++) {
 		r->entries[k] = find(r, top, keys[4 + k]);
 		if (r->entries[k]) SX_TRY(check_mapping(r, r->entries[k], keys[4 + k]));
 	}
 	for (int i = 0; i < r->study->n_seed; i++) {
 		SX_TRY(read_runs(r, r->study->seed[i]));
-		for (int k = SX_STUDY_TRACE; k < SX_STUDY_KINDS; k++)
-			SX_TRY(read_entries(r, (sx_study_kind)k, r->study->seed[i]));
+		for (int k = SX_ITEM_TRACE; k < SX_ITEM_KINDS; k++)
+			SX_TRY(read_entries(r, (sx_item_kind)k, r->study->seed[i]));
 		r->said = true;
 	}
 out:

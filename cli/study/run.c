@@ -167,7 +167,7 @@ static void summary(session *s)
 		done += j->state == SX_JOB_DONE;
 		if (j->state != SX_JOB_RUNNING) continue;
 		int64_t first = x->step > 0 ? x->step : 0, step = -1;
-		if (x->kind == SX_STUDY_RUN) step = step_of(x);
+		if (x->kind == SX_ITEM_RUN) step = step_of(x);
 		snprintf(text + used, sizeof text - used, "%s%s", used ? ", " : "", j->name);
 		used = strlen(text);
 		if (step >= first)
@@ -210,7 +210,7 @@ static sx_status begin(session *s, int64_t i)
 		j->state = SX_JOB_DONE;
 		goto out;
 	}
-	if (s->study->item[i].kind != SX_STUDY_RUN || !j->resume) unlink(log);
+	if (s->study->item[i].kind != SX_ITEM_RUN || !j->resume) unlink(log);
 	sx_child c = {.argv = j->argv,
 		      .folder = s->study->work,
 		      .log = log,
@@ -219,7 +219,7 @@ static sx_status begin(session *s, int64_t i)
 	j->state = SX_JOB_RUNNING;
 	j->begun = now();
 	s->running++;
-	bool brief = s->study->item[i].kind != SX_STUDY_RUN && j->estimate < BRIEF_S;
+	bool brief = s->study->item[i].kind != SX_ITEM_RUN && j->estimate < BRIEF_S;
 	sx_log(s->ctx, brief ? SX_LOG_DEBUG : SX_LOG_INFO, "%3.0f s  %s %s", j->begun - s->begun,
 	       j->name, j->resume ? "goes on" : "begins");
 out:
@@ -232,7 +232,7 @@ static void end(session *s, int64_t i)
 {
 	sx_job *j = &s->jobs[i];
 	const sx_study_item *x = &s->study->item[i];
-	bool verdict = x->kind == SX_STUDY_BOUNDS && j->exit == 1 && sx_path_exists(x->path);
+	bool verdict = x->kind == SX_ITEM_BOUNDS && j->exit == 1 && sx_path_exists(x->path);
 	double t = now();
 	j->seconds = t - j->begun;
 	s->running--;

@@ -9,13 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const kinds[SX_STUDY_KINDS] = {"run", "trace", "eval", "bounds"};
-
-const char *sx_study_kind_name(sx_study_kind k)
-{
-	return kinds[k];
-}
-
 const char *sx_job_state_name(sx_job_state s)
 {
 	static const char *const names[] = {"kept", "waiting", "running",
@@ -109,7 +102,7 @@ sx_status sx_study_write(const sx_study *s, sx_ctx *ctx)
 	for (int64_t i = 0; i < s->n_item; i++) {
 		const sx_study_item *x = &s->item[i];
 		json_array_append_new(items, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:s}",
-						       "kind", sx_study_kind_name(x->kind), "name",
+						       "kind", sx_item_kind_name(x->kind), "name",
 						       x->name, "label", x->label, "of", x->of,
 						       "what", x->what, "seed", (json_int_t)x->seed,
 						       "untrained", x->untrained, "file", x->file));
@@ -135,9 +128,9 @@ static bool read_item(sx_study_item *x, const json_t *j, const char *work)
 			&kind, "name", &name, "label", &label, "of", &of, "what", &what, "seed",
 			&seed, "untrained", &untrained, "file", &file) != 0)
 		return false;
-	while (k < SX_STUDY_KINDS && strcmp(kind, kinds[k]) != 0) k++;
-	if (k == SX_STUDY_KINDS) return false;
-	*x = (sx_study_item){.kind = (sx_study_kind)k,
+	while (k < SX_ITEM_KINDS && strcmp(kind, sx_item_kind_name((sx_item_kind)k)) != 0) k++;
+	if (k == SX_ITEM_KINDS) return false;
+	*x = (sx_study_item){.kind = (sx_item_kind)k,
 			     .name = sx_strdup(name),
 			     .label = sx_strdup(label),
 			     .of = sx_strdup(of),
@@ -213,7 +206,7 @@ bool sx_study_is_in(const char *folder)
 
 bool sx_study_item_made(const sx_study_item *x)
 {
-	bool run = x->kind == SX_STUDY_RUN && !x->untrained;
+	bool run = x->kind == SX_ITEM_RUN && !x->untrained;
 	char *path = sx_format("%s%s", x->path, run ? "/run.h5" : "");
 	bool made = path && sx_path_exists(path);
 	free(path);

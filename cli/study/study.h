@@ -3,19 +3,11 @@
 #ifndef SX_CLI_STUDY_STUDY_H
 #define SX_CLI_STUDY_STUDY_H
 
+#include "analysis/sections/item.h"
 #include "probes/config/config.h"
 
-typedef enum {
-	SX_STUDY_RUN,   /* a run folder; of an untrained model a configuration, a .yaml        */
-	SX_STUDY_TRACE, /* the rest: a sealed run file                                        */
-	SX_STUDY_EVAL,
-	SX_STUDY_BOUNDS,
-	SX_STUDY_KINDS
-} sx_study_kind;
-const char *sx_study_kind_name(sx_study_kind k); /* "run", "trace", "eval", "bounds" */
-
 typedef struct {
-	sx_study_kind kind;
+	sx_item_kind kind;
 	char *name;  /* of the recipe's entry: "rope", "final", "extension"                   */
 	char *label; /* what figures and tables call the model: "RoPE"                        */
 	char *of;    /* "rope" or "rope@963": the run it looks at, or branches from; "" = none */
@@ -141,7 +133,7 @@ typedef enum {
 	SX_STUDY_FLAG
 } sx_study_type;
 typedef struct {
-	sx_study_kind kind;
+	sx_item_kind kind;
 	const char *key;
 	sx_study_type type;
 } sx_study_option;

@@ -2,15 +2,7 @@
 #ifndef SX_PROBES_OBSERVE_CHOICE_H
 #define SX_PROBES_OBSERVE_CHOICE_H
 
-#include "engine/base.h"
-
-typedef struct {
-	int layer, head;
-} sx_map_choice;
-/* "L2-4/H*", several with commas: all chosen (layer, head) in order, each once. *out is the caller's.
- * SX_EUSAGE with what is wrong, also when it chooses nothing. */
-sx_status sx_select_heads(sx_map_choice **out, int64_t *n, sx_ctx *ctx, const char *text, int L,
-			  int H) SX_NODISCARD;
+#include "probes/runfile/select.h"
 
 typedef struct {
 	int64_t n_layer, n_head; /* layers and heads that have a chosen one                 */

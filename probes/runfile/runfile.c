@@ -17,6 +17,17 @@ const char *sx_run_status_name(sx_run_status s)
 
 /* ---- the schema ---- */
 
+bool sx_run_word(char out[SX_RUN_WORD], sx_run_id id, int64_t value)
+{
+	const char *s = value < 0 ? NULL : sx_run_rows[id].flags;
+	for (; s && value > 0; value--) {
+		s = strchr(s, ' ');
+		if (s) s++;
+	}
+	snprintf(out, SX_RUN_WORD, "%.*s", s ? (int)strcspn(s, " ") : 0, s ? s : "");
+	return s != NULL;
+}
+
 const char *sx_run_name(sx_run_id id)
 {
 	return strrchr(sx_run_rows[id].path, '/') + 1;

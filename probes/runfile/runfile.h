@@ -62,6 +62,9 @@ typedef struct {
 } sx_run_row;
 extern const sx_run_row sx_run_rows[SX_RUN_COUNT];
 bool sx_run_is_growing_axis(sx_run_id id); /* step, sample, ckpt */
+/* The word that stands for a value of a dataset of flags; false, and "", where there is none. */
+enum { SX_RUN_WORD = 24, SX_RUN_SEQUENCE_KINDS = 4 /* words of /stats/sequence_kind */ };
+bool sx_run_word(char out[SX_RUN_WORD], sx_run_id id, int64_t value);
 
 /* What data in memory are made of; found from the pointer's type. SX_MEM_STR: char pointers. */
 typedef enum { SX_MEM_F64, SX_MEM_F32, SX_MEM_I64, SX_MEM_I32, SX_MEM_U8, SX_MEM_STR } sx_run_mem;
