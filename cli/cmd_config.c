@@ -132,7 +132,8 @@ static sx_status explain(sx_ctx *ctx, const sx_config *cfg, const sx_option *o)
 		printf("  allowed  %s\n", allowed);
 		return SX_OK;
 	}
-	for (const sx_pos_method *m = sx_pos_methods; m->name; m++)
+	const sx_pos_method *m;
+	for (int i = 0; (m = sx_pos_method_at(i)); i++)
 		printf("  %-8s %s (%s)\n", m->name, m->summary, m->source);
 	return SX_OK;
 }

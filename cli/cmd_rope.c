@@ -193,11 +193,12 @@ out:
 static sx_status make_methods(sx_rope_print *p, sx_ctx *ctx)
 {
 	size_t all = 0;
-	for (const sx_pos_method *m = sx_pos_methods; m->name; m++) all++;
+	while (sx_pos_method_at((int)all)) all++;
 	p->plan = sx_calloc(all, sizeof *p->plan);
 	p->method = sx_calloc(all, sizeof *p->method);
 	if (!p->plan || !p->method) return sx_fail(ctx, SX_ENOMEM, "no memory for the methods");
-	for (const sx_pos_method *m = sx_pos_methods; m->name; m++) {
+	for (int i = 0; i < (int)all; i++) {
+		const sx_pos_method *m = sx_pos_method_at(i);
 		sx_pos_opts o = p->pos;
 		sx_pos_plan *plan = &p->plan[p->n_method];
 		if (m->kind == SX_POS_ROPE) continue;

@@ -155,29 +155,6 @@ static bool same_shape(const sx_spec *a, const sx_spec *b)
 	       !(a->eps < b->eps) && !(a->eps > b->eps);
 }
 
-/* What position does, at length T, in every layer of both. */
-static sx_status same_positions(bool *same, sx_ctx *ctx, const sx_spec *a, const sx_spec *b,
-				int64_t T)
-{
-	sx_status st = SX_OK;
-	*same = true;
-	for (int l = 0; l < a->L && *same; l++) {
-		sx_pos_plan p = {0}, q = {0};
-		SX_TRY(sx_pos_plan_make(&p, ctx, &a->pos, a->D, a->T, l, T));
-		st = sx_pos_plan_make(&q, ctx, &b->pos, b->D, b->T, l, T);
-		*same = st == SX_OK && p.n_freq == q.n_freq && p.window == q.window &&
-			memcmp(&p.beta, &q.beta, sizeof p.beta) == 0 &&
-			memcmp(&p.attention_factor, &q.attention_factor,
-			       sizeof p.attention_factor) == 0 &&
-			memcmp(p.inv_freq, q.inv_freq, (size_t)p.n_freq * sizeof *p.inv_freq) == 0;
-		sx_pos_plan_free(&p);
-		sx_pos_plan_free(&q);
-		if (st != SX_OK) goto out;
-	}
-out:
-	return st;
-}
-
 /* The later weights, which must differ from the model's in their numbers alone. */
 static sx_status open_later(job *j)
 {
@@ -197,8 +174,9 @@ static sx_status open_later(job *j)
 	if (!same_shape(&j->subject.source.spec, &j->later.spec))
 		return sx_fail(j->ctx, SX_EDATA, "%s and %s are not of the same shape", a->model,
 			       a->toward);
-	SX_TRY(same_positions(&same, j->ctx, &j->subject.source.spec, &j->later.spec,
-			      j->subject.in.T));
+	const sx_spec *now = &j->subject.source.spec, *later = &j->later.spec;
+	SX_TRY(sx_pos_plans_same(&same, j->ctx, &now->pos, now->T, &later->pos, later->T, now->L,
+				 now->D, j->subject.in.T));
 	if (!same)
 		st = sx_fail(j->ctx, SX_EDATA,
 			     "%s and %s have different positions; choose them for both, as with "

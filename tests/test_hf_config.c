@@ -286,7 +286,8 @@ static void test_round_trip(void **state)
 	for (int i = 0; i < 6 * 3 * 2 * 2 * 2 * 3 * 4; i++) {
 		sx_spec s = sx_spec_default(), r;
 		int n = i;
-		snprintf(s.pos.method, sizeof s.pos.method, "%s", sx_pos_methods[n % 6].name);
+		snprintf(s.pos.method, sizeof s.pos.method, "%s",
+			 sx_pos_method_at((int)(n % 6))->name);
 		s.qk_norm = (sx_qk_norm)((n /= 6) % 3);
 		s.qkv_bias = (n /= 3) % 2;
 		s.pos.window = windows[(n /= 2) % 2];
@@ -428,8 +429,8 @@ static void test_fixtures(void **state)
 static sx_spec spec_of(const sx_model_family *f)
 {
 	sx_spec s = sx_spec_default();
-	for (int i = 0; sx_pos_methods[i].name; i++) {
-		snprintf(s.pos.method, sizeof s.pos.method, "%s", sx_pos_methods[i].name);
+	for (int i = 0; sx_pos_method_at(i); i++) {
+		snprintf(s.pos.method, sizeof s.pos.method, "%s", sx_pos_method_at(i)->name);
 		if (sx_model_family_of(&s) == f) return s;
 	}
 	fail_msg("no positional method makes a model of type %s", f->model_type);

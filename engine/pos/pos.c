@@ -1,5 +1,4 @@
-/* The table of positional methods. Each fills a plan that starts as plain RoPE. Pairs are counted
- * from 0: omega_m = theta^(-2m/d), m = 0..d/2-1, d the rotated width. */
+/* Plans: the table of methods, and what is asked of a plan. */
 #include "engine/pos/params.h"
 
 #include <math.h>
@@ -12,78 +11,31 @@ double sx_pos_plain_freq(double theta, int m, int rotary)
 	return pow(theta, -2.0 * m / rotary);
 }
 
-static void spectrum(sx_pos_plan *p, double theta)
+/* One table per file of methods; each ends with a NULL name. */
+static const sx_pos_method *const tables[] = {sx_pos_spectra};
+
+const sx_pos_method *sx_pos_method_at(int n)
 {
-	for (int m = 0; m < p->n_freq; m++) p->inv_freq[m] = sx_pos_plain_freq(theta, m, p->rotary);
+	for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
+		for (const sx_pos_method *m = tables[t]; m->name; m++)
+			if (n-- == 0) return m;
+	return NULL;
 }
 
-static void plan_rope(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
+void sx_pos_method_names(char out[SX_POS_NAMES])
 {
-	(void)o, (void)layer, (void)length, (void)p; /* the start of every plan */
+	const sx_pos_method *m;
+	size_t used = 0;
+	out[0] = 0;
+	for (int i = 0; (m = sx_pos_method_at(i)) && used < SX_POS_NAMES; i++)
+		used += (size_t)snprintf(out + used, SX_POS_NAMES - used, "%s%s", used ? ", " : "",
+					 m->name);
 }
-
-static void plan_nope(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
-{
-	(void)o, (void)layer, (void)length;
-	for (int m = 0; m < p->n_freq; m++) p->inv_freq[m] = 0;
-}
-
-static void plan_pi(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
-{
-	(void)layer, (void)length;
-	for (int m = 0; m < p->n_freq; m++) p->inv_freq[m] /= o->factor;
-}
-
-/* theta' = theta s^(d/(d-2)): the first pair keeps its frequency, the last is stretched by s. */
-static void plan_ntk(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
-{
-	(void)layer, (void)length;
-	double d = p->rotary;
-	spectrum(p, o->theta * pow(o->factor, d / (d - 2)));
-}
-
-/* As shipped (the authors' code, Hugging Face): the ramp is linear in the pair index. The paper
- * writes it in rotations over the trained length; mid-band gammas differ much. */
-static void plan_yarn(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
-{
-	(void)layer, (void)length;
-	const double two_pi = 6.283185307179586476925;
-	double d = p->rotary, L = (double)o->train_length, s = o->factor;
-	double lo = d * log(L / (o->beta_fast * two_pi)) / (2 * log(o->theta));
-	double hi = d * log(L / (o->beta_slow * two_pi)) / (2 * log(o->theta));
-	if (o->truncate) lo = floor(lo), hi = ceil(hi);
-	lo = fmax(lo, 0), hi = fmin(hi, d - 1); /* d - 1, not d/2 - 1: as in the reference */
-	if (lo == hi) hi += 0.001;
-	for (int m = 0; m < p->n_freq; m++) {
-		double r = fmin(1, fmax(0, (m - lo) / (hi - lo)));
-		p->inv_freq[m] = r * (p->inv_freq[m] / s) + (1 - r) * p->inv_freq[m];
-	}
-	p->attention_factor = s <= 1 ? 1 : 0.1 * log(s) + 1;
-}
-
-/* The highest floor(keep d / 2) frequencies with their own spacing, the others are not turned. */
-static void plan_p_rope(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
-{
-	(void)layer, (void)length;
-	int kept = (int)floor(o->keep * p->rotary / 2);
-	for (int m = kept; m < p->n_freq; m++) p->inv_freq[m] = 0;
-}
-
-/* clang-format off */
-const sx_pos_method sx_pos_methods[] = {
-	{"rope",   "RoPE",   SX_POS_ROPE,   false, "rotary embedding",                            "Su et al. 2021, arXiv:2104.09864",         plan_rope},
-	{"nope",   "NoPE",   SX_POS_NONE,   false, "no positional embedding; what DroPE leaves",  "Kazemnejad et al. 2023, arXiv:2305.19466", plan_nope},
-	{"pi",     "PI",     SX_POS_SCALED, false, "position interpolation, gamma = 1/s",         "Chen et al. 2023, arXiv:2306.15595",       plan_pi},
-	{"ntk",    "NTK",    SX_POS_SCALED, false, "NTK-aware: base stretched",                   "bloc97 2023; arXiv:2309.00071, sec. 3.1",  plan_ntk},
-	{"yarn",   "YaRN",   SX_POS_SCALED, false, "NTK-by-parts ramp and attention factor",      "Peng et al. 2023, arXiv:2309.00071",       plan_yarn},
-	{"p-rope", "p-RoPE", SX_POS_SCALED, false, "lowest frequencies not turned",               "Barbero et al. 2024, arXiv:2410.06205",    plan_p_rope},
-	{.name = NULL},
-};
-/* clang-format on */
 
 const sx_pos_method *sx_pos_find(const char *name)
 {
-	for (const sx_pos_method *m = sx_pos_methods; m->name; m++)
+	const sx_pos_method *m = NULL;
+	for (int i = 0; (m = sx_pos_method_at(i)); i++)
 		if (strcmp(m->name, name) == 0) return m;
 	return NULL;
 }
@@ -113,16 +65,19 @@ static sx_status check_opts(sx_ctx *ctx, const sx_pos_opts *o, int head_dim)
 	return SX_OK;
 }
 
+static sx_status unknown(sx_ctx *ctx, const char *method)
+{
+	char names[SX_POS_NAMES];
+	sx_pos_method_names(names);
+	return sx_fail(ctx, SX_ECONFIG, "pos.method = %s: unknown; known are %s", method, names);
+}
+
 sx_status sx_pos_plan_make(sx_pos_plan *plan, sx_ctx *ctx, const sx_pos_opts *opts, int head_dim,
 			   int64_t train_length, int layer, int64_t length)
 {
 	sx_pos_opts o = *opts;
 	const sx_pos_method *method = o.custom ? o.custom : sx_pos_find(o.method);
-	if (!method)
-		return sx_fail(
-			ctx, SX_ECONFIG,
-			"pos.method = %s: unknown; known are rope, nope, pi, ntk, yarn, p-rope",
-			o.method);
+	if (!method) return unknown(ctx, o.method);
 	sx_status st = check_opts(ctx, &o, head_dim);
 	if (st != SX_OK) return st;
 	if (o.train_length <= 0) o.train_length = train_length;
@@ -141,7 +96,7 @@ sx_status sx_pos_plan_make(sx_pos_plan *plan, sx_ctx *ctx, const sx_pos_opts *op
 		sx_pos_plan_free(&p);
 		return sx_fail(ctx, SX_ENOMEM, "no memory for a positional plan");
 	}
-	spectrum(&p, o.theta);
+	sx_pos_spectrum(&p, o.theta);
 	method->plan(&o, layer, length, &p);
 	if (p.n_slopes > 0 && !p.slopes) {
 		sx_pos_plan_free(&p);
@@ -205,6 +160,22 @@ bool sx_pos_plan_same(const sx_pos_plan *a, const sx_pos_plan *b)
 		memcmp(a->slopes, b->slopes, (size_t)a->n_slopes * sizeof *a->slopes) == 0);
 }
 
+sx_status sx_pos_plans_same(bool *same, sx_ctx *ctx, const sx_pos_opts *a, int64_t train_a,
+			    const sx_pos_opts *b, int64_t train_b, int L, int head_dim,
+			    int64_t length)
+{
+	sx_status st = SX_OK;
+	sx_pos_plan *p = NULL, *q = NULL;
+	SX_TRY(sx_pos_plans_make(&p, ctx, a, L, head_dim, train_a, length));
+	SX_TRY(sx_pos_plans_make(&q, ctx, b, L, head_dim, train_b, length));
+	*same = true;
+	for (int l = 0; l < L; l++) *same = *same && sx_pos_plan_same(&p[l], &q[l]);
+out:
+	sx_pos_plans_free(p, L);
+	sx_pos_plans_free(q, L);
+	return st;
+}
+
 bool sx_pos_uses_length(const sx_pos_opts *o)
 {
 	const sx_pos_method *m = o->custom ? o->custom : sx_pos_find(o->method);
@@ -227,19 +198,27 @@ int64_t sx_pos_pairs(const sx_pos_plan *plan, int64_t T)
 	return w * (w + 1) / 2 + (T - w) * w;
 }
 
-int64_t sx_pos_widest_window(const sx_pos_plan *plans, int L, int64_t T)
+sx_pos_sight sx_pos_sight_of(const sx_pos_plan *plans, int L, int64_t T)
 {
+	sx_pos_sight s = {.one = true};
 	int64_t most = 0;
 	for (int l = 0; l < L; l++) {
-		if (plans[l].window == 0 || sx_pos_keys(&plans[l], T) == T) return 0;
-		most = plans[l].window > most ? plans[l].window : most;
+		int64_t keys = sx_pos_keys(&plans[l], T);
+		most = keys > most ? keys : most;
+		s.one = s.one && keys == sx_pos_keys(&plans[0], T);
+		s.pairs += (double)sx_pos_pairs(&plans[l], T);
 	}
-	return most;
+	s.widest = most < T ? most : 0;
+	return s;
 }
 
-bool sx_pos_one_window(const sx_pos_plan *plans, int L, int64_t T)
+sx_status sx_pos_sight_make(sx_pos_sight *out, sx_ctx *ctx, const sx_pos_opts *o, int L,
+			    int head_dim, int64_t train_length, int64_t T)
 {
-	for (int l = 1; l < L; l++)
-		if (sx_pos_keys(&plans[l], T) != sx_pos_keys(&plans[0], T)) return false;
-	return true;
+	sx_pos_plan *plans = NULL;
+	sx_status st = sx_pos_plans_make(&plans, ctx, o, L, head_dim, train_length, T);
+	if (st != SX_OK) return st;
+	*out = sx_pos_sight_of(plans, L, T);
+	sx_pos_plans_free(plans, L);
+	return SX_OK;
 }

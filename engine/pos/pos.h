@@ -11,7 +11,7 @@ struct sx_pos_method;
 /* What a user sets; names and bounds are in params.h. Zero or NaN where a comment says so means
  * "the method's own default". */
 typedef struct {
-	char method[16];      /* a name of sx_pos_methods                                    */
+	char method[16];      /* the name of a method                                        */
 	double theta;         /* base of the spectrum, e.g. 1e4                              */
 	double factor;        /* context extension s = new length / trained length           */
 	double beta;          /* multiplies the logits, on top of whatever the method does   */
@@ -63,7 +63,10 @@ typedef struct sx_pos_method {
 	 * look at it. May make rotary and n_freq smaller, never larger. */
 	void (*plan)(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *inout);
 } sx_pos_method;
-extern const sx_pos_method sx_pos_methods[];        /* ends with a NULL name */
+extern const sx_pos_method sx_pos_spectra[];  /* of spectra.c; ends with a NULL name */
+const sx_pos_method *sx_pos_method_at(int n); /* of all tables, in order; NULL at the end */
+enum { SX_POS_NAMES = 512 };
+void sx_pos_method_names(char out[SX_POS_NAMES]);   /* "rope, nope, ..", for messages */
 const sx_pos_method *sx_pos_find(const char *name); /* NULL if unknown */
 sx_pos_kind sx_pos_kind_of(const char *name);       /* SX_POS_UNKNOWN if unknown or NULL */
 const char *sx_pos_display(const char *name);       /* the name itself if unknown */
@@ -82,18 +85,32 @@ void sx_pos_plans_free(sx_pos_plan *plans, int L);
 bool sx_pos_plan_same(const sx_pos_plan *a, const sx_pos_plan *b);
 /* The part of it that tables of cos and sin depend on. */
 bool sx_pos_rotation_same(const sx_pos_plan *a, const sx_pos_plan *b);
+/* Whether two settings, each with the length it was trained at, come to the same plans in all L layers
+ * for inputs of this length. */
+sx_status sx_pos_plans_same(bool *same, sx_ctx *ctx, const sx_pos_opts *a, int64_t train_a,
+			    const sx_pos_opts *b, int64_t train_b, int L, int head_dim,
+			    int64_t length) SX_NODISCARD;
 /* Does a plan made with these options depend on the length of the input? */
 bool sx_pos_uses_length(const sx_pos_opts *o);
 
 /* Plain RoPE's frequency of pair m, rad/token: theta^(-2m/rotary). */
 double sx_pos_plain_freq(double theta, int m, int rotary);
+/* Fills inv_freq with it for the plan's rotated width: for methods that make it smaller. */
+void sx_pos_spectrum(sx_pos_plan *plan, double theta);
 /* What multiplies q~ . k~ : beta / sqrt(D). */
 double sx_pos_scale(const sx_pos_plan *plan, int head_dim);
 /* Most keys that a row of T tokens sees; (row, key) pairs seen in all. */
 int64_t sx_pos_keys(const sx_pos_plan *plan, int64_t T);
 int64_t sx_pos_pairs(const sx_pos_plan *plan, int64_t T);
-/* Of L layers: the window that holds every layer's (0 = some row sees all), and whether all have it. */
-int64_t sx_pos_widest_window(const sx_pos_plan *plans, int L, int64_t T);
-bool sx_pos_one_window(const sx_pos_plan *plans, int L, int64_t T);
+/* What L layers see of T tokens. */
+typedef struct {
+	int64_t widest; /* the window that holds every layer's; 0 = some layer sees all keys     */
+	bool one;       /* all layers see as far                                                */
+	double pairs;   /* visible (row, key) pairs, summed over layers                         */
+} sx_pos_sight;
+sx_pos_sight sx_pos_sight_of(const sx_pos_plan *plans, int L, int64_t T);
+/* The same of plans that are made for it. */
+sx_status sx_pos_sight_make(sx_pos_sight *out, sx_ctx *ctx, const sx_pos_opts *o, int L,
+			    int head_dim, int64_t train_length, int64_t T) SX_NODISCARD;
 
 #endif

@@ -155,11 +155,8 @@ sx_status sx_option_unknown(sx_ctx *ctx, const char *where, const char *key)
 
 sx_status sx_config_unknown_method(sx_ctx *ctx, const char *name)
 {
-	char names[200] = "";
-	size_t used = 0;
-	for (const sx_pos_method *m = sx_pos_methods; m->name && used < sizeof names; m++)
-		used += (size_t)snprintf(names + used, sizeof names - used, "%s%s",
-					 used ? ", " : "", m->name);
+	char names[SX_POS_NAMES];
+	sx_pos_method_names(names);
 	return sx_fail(ctx, SX_ECONFIG, "pos.method = %s: unknown method; known are %s", name,
 		       names);
 }

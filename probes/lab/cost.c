@@ -13,10 +13,18 @@ enum { NUMBER = 4 /* bytes of the engine's float */, NAME = 24 /* of a string of
 
 /* ---- FLOPs ---- */
 
-int64_t sx_cost_pairs(int64_t T, int64_t window)
+/* A plan that cannot be made is said where the model is; here it costs nothing. */
+static sx_pos_sight sight_of(const sx_spec *s, int64_t T)
 {
-	if (window <= 0 || window >= T) return T * (T + 1) / 2;
-	return window * (window + 1) / 2 + (T - window) * window;
+	sx_pos_sight sight = {.one = true};
+	if (sx_pos_sight_make(&sight, NULL, &s->pos, s->L, s->D, s->T, T) != SX_OK)
+		sight = (sx_pos_sight){.one = true};
+	return sight;
+}
+
+double sx_cost_pairs(const sx_spec *s, int64_t T)
+{
+	return sight_of(s, T).pairs;
 }
 
 int64_t sx_cost_matrices(const sx_spec *s)
@@ -32,10 +40,10 @@ int64_t sx_cost_embeddings(const sx_spec *s)
 
 sx_flops sx_cost_forward(const sx_spec *s, int64_t T, bool logits)
 {
-	double heads = (double)s->L * s->H * s->D;
+	double width = (double)s->H * s->D;
 	int64_t n = sx_cost_matrices(s) - (logits ? 0 : (int64_t)s->V * s->C);
 	return (sx_flops){.linear = 2.0 * (double)n * (double)T,
-			  .attention = 4 * heads * (double)sx_cost_pairs(T, s->pos.window)};
+			  .attention = 4 * width * sx_cost_pairs(s, T)};
 }
 
 sx_flops sx_cost_train(const sx_spec *s, int64_t T)
@@ -46,14 +54,16 @@ sx_flops sx_cost_train(const sx_spec *s, int64_t T)
 
 double sx_cost_observers(const sx_spec *s, int64_t T, const sx_measure_opts *o, int64_t n_c)
 {
-	double pairs = (double)sx_cost_pairs(T, s->pos.window), D = s->D, C = s->C, head = 0;
+	/* over all layers */
+	double pairs = sx_cost_pairs(s, T), tokens = (double)s->L * (double)T, head = 0;
+	double D = s->D, C = s->C;
 	double into_h = s->qk_norm == SX_QK_NORM_FULL ? 2.0 * (s->H + s->Hkv) * D * C : 4 * D * C;
 	if (o->ac_without_h) into_h = 0;
 	if (o->rope) head += 2 * D * pairs;
-	double family = 4 * D * pairs + (4 * D * C + into_h) * (double)T;
+	double family = 4 * D * pairs + (4 * D * C + into_h) * tokens;
 	if (o->ac && o->ac_gradients) head += (double)n_c * family;
 	if (o->grad) head += family;
-	return (double)s->L * ((double)s->H * head + (o->spread ? 3 * C * pairs : 0));
+	return (double)s->H * head + (o->spread ? 3 * C * pairs : 0);
 }
 
 /* ---- a training run ---- */
@@ -105,7 +115,7 @@ int64_t sx_cost_maps_bytes(const sx_spec *s, const sx_measure_opts *o, int64_t S
 {
 	sx_map_sink_opts sink = {.n_map = o->n_map,
 				 .T = T,
-				 .window = s->pos.window,
+				 .window = sight_of(s, T).widest,
 				 .batch = S,
 				 .f32 = f32,
 				 .threads = threads};
@@ -280,7 +290,7 @@ sx_file_axes sx_cost_trace_axes(const sx_spec *s, int64_t S, int64_t T, int64_t 
 			      .map = n_map,
 			      .query = T,
 			      .key = T,
-			      .window = s->pos.window};
+			      .window = sight_of(s, T).widest};
 }
 
 sx_file_axes sx_cost_reduce_axes(const sx_reduce *r)

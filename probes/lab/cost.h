@@ -4,7 +4,8 @@
  * FLOPs. A multiply-add is two. Products alone are counted; norms, softmax, activations and the
  * optimiser are not, nor what the engine computes a second time (scores and logits, in backward).
  * Of one sequence of T tokens, with N_mm = numbers in the matrices that multiply every token (output
- * matrix included, embedding not) and P = visible (query, key) pairs, T (T + 1) / 2 without window:
+ * matrix included, embedding not) and P = visible (query, key) pairs of a layer, T (T + 1) / 2 without window,
+ * summed over layers where L P stands:
  *
  *	linear     forward 2 N_mm T; forward and backward (dX, dW) 6 N_mm T
  *	attention  forward 4 L H D P; forward and backward 12 L H D P
@@ -28,8 +29,8 @@ typedef struct {
 	double linear, attention;
 } sx_flops;
 
-/* Visible (query, key) pairs of T tokens; window 0 = all earlier keys. */
-int64_t sx_cost_pairs(int64_t T, int64_t window);
+/* Visible (query, key) pairs of T tokens, summed over layers. */
+double sx_cost_pairs(const sx_spec *s, int64_t T);
 /* N_mm. */
 int64_t sx_cost_matrices(const sx_spec *s);
 /* Numbers in the embedding and, where it is another matrix, the output matrix. */

@@ -36,31 +36,12 @@ bool sx_method_applies(const sx_spec *spec, const char *method)
 	       sx_pos_kind_of(method) == SX_POS_NONE;
 }
 
-static bool same_plan(const sx_pos_plan *a, const sx_pos_plan *b)
-{
-	return a->n_freq == b->n_freq && a->attention_factor == b->attention_factor &&
-	       a->beta == b->beta && a->window == b->window &&
-	       memcmp(a->inv_freq, b->inv_freq, (size_t)a->n_freq * sizeof *a->inv_freq) == 0;
-}
-
 /* Do two variants put the same positions into every layer? */
 static sx_status compare(bool *same, sx_ctx *ctx, const sx_spec *spec, int64_t T,
 			 const sx_variant *a, const sx_variant *b)
 {
-	sx_status st = SX_OK;
-	sx_pos_plan p = {0}, q = {0};
-	*same = true;
-	for (int l = 0; *same && l < spec->L; l++) {
-		SX_TRY(sx_pos_plan_make(&p, ctx, &a->pos, spec->D, spec->T, l, T));
-		SX_TRY(sx_pos_plan_make(&q, ctx, &b->pos, spec->D, spec->T, l, T));
-		*same = same_plan(&p, &q);
-		sx_pos_plan_free(&p);
-		sx_pos_plan_free(&q);
-	}
-out:
-	sx_pos_plan_free(&p);
-	sx_pos_plan_free(&q);
-	return st;
+	return sx_pos_plans_same(same, ctx, &a->pos, spec->T, &b->pos, spec->T, spec->L, spec->D,
+				 T);
 }
 
 /* Appends v and finds its like. */

@@ -51,29 +51,23 @@ out:
 	return st;
 }
 
-sx_status sx_record_window(int64_t *widest, bool *one, const sx_record_axes *a)
+sx_status sx_record_sight(sx_pos_sight *out, const sx_record_axes *a)
 {
 	const sx_spec *s = a->spec;
-	sx_pos_plan *plan = NULL;
-	sx_status st = sx_pos_plans_make(&plan, NULL, &s->pos, s->L, s->D, s->T, a->T);
-	if (st != SX_OK) return st;
-	*widest = sx_pos_widest_window(plan, s->L, a->T);
-	*one = sx_pos_one_window(plan, s->L, a->T);
-	sx_pos_plans_free(plan, s->L);
-	return SX_OK;
+	return sx_pos_sight_make(out, NULL, &s->pos, s->L, s->D, s->T, a->T);
 }
 
 /* Of copies in sight only where all layers see as far: else they are a layer's own matter. */
 static sx_status row_counts(sx_run *run, const sx_record_axes *a)
 {
 	sx_status st = SX_OK;
-	int64_t window = 0, *n = sx_calloc((size_t)(2 * a->S), sizeof *n);
-	bool one = true;
+	int64_t *n = sx_calloc((size_t)(2 * a->S), sizeof *n);
+	sx_pos_sight sight;
 	if (!n) return SX_ENOMEM;
-	SX_TRY(sx_record_window(&window, &one, a));
+	SX_TRY(sx_record_sight(&sight, a));
 	for (int64_t s = 0; s < a->S; s++)
-		sx_rows_with_copies(&n[s], &n[a->S + s], a->tokens + s * a->T, a->T, window);
-	if (one) {
+		sx_rows_with_copies(&n[s], &n[a->S + s], a->tokens + s * a->T, a->T, sight.widest);
+	if (sight.one) {
 		SX_TRY(sx_run_attr_ints(run, "/stats/duplicate_mass", "n_rows", n, a->S));
 		SX_TRY(sx_run_attr_ints(run, "/stats/induction_mass", "n_rows", n + a->S, a->S));
 	}
@@ -347,14 +341,13 @@ static sx_status put_step(sx_run *run, sx_run_id axis, sx_run_id phase_id, int64
 sx_status sx_record_sink(sx_map_sink **out, sx_ctx *ctx, sx_run *run, const sx_record_axes *a,
 			 int64_t batch, int threads)
 {
-	int64_t window = 0;
-	bool one;
-	sx_status st = sx_record_window(&window, &one, a);
+	sx_pos_sight sight;
+	sx_status st = sx_record_sight(&sight, a);
 	if (st != SX_OK) return sx_fail(ctx, st, "no memory for positional plans");
 	sx_map_sink_opts o = {.map = a->measure->map,
 			      .n_map = a->measure->n_map,
 			      .T = a->T,
-			      .window = window,
+			      .window = sight.widest,
 			      .batch = batch,
 			      .f32 = a->maps_f32,
 			      .stored = a->maps_stored,

@@ -155,16 +155,15 @@ out:
 static sx_status define_counts(sx_run *run, const sx_record_axes *a)
 {
 	const sx_reduce *r = a->measure->reduce;
-	int64_t window = 0;
-	bool one = true;
-	sx_status asked = sx_record_window(&window, &one, a);
-	if (asked != SX_OK || !one) return asked;
+	sx_pos_sight sight;
+	sx_status asked = sx_record_sight(&sight, a);
+	if (asked != SX_OK || !sight.one) return asked;
 	int64_t *below = sx_calloc((size_t)r->T + 1, sizeof *below);
 	int64_t *n = sx_calloc((size_t)r->T, sizeof *n);
 	sx_status st = below && n ? SX_OK : SX_ENOMEM;
 	for (int64_t i = 0; st == SX_OK && i < r->T; i++)
 		below[i + 1] = below[i] + (r->choice.place[i] >= 0);
-	if (st == SX_OK) st = counts(run, r, window, below, n);
+	if (st == SX_OK) st = counts(run, r, sight.widest, below, n);
 	free(below);
 	free(n);
 	return st;

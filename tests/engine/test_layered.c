@@ -13,8 +13,7 @@ static void plan_layered(const sx_pos_opts *o, int layer, int64_t length, sx_pos
 	(void)length;
 	p->window = layer == 0 || layer == 3 ? 24 : 0;
 	if (layer == 1) p->rotary = 4, p->n_freq = 2;
-	for (int m = 0; m < p->n_freq; m++)
-		p->inv_freq[m] = sx_pos_plain_freq(o->theta, m, p->rotary);
+	sx_pos_spectrum(p, o->theta);
 	if (layer == 3)
 		for (int m = 0; m < p->n_freq; m++) p->inv_freq[m] = 0;
 	if (layer != 2) return;
@@ -213,11 +212,13 @@ static void test_same(void **state)
 	sx_pos_plan_free(&a), sx_pos_plan_free(&b);
 	sx_pos_plan all[LAYERS];
 	for (int l = 0; l < LAYERS; l++) all[l] = plan_of(&s.pos, l);
-	assert_int_equal(sx_pos_widest_window(all, LAYERS, LENGTH), 0);
-	assert_int_equal(sx_pos_widest_window(all, 1, LENGTH), 24);
-	assert_int_equal(sx_pos_widest_window(all, 1, 24), 0); /* it hides nothing */
-	assert_false(sx_pos_one_window(all, LAYERS, LENGTH));
-	assert_true(sx_pos_one_window(all, LAYERS, 24));
+	sx_pos_sight far = sx_pos_sight_of(all, LAYERS, LENGTH);
+	assert_true(far.widest == 0 && !far.one);
+	assert_true(far.pairs == (double)(2 * sx_pos_pairs(&all[0], LENGTH) +
+					  2 * sx_pos_pairs(&all[1], LENGTH)));
+	assert_int_equal(sx_pos_sight_of(all, 1, LENGTH).widest, 24);
+	assert_int_equal(sx_pos_sight_of(all, 1, 24).widest, 0); /* it hides nothing */
+	assert_true(sx_pos_sight_of(all, LAYERS, 24).one);
 	assert_int_equal(sx_pos_pairs(&all[0], LENGTH), 24 * 25 / 2 + (LENGTH - 24) * 24);
 	assert_int_equal(sx_pos_pairs(&all[1], LENGTH), LENGTH * (LENGTH + 1) / 2);
 	for (int l = 0; l < LAYERS; l++) sx_pos_plan_free(&all[l]);

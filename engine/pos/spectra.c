@@ -1,0 +1,75 @@
+/* Methods that change the spectrum of rotary frequencies, all layers alike. Each fills a plan that
+ * starts as plain RoPE. Pairs are counted from 0: omega_m = theta^(-2m/d), m = 0..d/2-1, d the rotated
+ * width. */
+#include "engine/pos/pos.h"
+
+#include <math.h>
+
+void sx_pos_spectrum(sx_pos_plan *p, double theta)
+{
+	for (int m = 0; m < p->n_freq; m++) p->inv_freq[m] = sx_pos_plain_freq(theta, m, p->rotary);
+}
+
+static void plan_rope(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
+{
+	(void)o, (void)layer, (void)length, (void)p; /* the start of every plan */
+}
+
+static void plan_nope(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
+{
+	(void)o, (void)layer, (void)length;
+	for (int m = 0; m < p->n_freq; m++) p->inv_freq[m] = 0;
+}
+
+static void plan_pi(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
+{
+	(void)layer, (void)length;
+	for (int m = 0; m < p->n_freq; m++) p->inv_freq[m] /= o->factor;
+}
+
+/* theta' = theta s^(d/(d-2)): the first pair keeps its frequency, the last is stretched by s. */
+static void plan_ntk(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
+{
+	(void)layer, (void)length;
+	double d = p->rotary;
+	sx_pos_spectrum(p, o->theta * pow(o->factor, d / (d - 2)));
+}
+
+/* As shipped (the authors' code, Hugging Face): the ramp is linear in the pair index. The paper
+ * writes it in rotations over the trained length; mid-band gammas differ much. */
+static void plan_yarn(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
+{
+	(void)layer, (void)length;
+	const double two_pi = 6.283185307179586476925;
+	double d = p->rotary, L = (double)o->train_length, s = o->factor;
+	double lo = d * log(L / (o->beta_fast * two_pi)) / (2 * log(o->theta));
+	double hi = d * log(L / (o->beta_slow * two_pi)) / (2 * log(o->theta));
+	if (o->truncate) lo = floor(lo), hi = ceil(hi);
+	lo = fmax(lo, 0), hi = fmin(hi, d - 1); /* d - 1, not d/2 - 1: as in the reference */
+	if (lo == hi) hi += 0.001;
+	for (int m = 0; m < p->n_freq; m++) {
+		double r = fmin(1, fmax(0, (m - lo) / (hi - lo)));
+		p->inv_freq[m] = r * (p->inv_freq[m] / s) + (1 - r) * p->inv_freq[m];
+	}
+	p->attention_factor = s <= 1 ? 1 : 0.1 * log(s) + 1;
+}
+
+/* The highest floor(keep d / 2) frequencies with their own spacing, the others are not turned. */
+static void plan_p_rope(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
+{
+	(void)layer, (void)length;
+	int kept = (int)floor(o->keep * p->rotary / 2);
+	for (int m = kept; m < p->n_freq; m++) p->inv_freq[m] = 0;
+}
+
+/* clang-format off */
+const sx_pos_method sx_pos_spectra[] = {
+	{"rope",   "RoPE",   SX_POS_ROPE,   false, "rotary embedding",                            "Su et al. 2021, arXiv:2104.09864",         plan_rope},
+	{"nope",   "NoPE",   SX_POS_NONE,   false, "no positional embedding; what DroPE leaves",  "Kazemnejad et al. 2023, arXiv:2305.19466", plan_nope},
+	{"pi",     "PI",     SX_POS_SCALED, false, "position interpolation, gamma = 1/s",         "Chen et al. 2023, arXiv:2306.15595",       plan_pi},
+	{"ntk",    "NTK",    SX_POS_SCALED, false, "NTK-aware: base stretched",                   "bloc97 2023; arXiv:2309.00071, sec. 3.1",  plan_ntk},
+	{"yarn",   "YaRN",   SX_POS_SCALED, false, "NTK-by-parts ramp and attention factor",      "Peng et al. 2023, arXiv:2309.00071",       plan_yarn},
+	{"p-rope", "p-RoPE", SX_POS_SCALED, false, "lowest frequencies not turned",               "Barbero et al. 2024, arXiv:2410.06205",    plan_p_rope},
+	{.name = NULL},
+};
+/* clang-format on */
