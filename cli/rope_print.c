@@ -216,7 +216,7 @@ static int64_t turning_layers(const sx_rope_use *u)
 
 static void print_heading(const sx_rope_print *p)
 {
-	/* percentile intervals of 2..15 normal values: tests/test_stats.c */
+	/* percentile intervals of 2..15 normal values: tests/analysis/test_stats.c */
 	static const int coverage[16] = {0,  0,  50, 75, 80, 84, 86, 87,
 					 88, 89, 90, 90, 91, 91, 92, 92};
 	const sx_rope_use *u = &p->use;

@@ -30,7 +30,7 @@ SX_INLINE double sx_exp(double x)
 #else
 /* exp by x = n ln 2 + r, |r| <= ln(2)/2, and the Taylor polynomial of degree 7 (truncation below
  * 6e-9 relative); 0 below -87.3, where the result would be subnormal, +INFINITY above 88.37; NaN stays
- * NaN. Relative error below 2e-7 (tests/test_ops.c). */
+ * NaN. Relative error below 2e-7 (tests/engine/test_ops.c). */
 SX_INLINE float sx_exp(float x)
 {
 	const float shift = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */

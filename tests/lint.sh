@@ -17,7 +17,7 @@ if have codespell; then
 	git ls-files -co --exclude-standard | grep -vE '^(LICENSE|notebooks-out/.*/|tests/golden/|tests/fixtures/.*\.safetensors)' |
 		xargs codespell -L ans,ot,nd,fo,te,hist,ba,numer,parms,sur,iff,afile,clen,inout,heros,recal,trian -q 3 || bad=1
 fi
-if have shellcheck; then shellcheck scripts/*.sh tests/*.sh .ci/run || bad=1; fi
+if have shellcheck; then git ls-files -co --exclude-standard -- '*.sh' .ci/run | xargs shellcheck || bad=1; fi
 if have cppcheck; then
 	cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr -I . \
 		--suppress=missingIncludeSystem --suppress=uninitvar --suppress=unknownMacro --suppress=internalAstError \

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The cell that all others use. tests/check_notebook.sh runs it. */
+/* The cell that all others use. tests/analysis/check_notebook.sh runs it. */
 /* clang-format off */
 static const char *const functions[] = {
 	"\"\"\"What the other cells use: the numbers of this report, from analysis.h5 beside it.\"\"\"",

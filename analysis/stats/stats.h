@@ -26,7 +26,7 @@ enum { SX_BOOT_RESAMPLES = 1999 }; /* (1999 + 1) * 0.025 is a whole number: no i
  * alone.
  *
  * Percentile intervals of few units are too short: of 95 % intervals for the mean of normal values,
- * 75 % cover it with 3 units, 80 % with 4, 88 % with 8, 92 % with 16 (tests/test_stats.c). */
+ * 75 % cover it with 3 units, 80 % with 4, 88 % with 8, 92 % with 16 (tests/analysis/test_stats.c). */
 typedef struct sx_boot sx_boot;
 /* level in (0, 1), e.g. 0.95; n >= 1. SX_ENOMEM. */
 sx_status sx_boot_new(sx_boot **out, sx_ctx *ctx, int64_t n, int64_t resamples, double level,

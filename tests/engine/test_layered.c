@@ -1,7 +1,7 @@
 /* Layers that differ in how position enters: a full layer beside windowed ones, rotation of a part of the
  * channels, biases per head, plans that look at the length. No method of the table does this yet, so
  * the method here is the test's own. */
-#include "tests/small_model.h"
+#include "tests/support/small_model.h"
 
 #include "engine/model/generate.h"
 

@@ -11,7 +11,7 @@
  *	test_kill SEXTANT INTERPOSER.so [N|all|K/M]     at N calls of each kind (10), at all of them, or at
  *	                                                every M-th from the K-th on (1/8 .. 8/8 are all) */
 #include "probes/runfile/runfile.h"
-#include "tests/check.h"
+#include "tests/support/check.h"
 
 #include <dirent.h>
 #include <errno.h>
