@@ -380,13 +380,15 @@ static void test_collapsed_simplex(void **state)
 		x[i * N + i] = 1;
 		x[N * N + i * N] = (sx_real)(i < N - 1 ? sqrt(2.0) : 0);
 	}
-	for (int l = 0; l < 2;
-	     l++) /* the measure of prefix spread itself: layer 0 is x, 1 is f(x) */
+	const sx_pos_plan plan = {.beta = 1};
+	/* the measure of prefix spread itself: layer 0 is x, 1 is f(x) */
+	for (int l = 0; l < 2; l++)
 		for (int k = 0; k < n; k++)
 			if (p[k].site)
 				assert_int_equal(p[k].site(p[k].self,
 							   &(sx_site_event){.site = SX_SITE_H,
 									    .layer = l,
+									    .plan = &plan,
 									    .B = 1,
 									    .T = N,
 									    .width = N,
