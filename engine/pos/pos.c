@@ -6,11 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-double sx_pos_plain_freq(double theta, int m, int rotary)
-{
-	return pow(theta, -2.0 * m / rotary);
-}
-
 /* One table per file of methods; each ends with a NULL name. */
 static const sx_pos_method *const tables[] = {sx_pos_spectra};
 

@@ -5,6 +5,11 @@
 
 #include <math.h>
 
+double sx_pos_plain_freq(double theta, int m, int rotary)
+{
+	return pow(theta, -2.0 * m / rotary);
+}
+
 void sx_pos_spectrum(sx_pos_plan *p, double theta)
 {
 	for (int m = 0; m < p->n_freq; m++) p->inv_freq[m] = sx_pos_plain_freq(theta, m, p->rotary);

@@ -25,7 +25,7 @@
  * I4, T3.4, I10 and I11. That the spread stays small from layer to layer is P3.2.output's to say. */
 #include "engine/op/functional.h"
 #include "engine/op/spectral.h"
-#include "probes/observe/bounds_priv.h"
+#include "probes/observe/bounds_layer.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -17,7 +17,7 @@
  * A spread may be off twice what its vectors are. */
 #include "engine/op/gemm.h"
 #include "engine/op/spectral.h"
-#include "probes/observe/bounds_priv.h"
+#include "probes/observe/bounds_layer.h"
 
 #include <stdlib.h>
 #include <string.h>

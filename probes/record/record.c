@@ -51,7 +51,8 @@ out:
 	return st;
 }
 
-sx_status sx_record_sight(sx_pos_sight *out, const sx_record_axes *a)
+/* What the model's layers see of a sequence. */
+static sx_status sight_of(sx_pos_sight *out, const sx_record_axes *a)
 {
 	const sx_spec *s = a->spec;
 	return sx_pos_sight_make(out, NULL, &s->pos, s->L, s->D, s->T, a->T);
@@ -64,7 +65,7 @@ static sx_status row_counts(sx_run *run, const sx_record_axes *a)
 	int64_t *n = sx_calloc((size_t)(2 * a->S), sizeof *n);
 	sx_pos_sight sight;
 	if (!n) return SX_ENOMEM;
-	SX_TRY(sx_record_sight(&sight, a));
+	SX_TRY(sight_of(&sight, a));
 	for (int64_t s = 0; s < a->S; s++)
 		sx_rows_with_copies(&n[s], &n[a->S + s], a->tokens + s * a->T, a->T, sight.widest);
 	if (sight.one) {
@@ -342,7 +343,7 @@ sx_status sx_record_sink(sx_map_sink **out, sx_ctx *ctx, sx_run *run, const sx_r
 			 int64_t batch, int threads)
 {
 	sx_pos_sight sight;
-	sx_status st = sx_record_sight(&sight, a);
+	sx_status st = sight_of(&sight, a);
 	if (st != SX_OK) return sx_fail(ctx, st, "no memory for positional plans");
 	sx_map_sink_opts o = {.map = a->measure->map,
 			      .n_map = a->measure->n_map,

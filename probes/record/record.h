@@ -34,8 +34,6 @@ sx_status sx_record_define_ac_train(sx_run *run, const sx_spec *spec, const sx_f
  * NULL where none is chosen. */
 sx_status sx_record_sink(sx_map_sink **out, sx_ctx *ctx, sx_run *run, const sx_record_axes *a,
 			 int64_t batch, int threads) SX_NODISCARD;
-/* What the model's layers see of a sequence. */
-sx_status sx_record_sight(sx_pos_sight *out, const sx_record_axes *a) SX_NODISCARD;
 /* Their part of /reduce (reduce_record.c). */
 sx_status sx_reduce_define(sx_run *run, const sx_record_axes *a) SX_NODISCARD;
 sx_status sx_reduce_put(sx_run *run, const sx_record_axes *a, const sx_reduced *d, int64_t step,

@@ -1,7 +1,7 @@
 /* The two halves of the observer of bounds: heads (bounds.c) and the layer around them
  * (bounds_layer.c). */
-#ifndef SX_PROBES_OBSERVE_BOUNDS_PRIV_H
-#define SX_PROBES_OBSERVE_BOUNDS_PRIV_H
+#ifndef SX_PROBES_OBSERVE_BOUNDS_LAYER_H
+#define SX_PROBES_OBSERVE_BOUNDS_LAYER_H
 
 #include "probes/observe/observe.h"
 #include "probes/observe/spread.h"
