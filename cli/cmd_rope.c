@@ -134,8 +134,8 @@ static sx_status table(sx_ctx *ctx, struct args *a)
 			     "the trained length is not known; set pos.train_length=TOKENS");
 		goto out;
 	}
-	SX_TRY(sx_pos_plan_make(&plan, ctx, &spec.pos, spec.D, spec.pos.train_length, 0,
-				spec.pos.train_length));
+	SX_TRY(sx_pos_plan_make(&plan, ctx, &spec.pos, sx_pos_head(spec.D, spec.pos.train_length),
+				0, spec.pos.train_length));
 	st = sx_rope_print_table(ctx, &spec.pos, &plan, a->common.json);
 out:
 	sx_pos_plan_free(&plan);
@@ -204,8 +204,9 @@ static sx_status make_methods(sx_rope_print *p, sx_ctx *ctx)
 		if (m->kind == SX_POS_ROPE) continue;
 		snprintf(o.method, sizeof o.method, "%s", m->name);
 		o.factor = p->factor;
-		sx_status st = sx_pos_plan_make(plan, ctx, &o, p->head_dim, p->trained_length, 0,
-						p->trained_length);
+		sx_status st =
+			sx_pos_plan_make(plan, ctx, &o, sx_pos_head(p->head_dim, p->trained_length),
+					 0, p->trained_length);
 		if (st != SX_OK) return st;
 		p->method[p->n_method++] = (sx_rope_method){.name = m->name, .gamma = plan->gamma};
 	}

@@ -175,8 +175,8 @@ static sx_status open_later(job *j)
 		return sx_fail(j->ctx, SX_EDATA, "%s and %s are not of the same shape", a->model,
 			       a->toward);
 	const sx_spec *now = &j->subject.source.spec, *later = &j->later.spec;
-	SX_TRY(sx_pos_plans_same(&same, j->ctx, &now->pos, now->T, &later->pos, later->T, now->L,
-				 now->D, j->subject.in.T));
+	SX_TRY(sx_pos_plans_same(&same, j->ctx, &now->pos, sx_spec_shape(now), &later->pos,
+				 sx_spec_shape(later), j->subject.in.T));
 	if (!same)
 		st = sx_fail(j->ctx, SX_EDATA,
 			     "%s and %s have different positions; choose them for both, as with "

@@ -189,8 +189,8 @@ sx_status sx_rope_print_table(sx_ctx *ctx, const sx_pos_opts *o, const sx_pos_pl
 	sx_pos_plan plain = {0};
 	snprintf(rope.method, sizeof rope.method, "rope");
 	rope.attention_factor = (double)NAN;
-	sx_status st = sx_pos_plan_make(&plain, ctx, &rope, plan->rotary, o->train_length, 0,
-					o->train_length);
+	sx_status st = sx_pos_plan_make(
+		&plain, ctx, &rope, sx_pos_head(plan->rotary, o->train_length), 0, o->train_length);
 	if (st != SX_OK) return st;
 	st = (json ? table_json : table_text)(ctx, o, plan, plain.inv_freq);
 	sx_pos_plan_free(&plain);

@@ -61,7 +61,7 @@ sx_status sx_spec_check(const sx_spec *s, sx_ctx *ctx)
 	if (!(s->eps >= 0 && s->eps < 1))
 		return sx_fail(ctx, SX_ECONFIG, "model.norm_eps = %g: must lie in [0, 1)", s->eps);
 	sx_pos_plan plan;
-	sx_status st = sx_pos_plan_make(&plan, ctx, &s->pos, s->D, s->T, 0, s->T);
+	sx_status st = sx_pos_plan_make(&plan, ctx, &s->pos, sx_spec_shape(s), 0, s->T);
 	if (st == SX_OK) sx_pos_plan_free(&plan);
 	return st;
 }

@@ -29,6 +29,13 @@ typedef struct {
 	                        (m, m + D/2), rows were permuted on loading                */
 } sx_spec;
 
+/* What positional methods may look at. */
+static inline sx_pos_shape sx_spec_shape(const sx_spec *s)
+{
+	return (sx_pos_shape){
+		.layers = s->L, .heads = s->H, .head_dim = s->D, .train_length = s->T};
+}
+
 /* A small sane model: what every key of a configuration defaults to. */
 sx_spec sx_spec_default(void);
 /* SX_ECONFIG with the first thing that cannot be. */

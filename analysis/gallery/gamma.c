@@ -88,11 +88,12 @@ static sx_status make(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a)
 	SX_TRY(read_asked(&g, ctx, a));
 	sx_pos_opts o = options_of(&g.cfg, "rope", 1);
 	int64_t length = o.train_length;
-	SX_TRY(sx_pos_plan_make(&plain, ctx, &o, g.head_dim, length, 0, length));
+	SX_TRY(sx_pos_plan_make(&plain, ctx, &o, sx_pos_head(g.head_dim, length), 0, length));
 	for (int k = 0; k < g.n_factor; k++)
 		for (int m = 0; m < N_SCALINGS; m++, n++) {
 			o = options_of(&g.cfg, scalings[m].method, g.factor[k]);
-			SX_TRY(sx_pos_plan_make(&plan[n], ctx, &o, g.head_dim, length, 0, length));
+			SX_TRY(sx_pos_plan_make(&plan[n], ctx, &o, sx_pos_head(g.head_dim, length),
+						0, length));
 			s[n] = (sx_fig_scaling){.name = sx_pos_display(scalings[m].method),
 						.look = scalings[m].look,
 						.factor = g.factor[k],

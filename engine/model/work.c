@@ -129,7 +129,7 @@ size_t sx_work_bytes(const sx_spec *s, int64_t B, int64_t T, sx_work_mode mode, 
 		     .tile = TILE,
 		     .threads = threads,
 		     .layers_kept = mode == SX_WORK_TRAIN ? s->L : 1};
-	if (sx_pos_plans_make(&w.plan, NULL, &s->pos, s->L, s->D, s->T, T) != SX_OK) return 0;
+	if (sx_pos_plans_make(&w.plan, NULL, &s->pos, sx_spec_shape(s), T) != SX_OK) return 0;
 	lay_out(&w, s);
 	for (int l = 0; l < s->L; l++)
 		if (w.plan[l].turns && table_of(w.plan, l) == l)
@@ -173,7 +173,7 @@ sx_status sx_work_set_length(sx_work *w, sx_ctx *ctx, const sx_model *m, int64_t
 		return sx_fail(ctx, SX_EINTERNAL, "an input of %lld tokens in memory for %lld",
 			       (long long)length, (long long)w->T);
 	if (length == w->length || !sx_pos_uses_length(&s->pos)) return SX_OK;
-	sx_status st = sx_pos_plans_make(&plan, ctx, &s->pos, s->L, s->D, s->T, length);
+	sx_status st = sx_pos_plans_make(&plan, ctx, &s->pos, sx_spec_shape(s), length);
 	if (st != SX_OK) return st;
 	for (int l = 0; l < s->L; l++) /* scratch was counted for the plans of T tokens */
 		if (sx_pos_keys(&plan[l], w->T) > sx_pos_keys(&w->plan[l], w->T)) {
@@ -203,7 +203,7 @@ sx_status sx_work_new(sx_work **out, sx_ctx *ctx, const sx_model *m, int64_t B, 
 	w->layers = m->spec.L;
 	w->layers_kept = mode == SX_WORK_TRAIN ? w->layers : 1;
 	w->length = T;
-	SX_TRY(sx_pos_plans_make(&w->plan, ctx, &m->spec.pos, m->spec.L, m->spec.D, m->spec.T, T));
+	SX_TRY(sx_pos_plans_make(&w->plan, ctx, &m->spec.pos, sx_spec_shape(&m->spec), T));
 	lay_out(w, &m->spec);
 	SX_TRY(sx_arena_commit(&w->arena, ctx));
 	lay_out(w, &m->spec);

@@ -67,21 +67,21 @@ static sx_status unknown(sx_ctx *ctx, const char *method)
 	return sx_fail(ctx, SX_ECONFIG, "pos.method = %s: unknown; known are %s", method, names);
 }
 
-sx_status sx_pos_plan_make(sx_pos_plan *plan, sx_ctx *ctx, const sx_pos_opts *opts, int head_dim,
-			   int64_t train_length, int layer, int64_t length)
+sx_status sx_pos_plan_make(sx_pos_plan *plan, sx_ctx *ctx, const sx_pos_opts *opts, sx_pos_shape m,
+			   int layer, int64_t length)
 {
 	sx_pos_opts o = *opts;
 	const sx_pos_method *method = o.custom ? o.custom : sx_pos_find(o.method);
 	if (!method) return unknown(ctx, o.method);
-	sx_status st = check_opts(ctx, &o, head_dim);
+	sx_status st = check_opts(ctx, &o, m.head_dim);
 	if (st != SX_OK) return st;
-	if (o.train_length <= 0) o.train_length = train_length;
+	if (o.train_length <= 0) o.train_length = m.train_length;
 	if (o.train_length < 1)
 		return sx_fail(ctx, SX_ECONFIG,
 			       "pos.train_length: the trained context is not known; set it");
 
-	sx_pos_plan p = {.rotary = head_dim,
-			 .n_freq = head_dim / 2,
+	sx_pos_plan p = {.rotary = m.head_dim,
+			 .n_freq = m.head_dim / 2,
 			 .attention_factor = 1,
 			 .beta = o.beta,
 			 .window = o.window};
@@ -92,16 +92,18 @@ sx_status sx_pos_plan_make(sx_pos_plan *plan, sx_ctx *ctx, const sx_pos_opts *op
 		return sx_fail(ctx, SX_ENOMEM, "no memory for a positional plan");
 	}
 	sx_pos_spectrum(&p, o.theta);
-	method->plan(&o, layer, length, &p);
-	if (p.n_slopes > 0 && !p.slopes) {
+	method->plan(&o, m, layer, length, &p);
+	if (p.n_slopes > 0 && (!p.slopes || p.n_slopes != m.heads)) {
+		sx_status bad = p.slopes ? SX_EINTERNAL : SX_ENOMEM;
+		int n = p.n_slopes;
 		sx_pos_plan_free(&p);
-		return sx_fail(ctx, SX_ENOMEM, "no memory for a positional plan");
+		return sx_fail(ctx, bad, "positional plan: %d slopes for %d heads", n, m.heads);
 	}
 	if (!isnan(o.attention_factor)) p.attention_factor = o.attention_factor;
 	bool any = false;
-	for (int m = 0; m < p.n_freq; m++) {
-		p.gamma[m] = p.inv_freq[m] / sx_pos_plain_freq(o.theta, m, p.rotary);
-		any = any || p.inv_freq[m] != 0;
+	for (int f = 0; f < p.n_freq; f++) {
+		p.gamma[f] = p.inv_freq[f] / sx_pos_plain_freq(o.theta, f, p.rotary);
+		any = any || p.inv_freq[f] != 0;
 	}
 	p.turns = any || p.attention_factor != 1;
 	*plan = p;
@@ -117,18 +119,17 @@ void sx_pos_plan_free(sx_pos_plan *plan)
 	memset(plan, 0, sizeof *plan);
 }
 
-sx_status sx_pos_plans_make(sx_pos_plan **plans, sx_ctx *ctx, const sx_pos_opts *o, int L,
-			    int head_dim, int64_t train_length, int64_t length)
+sx_status sx_pos_plans_make(sx_pos_plan **plans, sx_ctx *ctx, const sx_pos_opts *o, sx_pos_shape m,
+			    int64_t length)
 {
 	sx_status st = SX_OK;
-	sx_pos_plan *p = sx_calloc((size_t)L, sizeof *p);
+	sx_pos_plan *p = sx_calloc((size_t)m.layers, sizeof *p);
 	if (!p) return sx_fail(ctx, SX_ENOMEM, "no memory for positional plans");
-	for (int l = 0; l < L; l++)
-		SX_TRY(sx_pos_plan_make(&p[l], ctx, o, head_dim, train_length, l, length));
+	for (int l = 0; l < m.layers; l++) SX_TRY(sx_pos_plan_make(&p[l], ctx, o, m, l, length));
 	*plans = p;
 	p = NULL;
 out:
-	sx_pos_plans_free(p, L);
+	sx_pos_plans_free(p, m.layers);
 	return st;
 }
 
@@ -155,19 +156,18 @@ bool sx_pos_plan_same(const sx_pos_plan *a, const sx_pos_plan *b)
 		memcmp(a->slopes, b->slopes, (size_t)a->n_slopes * sizeof *a->slopes) == 0);
 }
 
-sx_status sx_pos_plans_same(bool *same, sx_ctx *ctx, const sx_pos_opts *a, int64_t train_a,
-			    const sx_pos_opts *b, int64_t train_b, int L, int head_dim,
-			    int64_t length)
+sx_status sx_pos_plans_same(bool *same, sx_ctx *ctx, const sx_pos_opts *a, sx_pos_shape of_a,
+			    const sx_pos_opts *b, sx_pos_shape of_b, int64_t length)
 {
 	sx_status st = SX_OK;
 	sx_pos_plan *p = NULL, *q = NULL;
-	SX_TRY(sx_pos_plans_make(&p, ctx, a, L, head_dim, train_a, length));
-	SX_TRY(sx_pos_plans_make(&q, ctx, b, L, head_dim, train_b, length));
-	*same = true;
-	for (int l = 0; l < L; l++) *same = *same && sx_pos_plan_same(&p[l], &q[l]);
+	SX_TRY(sx_pos_plans_make(&p, ctx, a, of_a, length));
+	SX_TRY(sx_pos_plans_make(&q, ctx, b, of_b, length));
+	*same = of_a.layers == of_b.layers;
+	for (int l = 0; *same && l < of_a.layers; l++) *same = sx_pos_plan_same(&p[l], &q[l]);
 out:
-	sx_pos_plans_free(p, L);
-	sx_pos_plans_free(q, L);
+	sx_pos_plans_free(p, of_a.layers);
+	sx_pos_plans_free(q, of_b.layers);
 	return st;
 }
 
@@ -207,13 +207,13 @@ sx_pos_sight sx_pos_sight_of(const sx_pos_plan *plans, int L, int64_t T)
 	return s;
 }
 
-sx_status sx_pos_sight_make(sx_pos_sight *out, sx_ctx *ctx, const sx_pos_opts *o, int L,
-			    int head_dim, int64_t train_length, int64_t T)
+sx_status sx_pos_sight_make(sx_pos_sight *out, sx_ctx *ctx, const sx_pos_opts *o, sx_pos_shape m,
+			    int64_t T)
 {
 	sx_pos_plan *plans = NULL;
-	sx_status st = sx_pos_plans_make(&plans, ctx, o, L, head_dim, train_length, T);
+	sx_status st = sx_pos_plans_make(&plans, ctx, o, m, T);
 	if (st != SX_OK) return st;
-	*out = sx_pos_sight_of(plans, L, T);
-	sx_pos_plans_free(plans, L);
+	*out = sx_pos_sight_of(plans, m.layers, T);
+	sx_pos_plans_free(plans, m.layers);
 	return SX_OK;
 }

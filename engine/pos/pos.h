@@ -45,6 +45,18 @@ typedef struct {
 	bool turns;     /* any inv_freq != 0 or attention_factor != 1                  */
 } sx_pos_plan;
 
+/* What of a model a method may look at. */
+typedef struct {
+	int layers, heads, head_dim; /* query heads                                              */
+	int64_t train_length;        /* trained context; used where the options' own is 0        */
+} sx_pos_shape;
+/* One head of one layer, where no model is at hand: tables of frequencies. */
+static inline sx_pos_shape sx_pos_head(int head_dim, int64_t train_length)
+{
+	return (sx_pos_shape){
+		.layers = 1, .heads = 1, .head_dim = head_dim, .train_length = train_length};
+}
+
 /* How a method lets position enter. What asks "is it RoPE, is it NoPE" asks the kind, not the name. */
 typedef enum {
 	SX_POS_UNKNOWN, /* a name that is not in the table                               */
@@ -61,7 +73,8 @@ typedef struct sx_pos_method {
 	/* Starts from plain RoPE: rotary = head_dim, inv_freq filled, attention_factor 1, the window
 	 * and beta of the options. `length` is the length of the input at hand, for methods that
 	 * look at it. May make rotary and n_freq smaller, never larger. */
-	void (*plan)(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *inout);
+	void (*plan)(const sx_pos_opts *o, sx_pos_shape m, int layer, int64_t length,
+		     sx_pos_plan *inout);
 } sx_pos_method;
 extern const sx_pos_method sx_pos_spectra[];  /* of spectra.c; ends with a NULL name */
 const sx_pos_method *sx_pos_method_at(int n); /* of all tables, in order; NULL at the end */
@@ -71,25 +84,23 @@ const sx_pos_method *sx_pos_find(const char *name); /* NULL if unknown */
 sx_pos_kind sx_pos_kind_of(const char *name);       /* SX_POS_UNKNOWN if unknown or NULL */
 const char *sx_pos_display(const char *name);       /* the name itself if unknown */
 
-/* Fills plan for one layer of a model with head dimension D trained at train_length (used where
- * o->train_length is 0). SX_ECONFIG on an unknown method or a value out of range. */
-sx_status sx_pos_plan_make(sx_pos_plan *plan, sx_ctx *ctx, const sx_pos_opts *o, int head_dim,
-			   int64_t train_length, int layer, int64_t length) SX_NODISCARD;
+/* Fills plan for one layer. SX_ECONFIG on an unknown method or a value out of range. */
+sx_status sx_pos_plan_make(sx_pos_plan *plan, sx_ctx *ctx, const sx_pos_opts *o, sx_pos_shape m,
+			   int layer, int64_t length) SX_NODISCARD;
 void sx_pos_plan_free(sx_pos_plan *plan);
-/* Those of all L layers; *plans is the caller's to free with sx_pos_plans_free. */
-sx_status sx_pos_plans_make(sx_pos_plan **plans, sx_ctx *ctx, const sx_pos_opts *o, int L,
-			    int head_dim, int64_t train_length, int64_t length) SX_NODISCARD;
+/* Those of all layers; *plans is the caller's to free with sx_pos_plans_free. */
+sx_status sx_pos_plans_make(sx_pos_plan **plans, sx_ctx *ctx, const sx_pos_opts *o, sx_pos_shape m,
+			    int64_t length) SX_NODISCARD;
 void sx_pos_plans_free(sx_pos_plan *plans, int L);
 
 /* The one comparison: the same scores from the same q and k, to the last bit. */
 bool sx_pos_plan_same(const sx_pos_plan *a, const sx_pos_plan *b);
 /* The part of it that tables of cos and sin depend on. */
 bool sx_pos_rotation_same(const sx_pos_plan *a, const sx_pos_plan *b);
-/* Whether two settings, each with the length it was trained at, come to the same plans in all L layers
- * for inputs of this length. */
-sx_status sx_pos_plans_same(bool *same, sx_ctx *ctx, const sx_pos_opts *a, int64_t train_a,
-			    const sx_pos_opts *b, int64_t train_b, int L, int head_dim,
-			    int64_t length) SX_NODISCARD;
+/* Whether two settings, each with its model, come to the same plans in all layers for inputs of this
+ * length; models of different shapes do not. */
+sx_status sx_pos_plans_same(bool *same, sx_ctx *ctx, const sx_pos_opts *a, sx_pos_shape of_a,
+			    const sx_pos_opts *b, sx_pos_shape of_b, int64_t length) SX_NODISCARD;
 /* Does a plan made with these options depend on the length of the input? */
 bool sx_pos_uses_length(const sx_pos_opts *o);
 
@@ -110,7 +121,7 @@ typedef struct {
 } sx_pos_sight;
 sx_pos_sight sx_pos_sight_of(const sx_pos_plan *plans, int L, int64_t T);
 /* The same of plans that are made for it. */
-sx_status sx_pos_sight_make(sx_pos_sight *out, sx_ctx *ctx, const sx_pos_opts *o, int L,
-			    int head_dim, int64_t train_length, int64_t T) SX_NODISCARD;
+sx_status sx_pos_sight_make(sx_pos_sight *out, sx_ctx *ctx, const sx_pos_opts *o, sx_pos_shape m,
+			    int64_t T) SX_NODISCARD;
 
 #endif

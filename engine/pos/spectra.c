@@ -15,36 +15,41 @@ void sx_pos_spectrum(sx_pos_plan *p, double theta)
 	for (int m = 0; m < p->n_freq; m++) p->inv_freq[m] = sx_pos_plain_freq(theta, m, p->rotary);
 }
 
-static void plan_rope(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
+static void plan_rope(const sx_pos_opts *o, sx_pos_shape model, int layer, int64_t length,
+		      sx_pos_plan *p)
 {
-	(void)o, (void)layer, (void)length, (void)p; /* the start of every plan */
+	(void)o, (void)model, (void)layer, (void)length, (void)p; /* the start of every plan */
 }
 
-static void plan_nope(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
+static void plan_nope(const sx_pos_opts *o, sx_pos_shape model, int layer, int64_t length,
+		      sx_pos_plan *p)
 {
-	(void)o, (void)layer, (void)length;
+	(void)o, (void)model, (void)layer, (void)length;
 	for (int m = 0; m < p->n_freq; m++) p->inv_freq[m] = 0;
 }
 
-static void plan_pi(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
+static void plan_pi(const sx_pos_opts *o, sx_pos_shape model, int layer, int64_t length,
+		    sx_pos_plan *p)
 {
-	(void)layer, (void)length;
+	(void)model, (void)layer, (void)length;
 	for (int m = 0; m < p->n_freq; m++) p->inv_freq[m] /= o->factor;
 }
 
 /* theta' = theta s^(d/(d-2)): the first pair keeps its frequency, the last is stretched by s. */
-static void plan_ntk(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
+static void plan_ntk(const sx_pos_opts *o, sx_pos_shape model, int layer, int64_t length,
+		     sx_pos_plan *p)
 {
-	(void)layer, (void)length;
+	(void)model, (void)layer, (void)length;
 	double d = p->rotary;
 	sx_pos_spectrum(p, o->theta * pow(o->factor, d / (d - 2)));
 }
 
 /* As shipped (the authors' code, Hugging Face): the ramp is linear in the pair index. The paper
  * writes it in rotations over the trained length; mid-band gammas differ much. */
-static void plan_yarn(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
+static void plan_yarn(const sx_pos_opts *o, sx_pos_shape model, int layer, int64_t length,
+		      sx_pos_plan *p)
 {
-	(void)layer, (void)length;
+	(void)model, (void)layer, (void)length;
 	const double two_pi = 6.283185307179586476925;
 	double d = p->rotary, L = (double)o->train_length, s = o->factor;
 	double lo = d * log(L / (o->beta_fast * two_pi)) / (2 * log(o->theta));
@@ -60,9 +65,10 @@ static void plan_yarn(const sx_pos_opts *o, int layer, int64_t length, sx_pos_pl
 }
 
 /* The highest floor(keep d / 2) frequencies with their own spacing, the others are not turned. */
-static void plan_p_rope(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
+static void plan_p_rope(const sx_pos_opts *o, sx_pos_shape model, int layer, int64_t length,
+			sx_pos_plan *p)
 {
-	(void)layer, (void)length;
+	(void)model, (void)layer, (void)length;
 	int kept = (int)floor(o->keep * p->rotary / 2);
 	for (int m = kept; m < p->n_freq; m++) p->inv_freq[m] = 0;
 }

@@ -17,7 +17,7 @@ enum { NUMBER = 4 /* bytes of the engine's float */, NAME = 24 /* of a string of
 static sx_pos_sight sight_of(const sx_spec *s, int64_t T)
 {
 	sx_pos_sight sight = {.one = true};
-	if (sx_pos_sight_make(&sight, NULL, &s->pos, s->L, s->D, s->T, T) != SX_OK)
+	if (sx_pos_sight_make(&sight, NULL, &s->pos, sx_spec_shape(s), T) != SX_OK)
 		sight = (sx_pos_sight){.one = true};
 	return sight;
 }

@@ -13,7 +13,7 @@ int64_t sx_trained_length(const sx_spec *spec)
 static sx_status describe(sx_variant *v, sx_ctx *ctx, const sx_spec *spec, int64_t T)
 {
 	sx_pos_plan plan = {0};
-	sx_status st = sx_pos_plan_make(&plan, ctx, &v->pos, spec->D, spec->T, 0, T);
+	sx_status st = sx_pos_plan_make(&plan, ctx, &v->pos, sx_spec_shape(spec), 0, T);
 	if (st != SX_OK) return st;
 	v->attention_factor = plan.attention_factor;
 	sx_pos_plan_free(&plan);
@@ -40,8 +40,8 @@ bool sx_method_applies(const sx_spec *spec, const char *method)
 static sx_status compare(bool *same, sx_ctx *ctx, const sx_spec *spec, int64_t T,
 			 const sx_variant *a, const sx_variant *b)
 {
-	return sx_pos_plans_same(same, ctx, &a->pos, spec->T, &b->pos, spec->T, spec->L, spec->D,
-				 T);
+	return sx_pos_plans_same(same, ctx, &a->pos, sx_spec_shape(spec), &b->pos,
+				 sx_spec_shape(spec), T);
 }
 
 /* Appends v and finds its like. */

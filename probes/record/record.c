@@ -55,7 +55,7 @@ out:
 static sx_status sight_of(sx_pos_sight *out, const sx_record_axes *a)
 {
 	const sx_spec *s = a->spec;
-	return sx_pos_sight_make(out, NULL, &s->pos, s->L, s->D, s->T, a->T);
+	return sx_pos_sight_make(out, NULL, &s->pos, sx_spec_shape(s), a->T);
 }
 
 /* Of copies in sight only where all layers see as far: else they are a layer's own matter. */
@@ -139,7 +139,7 @@ static sx_status frequencies(double **inv_freq, double **gamma, sx_ctx *ctx, con
 	}
 	for (int l = 0; l < s->L; l++) {
 		sx_pos_plan p;
-		SX_TRY(sx_pos_plan_make(&p, ctx, &s->pos, s->D, s->T, l, T));
+		SX_TRY(sx_pos_plan_make(&p, ctx, &s->pos, sx_spec_shape(s), l, T));
 		for (int m = 0; m < M; m++) {
 			bool there = m < p.n_freq;
 			f[l * M + m] =

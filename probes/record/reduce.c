@@ -157,7 +157,7 @@ static sx_status define_counts(sx_run *run, const sx_record_axes *a)
 	const sx_reduce *r = a->measure->reduce;
 	sx_pos_sight sight;
 	const sx_spec *s = a->spec;
-	sx_status asked = sx_pos_sight_make(&sight, NULL, &s->pos, s->L, s->D, s->T, a->T);
+	sx_status asked = sx_pos_sight_make(&sight, NULL, &s->pos, sx_spec_shape(s), a->T);
 	if (asked != SX_OK || !sight.one) return asked;
 	int64_t *below = sx_calloc((size_t)r->T + 1, sizeof *below);
 	int64_t *n = sx_calloc((size_t)r->T, sizeof *n);

@@ -270,7 +270,8 @@ static void test_contrast(void **state)
 static json_t *printed(struct fixture *f, const sx_pos_opts *o, int d)
 {
 	sx_pos_plan plan;
-	ok(f, sx_pos_plan_make(&plan, &f->ctx, o, d, o->train_length, 0, o->train_length));
+	ok(f, sx_pos_plan_make(&plan, &f->ctx, o, sx_pos_head(d, o->train_length), 0,
+			       o->train_length));
 	fflush(stdout);
 	int out = dup(STDOUT_FILENO);
 	assert_non_null(freopen(f->path[2], "w", stdout));

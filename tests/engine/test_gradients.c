@@ -175,7 +175,7 @@ static void test_rotate(void **state)
 	snprintf(o.method, sizeof o.method, "yarn");
 	o.factor = 4;
 	sx_pos_plan plan;
-	assert_int_equal(sx_pos_plan_make(&plan, NULL, &o, 8, 16, 0, 11), SX_OK);
+	assert_int_equal(sx_pos_plan_make(&plan, NULL, &o, sx_pos_head(8, 16), 0, 11), SX_OK);
 	int64_t B = 2, T = 11, H = 3, D = 8, n = B * T * H * D;
 	rotate_case c = {B,
 			 T,
@@ -369,13 +369,14 @@ enum { N_VARIANTS = sizeof variants / sizeof variants[0], B = 2, T = 21 };
 
 /* Everything that a method may do to one layer and not to another: the first sees 5 keys, rotates 4
  * channels and biases its scores, the others see all and rotate all. */
-static void plan_layered(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
+static void plan_layered(const sx_pos_opts *o, sx_pos_shape model, int layer, int64_t length,
+			 sx_pos_plan *p)
 {
 	(void)o, (void)length;
 	p->window = layer == 0 ? 5 : 0;
 	if (layer > 0) return;
 	p->rotary = 4, p->n_freq = 2;
-	p->n_slopes = 4;
+	p->n_slopes = model.heads;
 	p->slopes = sx_calloc(4, sizeof *p->slopes);
 	for (int h = 0; p->slopes && h < 4; h++) p->slopes[h] = 0.1 * (h + 1);
 }

@@ -8,7 +8,8 @@
 enum { V = 29, LAYERS = 4, LENGTH = 200 };
 
 /* Layer 0: 24 keys. 1: all keys, 4 of 8 channels. 2: biased. 3: as 0, but not rotated. */
-static void plan_layered(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
+static void plan_layered(const sx_pos_opts *o, sx_pos_shape model, int layer, int64_t length,
+			 sx_pos_plan *p)
 {
 	(void)length;
 	p->window = layer == 0 || layer == 3 ? 24 : 0;
@@ -17,7 +18,7 @@ static void plan_layered(const sx_pos_opts *o, int layer, int64_t length, sx_pos
 	if (layer == 3)
 		for (int m = 0; m < p->n_freq; m++) p->inv_freq[m] = 0;
 	if (layer != 2) return;
-	p->n_slopes = 2;
+	p->n_slopes = model.heads;
 	p->slopes = sx_calloc(2, sizeof *p->slopes);
 	if (p->slopes) p->slopes[0] = 0.5, p->slopes[1] = 0.02;
 }
@@ -187,7 +188,8 @@ static void test_frequencies(void **state)
 static sx_pos_plan plan_of(const sx_pos_opts *o, int layer)
 {
 	sx_pos_plan p;
-	assert_int_equal(sx_pos_plan_make(&p, NULL, o, 8, 64, layer, 64), SX_OK);
+	assert_int_equal(sx_pos_plan_make(&p, NULL, o, (sx_pos_shape){LAYERS, 2, 8, 64}, layer, 64),
+			 SX_OK);
 	return p;
 }
 
@@ -225,9 +227,10 @@ static void test_same(void **state)
 }
 
 /* Frequencies that are divided by the length of the input. */
-static void plan_by_length(const sx_pos_opts *o, int layer, int64_t length, sx_pos_plan *p)
+static void plan_by_length(const sx_pos_opts *o, sx_pos_shape model, int layer, int64_t length,
+			   sx_pos_plan *p)
 {
-	(void)o, (void)layer;
+	(void)o, (void)model, (void)layer;
 	for (int m = 0; m < p->n_freq; m++) p->inv_freq[m] *= 8 / (double)length;
 }
 static const sx_pos_method by_length = {

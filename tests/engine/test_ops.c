@@ -241,7 +241,7 @@ static void test_rotation(void **state)
 	const int64_t T = 1025, D = 32, shift = 700;
 	sx_pos_opts o = sx_pos_opts_default();
 	sx_pos_plan plan;
-	assert_int_equal(sx_pos_plan_make(&plan, NULL, &o, (int)D, T, 0, T), SX_OK);
+	assert_int_equal(sx_pos_plan_make(&plan, NULL, &o, sx_pos_head((int)D, T), 0, T), SX_OK);
 	sx_rotation rot = {randoms(T * D / 2, 0), randoms(T * D / 2, 0), (int)D / 2};
 	sx_rotation_fill(&rot, &plan, T);
 	float *one_q = randoms(D, 1), *one_k = randoms(D, 1);

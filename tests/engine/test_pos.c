@@ -55,7 +55,9 @@ static sx_pos_opts options(const char *method, double factor)
 static sx_pos_plan plan_of(const sx_pos_opts *o, int d, int64_t train_length)
 {
 	sx_pos_plan p;
-	assert_int_equal(sx_pos_plan_make(&p, NULL, o, d, train_length, 0, train_length), SX_OK);
+	assert_int_equal(
+		sx_pos_plan_make(&p, NULL, o, sx_pos_head(d, train_length), 0, train_length),
+		SX_OK);
 	assert_int_equal(p.rotary, d);
 	assert_int_equal(p.n_freq, d / 2);
 	return p;
@@ -136,7 +138,7 @@ static void test_train_length(void **state)
 	sx_pos_plan_free(&a);
 	sx_pos_plan_free(&b);
 	o.train_length = 0;
-	assert_int_equal(sx_pos_plan_make(&a, NULL, &o, 64, 0, 0, 16), SX_ECONFIG);
+	assert_int_equal(sx_pos_plan_make(&a, NULL, &o, sx_pos_head(64, 0), 0, 16), SX_ECONFIG);
 }
 
 static void check_same(const char *method, double factor, double keep, const char *as)
@@ -263,7 +265,7 @@ static void refuse(sx_pos_opts o, int d, const char *word)
 	sx_ctx ctx;
 	sx_ctx_init(&ctx);
 	sx_pos_plan p;
-	assert_int_equal(sx_pos_plan_make(&p, &ctx, &o, d, 256, 0, 256), SX_ECONFIG);
+	assert_int_equal(sx_pos_plan_make(&p, &ctx, &o, sx_pos_head(d, 256), 0, 256), SX_ECONFIG);
 	if (!strstr(ctx.message, word)) fail_msg("'%s' does not name %s", ctx.message, word);
 }
 

@@ -63,7 +63,8 @@ static passed prepare(setting c)
 	passed x = {.c = c, .spec = small_spec("rope", 1, 16, c.H, 1, D)};
 	int64_t N = c.B * c.T;
 	x.spec.pos.window = c.window, x.spec.pos.beta = 1.7;
-	assert_int_equal(sx_pos_plan_make(&x.plan, NULL, &x.spec.pos, D, 64, 0, c.T), SX_OK);
+	assert_int_equal(sx_pos_plan_make(&x.plan, NULL, &x.spec.pos, sx_pos_head(D, 64), 0, c.T),
+			 SX_OK);
 	x.q = reals(N * c.H * D), x.k = reals(N * D), x.v = reals(N * D);
 	x.z = reals(N * c.H * D), x.rows = reals(2 * N * c.H), x.h = reals(N * x.spec.C);
 	fill(x.q, N * c.H * D, c.H, D, 1);

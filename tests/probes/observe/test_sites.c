@@ -303,7 +303,7 @@ static void check_layer(passed *x, int64_t b, int64_t l)
 	const sx_real *bv = p->bv ? p->bv + l * nk : NULL;
 	const sx_real *gq = p->q_norm ? p->q_norm + l * sx_norm_width(s, s->H) : NULL;
 	const sx_real *gk = p->k_norm ? p->k_norm + l * sx_norm_width(s, s->Hkv) : NULL;
-	assert_int_equal(sx_pos_plan_make(&x->plan, NULL, &s->pos, s->D, s->T, (int)l, x->T),
+	assert_int_equal(sx_pos_plan_make(&x->plan, NULL, &s->pos, sx_spec_shape(s), (int)l, x->T),
 			 SX_OK);
 	for (int64_t i = 0; i < x->T; i++) {
 		int64_t at[3] = {b, l, i};
