@@ -1,6 +1,6 @@
 /* Attention functionals: A_c = (1/T) sum_i sum_{j<=i} c_ij alpha_ij of one head, and its exact
  * gradients, from the tiles of the pass that used them (DroPE, arXiv:2512.12167, Def. 3.1, App. B.3;
- * docs/theory.md). c is held fixed in the gradients.
+ * docs/definitions.md). c is held fixed in the gradients.
  *
  * With g_ij = alpha_ij (c_ij - sum_p alpha_ip c_ip) / T the gradient with respect to the scores,
  * dq~_i = scale sum_j g_ij k~_j and dk~_j = scale sum_{i>=j} g_ij q~_i; turned back they are the

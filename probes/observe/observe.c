@@ -2,18 +2,36 @@
 
 #include <stdlib.h>
 
-/* Those of the forward pass, then those of the backward pass. */
-static const sx_observer_kind *const kinds[] = {
-	&sx_observe_stats,  &sx_observe_rope,   &sx_observe_ac,
-	&sx_observe_maps,   &sx_observe_reduce, &sx_observe_sites,
-	&sx_observe_spread, &sx_observe_bounds, &sx_observe_grad};
-enum { N_KINDS = sizeof kinds / sizeof kinds[0], N_FORWARD = N_KINDS - 1 };
+/* The list: those of the forward pass, and those of the backward pass. */
+static const sx_observer_kind *const forward[] = {
+	&sx_observe_stats,  &sx_observe_rope,  &sx_observe_ac,     &sx_observe_maps,
+	&sx_observe_reduce, &sx_observe_sites, &sx_observe_spread, &sx_observe_bounds};
+static const sx_observer_kind *const backward[] = {&sx_observe_grad};
+enum {
+	N_FORWARD = sizeof forward / sizeof forward[0],
+	N_BACKWARD = sizeof backward / sizeof backward[0],
+	N_KINDS = N_FORWARD + N_BACKWARD
+};
 
 struct sx_observers {
 	sx_probe probe[N_KINDS];
 	const sx_observer_kind *kind[N_KINDS];
 	int n, forward; /* all, and those of the forward pass */
 };
+
+static sx_status start_kinds(sx_observers *o, sx_ctx *ctx, const sx_observer_kind *const *kind,
+			     int n, const sx_measure_opts *opts, const sx_observer_base *base)
+{
+	for (int k = 0; k < n; k++) {
+		if (!kind[k]->wanted(opts)) continue;
+		kind[k]->start(&o->probe[o->n], base);
+		if (!o->probe[o->n].self)
+			return sx_fail(ctx, SX_ENOMEM, "no memory for the observer of %s",
+				       kind[k]->name);
+		o->kind[o->n++] = kind[k];
+	}
+	return SX_OK;
+}
 
 sx_status sx_observers_new(sx_observers **out, sx_ctx *ctx, const sx_spec *spec,
 			   const sx_measure_opts *opts, const sx_family *family, int threads,
@@ -30,19 +48,15 @@ sx_status sx_observers_new(sx_observers **out, sx_ctx *ctx, const sx_spec *spec,
 				 .without_h = opts->ac_without_h,
 				 .threads = threads};
 	if (!o) return sx_fail(ctx, SX_ENOMEM, "no memory for observers");
-	for (int k = 0; k < N_KINDS; k++) {
-		if (!kinds[k]->wanted(opts)) continue;
-		kinds[k]->start(&o->probe[o->n], &base);
-		if (!o->probe[o->n].self) {
-			sx_observers_free(o);
-			return sx_fail(ctx, SX_ENOMEM, "no memory for the observer of %s",
-				       kinds[k]->name);
-		}
-		o->kind[o->n++] = kinds[k];
-		o->forward += k < N_FORWARD;
-	}
+	sx_status st = SX_OK;
+	SX_TRY(start_kinds(o, ctx, forward, N_FORWARD, opts, &base));
+	o->forward = o->n;
+	SX_TRY(start_kinds(o, ctx, backward, N_BACKWARD, opts, &base));
 	*out = o;
-	return SX_OK;
+	o = NULL;
+out:
+	sx_observers_free(o);
+	return st;
 }
 
 void sx_observers_free(sx_observers *o)
