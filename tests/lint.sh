@@ -19,18 +19,21 @@ if have codespell; then
 fi
 if have shellcheck; then git ls-files -co --exclude-standard -- '*.sh' .ci/run | xargs shellcheck || bad=1; fi
 if have cppcheck; then
-	cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr -I . \
+	cppcheck -j "$(nproc)" --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr -I . \
 		--suppress=missingIncludeSystem --suppress=uninitvar --suppress=unknownMacro --suppress=internalAstError \
 		engine probes analysis cli || bad=1
 fi
 flags=$(pkg-config --cflags pangocairo hdf5 2>/dev/null)
-# shellcheck disable=SC2086 # flags
-for h in $(git ls-files -co --exclude-standard -- '*.h'); do
-	case $h in engine/names_f64.h) continue ;; esac
-	printf '#include "%s"\n' "$h" |
-		gcc $flags -std=c17 -D_POSIX_C_SOURCE=200809L -fsyntax-only -I . -Wall -Wno-unused -x c - 2>/dev/null ||
-		{ echo "lint: $h does not stand alone"; bad=1; }
-done
+export flags
+# shellcheck disable=SC2016 # the inner shell's
+git ls-files -co --exclude-standard -- '*.h' | grep -v '^engine/names_f64\.h$' | xargs -P "$(nproc)" -n 8 sh -c '
+	bad=0
+	for h; do
+		printf "#include \"%s\"\n" "$h" |
+			gcc $flags -std=c17 -D_POSIX_C_SOURCE=200809L -fsyntax-only -I . -Wall -Wno-unused -x c - 2>/dev/null ||
+			{ echo "lint: $h does not stand alone"; bad=1; }
+	done
+	exit $bad' sh || bad=1
 for f in $sources; do
 	n=$(wc -l <"$f")
 	[ "$n" -le 1000 ] || { echo "lint: $f has $n lines"; bad=1; }

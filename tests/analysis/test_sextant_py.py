@@ -2,13 +2,13 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 
-program, folder, live_pid = sys.argv[1], sys.argv[2], int(sys.argv[3])
+program, folder = sys.argv[1:]
 sys.path.insert(0, folder)
 sys.dont_write_bytecode = True
 import sextant
@@ -98,6 +98,10 @@ check(twice.stats.step.values.max() > 150 and twice.stats.step.values.min() == 0
 check_prefix(sextant.open("sealed"), whole)
 check(len(sextant.open("sealed").train.step) == len(whole.train.step), "sealed")
 
+live = subprocess.Popen([program, "train", "tiny.yaml", "-o", "live", "-q", "train.steps=20000", "train.drop_at=none",
+                         "probe.every=500"])
+while live.poll() is None and not os.path.exists("live/live/seg-0000.h5"):
+    time.sleep(0.01)
 counts = []
 for run in sextant.open("live").follow(every=0.05, patience=60):
     n = len(run.train.step)
@@ -105,9 +109,10 @@ for run in sextant.open("live").follow(every=0.05, patience=60):
     check(run.train.step.values.tolist() == list(range(1, n + 1)), "live steps")
     check(np.isfinite(run.train.loss).all(), "live losses")
     if len(counts) == 4:
-        os.kill(live_pid, signal.SIGTERM)  # ends as an interrupted run, and follow() with it
+        live.terminate()  # ends as an interrupted run, and follow() with it
 check(counts == sorted(set(counts)) and len(counts) >= 4, counts)
 check(run.attrs["status"] == "interrupted", run.attrs["status"])
+check(live.wait() == 75, "the live run ends with", live.returncode)
 
 try:
     import pandas

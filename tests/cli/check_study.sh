@@ -179,7 +179,7 @@ want 78 'w/seed-1/drope holds a run with other settings \(train.lr\); remove it 
 	"$sextant" study tiny.yaml --work w -o r train.lr=1e-3
 
 # ---- stopped in the middle ----
-sed 's/steps: 20,/steps: 4000,/' tiny.yaml >long.yaml
+sed 's/steps: 20,/steps: 1500,/' tiny.yaml >long.yaml
 "$sextant" study long.yaml --work k -o r seeds=1 2>err.txt &
 pid=$!
 for _ in $(seq 300); do

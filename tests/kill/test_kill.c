@@ -44,6 +44,14 @@ typedef struct {
 	long kill_after;   /* microseconds; 0 = not killed from outside */
 } disturbance;
 
+/* What the undisturbed run has of a dataset that grows; read once, asked for thousands of times. */
+typedef struct {
+	bool known;
+	sx_run_id axis; /* SX_RUN_COUNT: it does not grow, or is not there */
+	int64_t rows, n;
+	double *values; /* (n); NULL: texts, or it cannot be read */
+} dataset;
+
 typedef struct {
 	char *sextant, *interposer;
 	char dir[64];
@@ -53,9 +61,10 @@ typedef struct {
 	long first, stride;
 	sx_ctx ctx;
 	sx_run_file *whole; /* the undisturbed run */
-	bool stops;         /* what is tried adds a checkpoint to the run */
-	long faults, said;  /* all, and those of what is being tried */
-	char now[128];      /* what is being tried                   */
+	dataset set[SX_RUN_COUNT];
+	bool stops;        /* what is tried adds a checkpoint to the run */
+	long faults, said; /* all, and those of what is being tried */
+	char now[128];     /* what is being tried                   */
 } world;
 
 static world w;
@@ -196,6 +205,17 @@ static int64_t rows_of(sx_run_file *f, sx_run_id id)
 	return sx_run_has(f, id) && sx_run_shape(f, id, dims, &ndim) == SX_OK ? dims[0] : -1;
 }
 
+static const dataset *undisturbed(sx_run_id id)
+{
+	dataset *d = &w.set[id];
+	if (d->known) return d;
+	*d = (dataset){.known = true, .axis = axis_of(id), .rows = rows_of(w.whole, id)};
+	if (d->rows < 0) d->axis = SX_RUN_COUNT;
+	if (d->axis == SX_RUN_COUNT || sx_run_rows[id].type == SX_DISK_STR) return d;
+	if (sx_run_read_all(w.whole, id, &d->values, &d->n) != SX_OK) d->values = NULL;
+	return d;
+}
+
 /* Updates that the log tells of, by its last whole line about one. */
 static int64_t logged(const char *run)
 {
@@ -224,7 +244,7 @@ static bool has_checkpoint(const char *run, int64_t step)
 static int64_t flushed(const char *run, sx_run_id axis, int64_t done, bool every_update)
 {
 	enum { BLOCK = 64, EVERY = 50 }; /* rows of /train between flushes; checkpoint_every */
-	int64_t step[MOST_ROWS], n = rows_of(w.whole, axis), count = 0;
+	int64_t step[MOST_ROWS], n = undisturbed(axis)->rows, count = 0;
 	if (axis == SX_RUN_TRAIN_STEP || axis == SX_RUN_AC_TRAIN_STEP) {
 		if (every_update) return done;
 		count = done / BLOCK * BLOCK;
@@ -256,17 +276,16 @@ static bool same_texts(sx_run_file *a, sx_run_id id, int64_t n)
 /* The first n records are those of the undisturbed run. */
 static bool same_records(sx_run_file *a, sx_run_id id, int64_t n)
 {
-	double *x = NULL, *y = NULL;
-	int64_t nx = 0, ny = 0, rows = rows_of(w.whole, id);
+	const dataset *d = undisturbed(id);
+	double *x = NULL;
+	int64_t nx = 0;
 	if (sx_run_rows[id].type == SX_DISK_STR) return same_texts(a, id, n);
-	bool same = sx_run_read_all(a, id, &x, &nx) == SX_OK &&
-		    sx_run_read_all(w.whole, id, &y, &ny) == SX_OK && rows >= n;
+	bool same = sx_run_read_all(a, id, &x, &nx) == SX_OK && d->values && d->rows >= n;
 	if (same && n > 0) {
-		int64_t count = ny / rows * n;
-		same = nx == count && memcmp(x, y, (size_t)count * sizeof *x) == 0;
+		int64_t count = d->n / d->rows * n;
+		same = nx == count && memcmp(x, d->values, (size_t)count * sizeof *x) == 0;
 	}
 	free(x);
-	free(y);
 	return same;
 }
 
@@ -293,11 +312,11 @@ static void check_file(const char *run, const char *name, int64_t done, bool eve
 	}
 	if (sx_run_walk(f, check_listed, f) != SX_OK) complain("%s", w.ctx.message);
 	for (int i = 0; i < SX_RUN_COUNT; i++) {
-		sx_run_id id = (sx_run_id)i, axis = axis_of(id);
+		sx_run_id id = (sx_run_id)i, axis = undisturbed(id)->axis;
 		bool clock = id == SX_RUN_TRAIN_WALL_TIME || id == SX_RUN_TRAIN_TOKENS_PER_S;
-		if (axis == SX_RUN_COUNT || !sx_run_has(w.whole, id)) continue;
+		if (axis == SX_RUN_COUNT) continue;
 		if (axis == SX_RUN_CHECKPOINTS_CKPT && w.stops) continue;
-		int64_t n = rows_of(f, id), all = rows_of(w.whole, id);
+		int64_t n = rows_of(f, id), all = undisturbed(id)->rows;
 		int64_t least = done < 0 ? all : flushed(run, axis, done, every_update);
 		if (n < least || n > all)
 			complain("%s of %s has %lld rows, not %lld to %lld", sx_run_rows[id].path,
@@ -423,9 +442,9 @@ static void check_state(const char *name, int64_t rows[SX_RUN_COUNT])
 		return;
 	}
 	for (int i = 0; i < SX_RUN_COUNT; i++) {
-		sx_run_id id = (sx_run_id)i, axis = axis_of(id);
+		sx_run_id id = (sx_run_id)i, axis = undisturbed(id)->axis;
 		bool clock = id == SX_RUN_TRAIN_WALL_TIME || id == SX_RUN_TRAIN_TOKENS_PER_S;
-		if (axis == SX_RUN_COUNT || !sx_run_has(w.whole, id) || clock) continue;
+		if (axis == SX_RUN_COUNT || clock) continue;
 		int64_t n = rows_of(f, id);
 		if (n < rows[i]) complain("%s has lost rows", sx_run_rows[id].path);
 		/* What is not an axis is read where it has grown; it can be read no less later. */
@@ -714,6 +733,7 @@ static int end_world(void **state)
 {
 	(void)state;
 	sx_run_file_close(w.whole);
+	for (int i = 0; i < SX_RUN_COUNT; i++) free(w.set[i].values);
 	remove_tree(w.dir);
 	return 0;
 }
