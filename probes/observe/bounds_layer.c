@@ -15,9 +15,9 @@
  *   m = W_d act:           (F + 2) u ||W_d||_F ||act||
  *
  * A spread may be off twice what its vectors are. */
+#include "probes/observe/bounds_layer.h"
 #include "engine/op/gemm.h"
 #include "engine/op/spectral.h"
-#include "probes/observe/bounds_layer.h"
 
 #include <stdlib.h>
 #include <string.h>
