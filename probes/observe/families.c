@@ -49,15 +49,15 @@ static sx_family_marks mark_window(int64_t k, int64_t n, int64_t first)
 /* clang-format off */
 static const struct {
 	const char *name;
-	bool number; /* takes ":K" */
+	const char *number; /* "K": takes ":K"; NULL: takes none */
 	family_marks *marks; /* NULL: c depends on p */
 } families[] = {
-	{"diagonal", false, mark_diagonal},
-	{"previous", false, mark_previous},
-	{"offset",   true,  mark_offset},
-	{"first",    false, mark_first},
-	{"window",   true,  mark_window},
-	{"own",      false, NULL},
+	{"diagonal", NULL, mark_diagonal},
+	{"previous", NULL, mark_previous},
+	{"offset",   "K",  mark_offset},
+	{"first",    NULL, mark_first},
+	{"window",   "W",  mark_window},
+	{"own",      NULL, NULL},
 };
 /* clang-format on */
 enum { N_FAMILIES = sizeof families / sizeof families[0] };
@@ -83,10 +83,12 @@ sx_status sx_family_parse(sx_family *f, sx_ctx *ctx, const char *text)
 		f->k = k;
 		return SX_OK;
 	}
-	return sx_fail(ctx, SX_ECONFIG,
-		       "c family %s: unknown; known are diagonal, previous, offset:K, first, "
-		       "window:W, own",
-		       text);
+	char known[256] = "";
+	for (int i = 0, n = 0; i < N_FAMILIES && n < (int)sizeof known; i++)
+		n += snprintf(known + n, sizeof known - (size_t)n, "%s%s%s%s", i > 0 ? ", " : "",
+			      families[i].name, families[i].number ? ":" : "",
+			      families[i].number ? families[i].number : "");
+	return sx_fail(ctx, SX_ECONFIG, "c family %s: unknown; known are %s", text, known);
 }
 
 bool sx_family_marked(sx_family_marks *m, const sx_family *f, int64_t i, int64_t first)
