@@ -500,7 +500,7 @@ static void test_gamma_looks(void **state)
 	(void)state;
 	static const double omega[] = {1, 0.1, 0.01}, gamma[] = {1, 0.7, 0.5};
 	sx_fig_scaling s[SX_FIG_GAMMA_METHODS + 1];
-	char name[SX_FIG_GAMMA_METHODS + 1][8];
+	char name[SX_FIG_GAMMA_METHODS + 1][16];
 	sx_fig *f = NULL;
 	for (int i = 0; i <= SX_FIG_GAMMA_METHODS; i++) {
 		snprintf(name[i], sizeof name[i], "m%d", i);
