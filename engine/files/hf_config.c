@@ -94,6 +94,11 @@ sx_status sx_hf_config_write(sx_ctx *ctx, const char *path, const sx_spec *s)
 	char *text = NULL, *lines = NULL;
 	json_t *root = NULL;
 	SX_TRY(sx_spec_check(s, ctx));
+	if (s->pos.custom) {
+		st = sx_fail(ctx, SX_EINTERNAL, "%s: no file can say the method %s", path,
+			     s->pos.custom->name);
+		goto out;
+	}
 	root = json_object();
 	if (root && sx_hf_put(root, "model_type", json_string(family->model_type)) &&
 	    sx_hf_put(root, "architectures", json_pack("[s]", family->architecture)) &&

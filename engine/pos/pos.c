@@ -93,11 +93,15 @@ sx_status sx_pos_plan_make(sx_pos_plan *plan, sx_ctx *ctx, const sx_pos_opts *op
 	}
 	sx_pos_spectrum(&p, o.theta);
 	method->plan(&o, m, layer, length, &p);
-	if (p.n_slopes > 0 && (!p.slopes || p.n_slopes != m.heads)) {
-		sx_status bad = p.slopes ? SX_EINTERNAL : SX_ENOMEM;
+	if (p.n_slopes > 0 && !p.slopes) {
+		sx_pos_plan_free(&p);
+		return sx_fail(ctx, SX_ENOMEM, "no memory for a positional plan");
+	}
+	if (p.n_slopes > 0 && p.n_slopes != m.heads) {
 		int n = p.n_slopes;
 		sx_pos_plan_free(&p);
-		return sx_fail(ctx, bad, "positional plan: %d slopes for %d heads", n, m.heads);
+		return sx_fail(ctx, SX_EINTERNAL, "a positional plan of %d slopes for %d heads", n,
+			       m.heads);
 	}
 	if (!isnan(o.attention_factor)) p.attention_factor = o.attention_factor;
 	bool any = false;
