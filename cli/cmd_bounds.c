@@ -28,8 +28,8 @@ enum { KEY_FAMILIES = 0x100, KEY_MIX };
 
 /* clang-format off */
 static const struct argp_option options[] = {
-	{"text", SX_KEY_TEXT, "FILE", 0, "check on this text (default: held-out text of a run and a constant sequence)", 1},
-	SX_ARG_WORDS, SX_ARG_TOKENS, SX_ARG_PROMPT,
+	{"text", SX_KEY_TEXT, "FILE|-", 0, "check on this text, - is standard input (default: held-out text of a run and a constant sequence)", 1},
+	SX_ARG_WORDS, SX_ARG_TOKENS, SX_ARG_IDS, SX_ARG_PROMPT,
 	{"output", 'o', "FILE.h5", 0, "write /bounds and /ac to a run file", 1},
 	{"length", SX_KEY_LENGTH, "N", 0, "sequences of N tokens (default: all of the input; without one, the model's context, at most 256)", 2},
 	{"sequences", SX_KEY_SEQUENCES, "K", 0, "the first K of the input (default: all), or K held-out ones of each kind (default: 2)", 2},

@@ -1,8 +1,8 @@
 /* sextant eval: the loss and needle retrieval by length, for one variant of the positions or many. */
 #include "cli/cmd.h"
 #include "cli/eval_print.h"
+#include "cli/input_args.h"
 #include "engine/op/blas.h"
-#include "engine/text/tokens.h"
 
 #include <errno.h>
 #include <math.h>
@@ -23,6 +23,7 @@ enum {
 	KEY_SEED,
 	KEY_TEXT,
 	KEY_TOKENS,
+	KEY_IDS,
 	KEY_CHUNK,
 	KEY_LIMIT,
 	KEY_TOKENIZER
@@ -40,8 +41,9 @@ static const struct argp_option options[] = {
 	{"trials", KEY_TRIALS, "N", 0, "niah: problems of each kind at each length (default: eval.niah_trials)", 3},
 	{"choose", KEY_CHOOSE, "N", 0, "niah, with --temperatures: N further problems to choose each method's C on", 3},
 	{"facts", KEY_FACTS, "N", 0, "niah: facts in a window (default: 4; single: 1)", 3},
-	{"text", KEY_TEXT, "FILE", 0, "ppl: the loss on this text instead of held-out windows", 4},
-	{"tokens", KEY_TOKENS, "FILE", 0, "ppl: on these ids: text, .npy, or .bin of llm.c or nanoGPT", 4},
+	{"text", KEY_TEXT, "FILE|-", 0, "ppl: the loss on this text (- is standard input) instead of held-out windows", 4},
+	{"tokens", KEY_TOKENS, "FILE|-", 0, "ppl: on these ids: text, .npy, or .bin of llm.c or nanoGPT", 4},
+	{"ids", KEY_IDS, "u16|u32", 0, "how wide the ids of a .bin without a header are (default: 16 bits, refused where that cannot be)", 4},
 	{"chunk", KEY_CHUNK, "N", 0, "cut it into pieces of N bytes (ids) that are read one by one and truncated to the length (default: one text, every token but the first is predicted once)", 4},
 	{"limit", KEY_LIMIT, "N", 0, "take its first N bytes (ids)", 4},
 	{"tokenizer", KEY_TOKENIZER, "T", 0, "\"bytes\" or a llama2.c tokenizer.bin", 4},
@@ -117,6 +119,7 @@ static void check_args(struct argp_state *state, const sx_eval_args *a)
 	if (!a->what) argp_error(state, "what to evaluate? ppl or niah");
 	if (!a->model) argp_error(state, "which MODEL?");
 	if (a->text && a->tokens) argp_error(state, "--text or --tokens, not both");
+	if (a->ids != SX_IDS_ANY && !a->tokens) argp_error(state, "--ids is for --tokens");
 	if (a->niah && other)
 		argp_error(state, "niah makes its own windows: leave out --text and --tokens");
 	if (!other && (a->chunk || a->limit))
@@ -148,6 +151,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_SEED: a->seed = parse_seed(state, arg); return 0;
 	case KEY_TEXT: a->text = arg; return 0;
 	case KEY_TOKENS: a->tokens = arg; return 0;
+	case KEY_IDS: a->ids = sx_parse_ids(state, arg); return 0;
 	case KEY_CHUNK: a->chunk = sx_parse_count(state, "--chunk", arg); return 0;
 	case KEY_LIMIT: a->limit = sx_parse_count(state, "--limit", arg); return 0;
 	case KEY_TOKENIZER: a->tokenizer = arg; return 0;
@@ -314,7 +318,10 @@ static sx_status read_text(sx_eval_job *j, const sx_eval_args *a)
 	size_t size = 0;
 	bool bos = false;
 	SX_TRY(sx_source_need_tokenizer(s, j->ctx));
-	SX_TRY(sx_read_file(j->ctx, a->text, &text, &size));
+	SX_TRY(sx_read_input(j->ctx, a->text, &text, &size));
+	if (size == 0)
+		SX_TRY(sx_fail(j->ctx, SX_EDATA, "%s is empty: there is nothing to predict",
+			       sx_input_name(a->text)));
 	bos = s->has_config ? s->cfg.data.bos : sx_tokenizer_adds_bos(s->tok);
 	if (a->limit && (int64_t)size > a->limit) size = (size_t)a->limit;
 	SX_TRY(sx_pieces_text(&j->in, j->ctx, s->tok, bos, text, (int64_t)size, a->chunk));
@@ -327,7 +334,7 @@ static sx_status read_tokens(sx_eval_job *j, const sx_eval_args *a)
 {
 	sx_status st = SX_OK;
 	sx_tokens t = {0};
-	SX_TRY(sx_tokens_read(&t, j->ctx, a->tokens, j->source.spec.V));
+	SX_TRY(sx_tokens_read(&t, j->ctx, a->tokens, j->source.spec.V, a->ids));
 	if (t.rows > 1 && (a->chunk || a->limit)) {
 		st = sx_fail(j->ctx, SX_EUSAGE,
 			     "%s holds %lld sequences, which are the pieces: leave out --chunk and "

@@ -358,12 +358,24 @@ static sx_status describe_llama2c(json_t *d, sx_ctx *ctx, const char *path)
 	return SX_OK;
 }
 
+static bool ends_in(const char *path, const char *ending)
+{
+	size_t n = strlen(path), m = strlen(ending);
+	return n > m && !strcmp(path + n - m, ending);
+}
+
 static sx_status describe_tokens(json_t *d, sx_ctx *ctx, const char *path)
 {
 	sx_tokens t;
-	sx_status st = sx_tokens_read(&t, ctx, path, 0);
-	if (st != SX_OK) return st;
+	sx_ctx quiet;
+	sx_ctx_init(&quiet);
+	sx_status st = sx_tokens_read(&t, ctx, path, 0, SX_IDS_ANY);
+	/* bare ids that cannot be 16 bits wide */
+	bool wide = st == SX_EDATA && ends_in(path, ".bin") &&
+		    sx_tokens_read(&t, &quiet, path, 0, SX_IDS_U32) == SX_OK;
+	if (st != SX_OK && !wide) return st;
 	int32_t most = 0;
+	if (wide) put_text(d, "ids", "u32");
 	for (int64_t i = 0; i < t.n; i++) most = t.ids[i] > most ? t.ids[i] : most;
 	put_text(d, "kind", "token ids");
 	put_int(d, "sequences", t.rows);
@@ -403,12 +415,6 @@ static sx_status describe_text(json_t *d, sx_ctx *ctx, const char *path)
 	put_int(d, "lines", lines);
 	free(data);
 	return st;
-}
-
-static bool ends_in(const char *path, const char *ending)
-{
-	size_t n = strlen(path), m = strlen(ending);
-	return n > m && !strcmp(path + n - m, ending);
 }
 
 /* The first bytes of a file, zeros after its end, and its size. */

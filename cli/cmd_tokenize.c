@@ -1,15 +1,15 @@
 /* sextant tokenize: text to ids and back. */
 #include "cli/cmd.h"
+#include "cli/input_args.h"
 #include "cli/out.h"
 #include "engine/text/tokenizer.h"
-#include "engine/text/tokens.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPT_TOKENIZER = 256, OPT_BOS, OPT_NO_BOS, OPT_DECODE };
+enum { OPT_TOKENIZER = 256, OPT_BOS, OPT_NO_BOS, OPT_DECODE, OPT_IDS };
 
 static const struct argp_option options[] = {
 	{"tokenizer", OPT_TOKENIZER, "bytes|FILE.bin", 0,
@@ -18,6 +18,10 @@ static const struct argp_option options[] = {
 	{"no-bos", OPT_NO_BOS, NULL, 0, "do not begin with BOS (the default for bytes)", 0},
 	{"decode", OPT_DECODE, NULL, 0,
 	 "the other way: read ids (text, .npy, llm.c or nanoGPT .bin), print their text", 0},
+	{"ids", OPT_IDS, "u16|u32", 0,
+	 "--decode: how wide the ids of a .bin without a header are (default: 16 bits, refused "
+	 "where that cannot be)",
+	 0},
 	{"output", 'o', "FILE", 0,
 	 "write FILE instead of standard output: ids as .npy (int32), .bin (llm.c) or .txt; with "
 	 "--decode the text",
@@ -42,6 +46,7 @@ typedef struct {
 	const char *tokenizer, *output, *input;
 	int bos; /* -1 = what the tokenizer says */
 	bool decode;
+	sx_id_width ids;
 	sx_common common;
 } args;
 
@@ -61,6 +66,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPT_DECODE:
 		a->decode = true;
 		return 0;
+	case OPT_IDS:
+		a->ids = sx_parse_ids(state, arg);
+		return 0;
 	case 'o':
 		a->output = arg;
 		return 0;
@@ -72,6 +80,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (a->common.json && a->output) argp_error(state, "--json prints: leave out -o");
 		if (a->decode && a->bos >= 0)
 			argp_error(state, "--decode takes no --bos, --no-bos");
+		if (a->ids != SX_IDS_ANY && !a->decode) argp_error(state, "--ids is for --decode");
 		return 0;
 	default:
 		return sx_common_parse(&a->common, key, arg, state);
@@ -127,7 +136,8 @@ static sx_status decode(sx_ctx *ctx, const args *a, const sx_tokenizer *t, const
 	sx_tokens ids = {0};
 	char *text = NULL;
 	size_t len = 0;
-	SX_TRY(sx_tokens_parse(&ids, ctx, a->input, data, size, sx_tokenizer_vocab(t)));
+	SX_TRY(sx_tokens_parse(&ids, ctx, sx_input_name(a->input), data, size,
+			       sx_tokenizer_vocab(t), a->ids));
 	SX_TRY(sx_tokenizer_decode(&text, &len, ctx, t, ids.ids, ids.n));
 	SX_TRY(print_text(ctx, a, text, len, ids.n));
 out:
@@ -145,9 +155,8 @@ static sx_status run(sx_ctx *ctx, int argc, char **argv)
 	char *data = NULL;
 	size_t size = 0;
 	SX_TRY(sx_parse_args(ctx, &argp, argc, argv, &a));
-	bool standard_input = strcmp(a.input, "-") == 0;
 	SX_TRY(sx_tokenizer_open(&t, ctx, a.tokenizer, 0));
-	SX_TRY(sx_read_file(ctx, standard_input ? "/dev/stdin" : a.input, &data, &size));
+	SX_TRY(sx_read_input(ctx, a.input, &data, &size));
 	SX_TRY(a.decode ? decode(ctx, &a, t, data, size) : encode(ctx, &a, t, data, size));
 	if (fflush(stdout) != 0)
 		st = sx_fail(ctx, SX_EIO, "writing to standard output failed: %s", strerror(errno));

@@ -31,8 +31,8 @@ enum { KEY_BATCH = 0x100, KEY_TOWARD, KEY_MEMORY };
 
 /* clang-format off */
 static const struct argp_option options[] = {
-	{"text", SX_KEY_TEXT, "FILE", 0, "trace this text (default: held-out sequences of the data MODEL was trained on)", 1},
-	SX_ARG_WORDS, SX_ARG_TOKENS, SX_ARG_PROMPT,
+	{"text", SX_KEY_TEXT, "FILE|-", 0, "trace this text, - is standard input (default: held-out sequences of the data MODEL was trained on)", 1},
+	SX_ARG_WORDS, SX_ARG_TOKENS, SX_ARG_IDS, SX_ARG_PROMPT,
 	{"output", 'o', "FILE.h5", 0, "the run file to write", 1},
 	{"length", SX_KEY_LENGTH, "N", 0, "sequences of N tokens (default: one sequence of all of the input; without one, the trained length)", 2},
 	{"sequences", SX_KEY_SEQUENCES, "K", 0, "take the first K of the input (default: all), or K held-out ones of each kind (default: 8)", 2},

@@ -3,6 +3,7 @@
 #define SX_CLI_EVAL_PRINT_H
 
 #include "cli/out.h"
+#include "engine/text/tokens.h"
 #include "probes/lab/extension.h"
 
 typedef struct {
@@ -10,6 +11,7 @@ typedef struct {
 	bool niah;
 	const char *what, *model, *output, *text, *tokens, *tokenizer;
 	const char *methods, *temperatures, *lengths, *kinds;
+	sx_id_width ids;
 	int64_t windows, trials, facts, choose, chunk, limit, seed; /* 0 = default; seed -1 */
 	int n;
 	char **overrides;

@@ -122,19 +122,16 @@ char *sx_strdup(const char *s)
 
 /* ---- small files ---- */
 
-sx_status sx_read_file(sx_ctx *ctx, const char *path, char **out, size_t *size)
+/* Closes f. */
+static sx_status read_stream(FILE *f, sx_ctx *ctx, const char *name, char **out, size_t *size)
 {
 	sx_status st = SX_OK;
 	char *buf = NULL;
 	size_t used = 0, cap = 65536;
-	FILE *f = sx_path_is_dir(path) ? NULL : fopen(path, "rb");
-	if (!f)
-		return sx_fail(ctx, SX_ENOINPUT, "cannot read %s: %s", path,
-			       sx_path_is_dir(path) ? "it is a folder" : strerror(errno));
 	for (;;) {
 		char *grown = sx_grow(buf, cap + 1, 1);
 		if (!grown) {
-			st = sx_fail(ctx, SX_ENOMEM, "no memory to read %s", path);
+			st = sx_fail(ctx, SX_ENOMEM, "no memory to read %s", name);
 			goto out;
 		}
 		buf = grown;
@@ -143,7 +140,7 @@ sx_status sx_read_file(sx_ctx *ctx, const char *path, char **out, size_t *size)
 		cap *= 2;
 	}
 	if (ferror(f)) {
-		st = sx_fail(ctx, SX_EIO, "reading %s failed: %s", path, strerror(errno));
+		st = sx_fail(ctx, SX_EIO, "reading %s failed: %s", name, strerror(errno));
 		goto out;
 	}
 	buf[used] = '\0';
@@ -154,6 +151,32 @@ out:
 	free(buf);
 	fclose(f);
 	return st;
+}
+
+sx_status sx_read_file(sx_ctx *ctx, const char *path, char **out, size_t *size)
+{
+	FILE *f = sx_path_is_dir(path) ? NULL : fopen(path, "rb");
+	if (!f)
+		return sx_fail(ctx, SX_ENOINPUT, "cannot read %s: %s", path,
+			       sx_path_is_dir(path) ? "it is a folder" : strerror(errno));
+	return read_stream(f, ctx, path, out, size);
+}
+
+const char *sx_input_name(const char *path)
+{
+	return strcmp(path, "-") == 0 ? "standard input" : path;
+}
+
+sx_status sx_read_input(sx_ctx *ctx, const char *path, char **out, size_t *size)
+{
+	if (strcmp(path, "-") != 0) return sx_read_file(ctx, path, out, size);
+	int fd = dup(STDIN_FILENO);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "rb");
+	if (!f) {
+		if (fd >= 0) close(fd);
+		return sx_fail(ctx, SX_ENOINPUT, "cannot read standard input: %s", strerror(errno));
+	}
+	return read_stream(f, ctx, sx_input_name(path), out, size);
 }
 
 sx_status sx_write_file(sx_ctx *ctx, const char *path, const void *data, size_t size)

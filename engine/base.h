@@ -87,6 +87,9 @@ char *sx_strdup(const char *s);
 /* Reads a whole file; *out is NUL-terminated after *size bytes and is the caller's to free.
  * SX_ENOINPUT if it does not open, SX_EIO if it does not read. */
 sx_status sx_read_file(sx_ctx *ctx, const char *path, char **out, size_t *size) SX_NODISCARD;
+/* The same; "-" is standard input. */
+sx_status sx_read_input(sx_ctx *ctx, const char *path, char **out, size_t *size) SX_NODISCARD;
+const char *sx_input_name(const char *path); /* "standard input" for "-", else the path itself */
 /* Writes path.tmp, fsyncs it and renames it to path: a reader sees the old file or the new one.
  * SX_ECREATE, SX_EIO. */
 sx_status sx_write_file(sx_ctx *ctx, const char *path, const void *data, size_t size) SX_NODISCARD;

@@ -1,6 +1,7 @@
 /* Reading and writing files of token ids. */
 #include "engine/text/tokens.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,25 +27,24 @@ static bool ends_with(const char *s, const char *end)
 	return n >= k && strcmp(s + n - k, end) == 0;
 }
 
-static sx_status bad_id(sx_ctx *ctx, const char *name, int64_t place, uint64_t id, int vocab)
+static sx_status bad_id(sx_ctx *ctx, const char *name, int64_t place, int64_t id, int vocab)
 {
-	if (id > INT32_MAX)
+	if (id < 0)
 		return sx_fail(ctx, SX_EDATA,
 			       "%s: number %" PRId64
 			       " (from 0) is negative or too large to be an id",
 			       name, place);
 	return sx_fail(ctx, SX_EDATA,
-		       "%s: id %" PRIu64 ", number %" PRId64 " (from 0), is outside the model's "
+		       "%s: id %" PRId64 ", number %" PRId64 " (from 0), is outside the model's "
 		       "vocabulary of %d: these ids were made with another tokenizer",
 		       name, id, place, vocab);
 }
 
-/* A negative number arrives here as one beyond 2^31. */
-static sx_status set_id(sx_tokens *t, sx_ctx *ctx, const char *name, int64_t i, uint64_t id,
+/* id: -1 where the file's number is none. */
+static sx_status set_id(sx_tokens *t, sx_ctx *ctx, const char *name, int64_t i, int64_t id,
 			int vocab)
 {
-	if (id > INT32_MAX || (vocab > 0 && id >= (uint64_t)vocab))
-		return bad_id(ctx, name, i, id, vocab);
+	if (id < 0 || (vocab > 0 && id >= vocab)) return bad_id(ctx, name, i, id, vocab);
 	t->ids[i] = (int32_t)id;
 	return SX_OK;
 }
@@ -54,9 +54,22 @@ static sx_status no_ids(sx_ctx *ctx, const char *name)
 	return sx_fail(ctx, SX_EDATA, "%s holds no token ids", name);
 }
 
-/* rows * cols numbers of `width` bytes at p; the caller has checked that they are there. */
-static sx_status take_binary(sx_tokens *t, sx_ctx *ctx, const char *name, const char *p, int width,
-			     int vocab)
+/* Numbers as they lie in a file. */
+typedef struct {
+	int width; /* bytes; 0 = none that we read */
+	bool is_signed;
+} number_type;
+
+/* -1 where it is no id: negative, or beyond 31 bits. */
+static int64_t load_id(const char *p, number_type type)
+{
+	uint64_t v = load_le(p, type.width), sign = (uint64_t)1 << (8 * type.width - 1);
+	return v > INT32_MAX || (type.is_signed && v & sign) ? -1 : (int64_t)v;
+}
+
+/* rows * cols numbers at p; the caller has checked that they are there. */
+static sx_status take_binary(sx_tokens *t, sx_ctx *ctx, const char *name, const char *p,
+			     number_type type, int vocab)
 {
 	t->n = t->rows * t->cols;
 	if (t->n == 0) return no_ids(ctx, name);
@@ -65,7 +78,7 @@ static sx_status take_binary(sx_tokens *t, sx_ctx *ctx, const char *name, const 
 		return sx_fail(ctx, SX_ENOMEM, "no memory for %" PRId64 " ids of %s", t->n, name);
 	for (int64_t i = 0; i < t->n; i++) {
 		sx_status st = set_id(t, ctx, name, i,
-				      load_le(p + (size_t)i * (size_t)width, width), vocab);
+				      load_id(p + (size_t)i * (size_t)type.width, type), vocab);
 		if (st != SX_OK) return st;
 	}
 	return SX_OK;
@@ -82,70 +95,104 @@ static const char *npy_value(const char *header, const char *key)
 	return p + strspn(p, " :");
 }
 
-static int npy_width(const char *descr)
+/* descr: as "'<i4'", or NULL. */
+static sx_status npy_type(number_type *out, sx_ctx *ctx, const char *name, const char *descr)
 {
-	/* Signed ones too: a negative id is caught as one that is far too large. */
-	static const struct {
-		const char *descr;
-		int width;
-	} types[] = {{"'|u1'", 1}, {"'<u2'", 2}, {"'<i4'", 4},
-		     {"'<u4'", 4}, {"'<i8'", 8}, {"'<u8'", 8}};
-	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-		if (strncmp(descr, types[i].descr, 5) == 0) return types[i].width;
-	return 0;
+	if (!descr || *descr != '\'' || strcspn(descr + 1, "'") != 3)
+		return sx_fail(ctx, SX_EDATA,
+			       "%s: this .npy file does not hold plain numbers; token ids must be "
+			       "whole ones: save ids.astype(\"int32\")",
+			       name);
+	char order = descr[1], kind = descr[2];
+	int width = descr[3] - '0';
+	bool whole = kind == 'i' || kind == 'u';
+	if (whole && order == '>' && width > 1)
+		return sx_fail(ctx, SX_EDATA,
+			       "%s: its numbers are big-endian (%.3s): save ids.astype(\"<i%d\")",
+			       name, descr + 1, width);
+	if (!whole || (order == '|') != (width == 1) ||
+	    (width != 1 && width != 2 && width != 4 && width != 8))
+		return sx_fail(ctx, SX_EDATA,
+			       "%s: its numbers are of type %.3s and token ids are whole numbers: "
+			       "save ids.astype(\"int32\")",
+			       name, descr + 1);
+	*out = (number_type){.width = width, .is_signed = kind == 'i'};
+	return SX_OK;
 }
 
-static bool npy_shape(const char *s, int64_t *rows, int64_t *cols)
+static sx_status npy_shape(sx_tokens *t, sx_ctx *ctx, const char *name, const char *s)
 {
-	int64_t dim[2];
+	int64_t dim[3] = {0};
 	int n = 0;
-	if (*s++ != '(') return false;
-	for (;;) {
+	bool ok = s && *s++ == '(';
+	while (ok) {
 		s += strspn(s, " ,");
 		if (*s == ')') break;
 		char *end;
 		long long v = strtoll(s, &end, 10);
-		if (end == s || n == 2 || v < 0 || v > INT32_MAX) return false;
-		dim[n++] = v;
+		ok = end != s && v >= 0 && v <= INT32_MAX;
+		if (n < 3) dim[n++] = v;
 		s = end;
 	}
-	if (n == 0) return false;
-	*rows = n == 2 ? dim[0] : 1;
-	*cols = dim[n - 1];
-	return true;
+	if (!ok || n < 1 || n > 2)
+		return sx_fail(ctx, SX_EDATA,
+			       "%s: token ids must be a 1-D or 2-D array (one sequence a row): "
+			       "save ids.reshape(-1)",
+			       name);
+	t->rows = n == 2 ? dim[0] : 1;
+	t->cols = dim[n - 1];
+	return SX_OK;
+}
+
+/* From the dict: sets rows and cols. */
+static sx_status npy_header(sx_tokens *t, number_type *type, sx_ctx *ctx, const char *name,
+			    const char *header)
+{
+	sx_status st = SX_OK;
+	const char *order = npy_value(header, "'fortran_order'");
+	SX_TRY(npy_type(type, ctx, name, npy_value(header, "'descr'")));
+	SX_TRY(npy_shape(t, ctx, name, npy_value(header, "'shape'")));
+	/* one row reads the same either way */
+	if (t->rows > 1 && t->cols > 1 && (!order || strncmp(order, "False", 5) != 0))
+		st = sx_fail(ctx, SX_EDATA,
+			     "%s: its array is in Fortran order, columns first: save "
+			     "numpy.ascontiguousarray(ids)",
+			     name);
+out:
+	return st;
 }
 
 static sx_status read_npy(sx_tokens *t, sx_ctx *ctx, const char *name, const char *data,
 			  size_t size, int vocab)
 {
-	int wide = size > 6 && data[6] > 1 ? 4 : 2;
+	int version = size > 6 ? data[6] : 0, wide = version > 1 ? 4 : 2;
 	size_t start = 8 + (size_t)wide;
 	uint64_t len = size < start ? 0 : load_le(data + 8, wide);
 	if (size < start || len > size - start)
 		return sx_fail(ctx, SX_EDATA, "%s: this .npy file is cut off in its header", name);
+	if (version < 1 || version > 3)
+		return sx_fail(ctx, SX_EDATA,
+			       "%s: a .npy file of version %d is not known (1, 2 and 3 are): save "
+			       "it with numpy.save",
+			       name, version);
 	char *header = sx_format("%.*s", (int)(len < 65536 ? len : 65536), data + start);
 	if (!header) return sx_fail(ctx, SX_ENOMEM, "no memory to read %s", name);
-	const char *descr = npy_value(header, "'descr'");
-	const char *order = npy_value(header, "'fortran_order'");
-	const char *shape = npy_value(header, "'shape'");
-	int width = descr ? npy_width(descr) : 0;
-	bool ok = width && order && strncmp(order, "False", 5) == 0 && shape &&
-		  npy_shape(shape, &t->rows, &t->cols);
+	number_type type = {0};
+	sx_status st = npy_header(t, &type, ctx, name, header);
 	free(header);
-	if (!ok)
-		return sx_fail(
-			ctx, SX_EDATA,
-			"%s: token ids must be a 1-D or 2-D array of integers in C order; save "
-			"it with numpy.save(\"tokens.npy\", "
-			"numpy.ascontiguousarray(ids, dtype=\"int32\"))",
-			name);
-	uint64_t have = (size - start - len) / (uint64_t)width;
-	if ((uint64_t)t->rows * (uint64_t)t->cols > have)
+	if (st != SX_OK) return st;
+	uint64_t bytes = size - start - len, n = (uint64_t)t->rows * (uint64_t)t->cols;
+	if (n > bytes / (uint64_t)type.width)
 		return sx_fail(ctx, SX_EDATA,
-			       "%s: this .npy file is cut off: %" PRIu64 " of %" PRId64
+			       "%s: this .npy file is cut off: %" PRIu64 " of %" PRIu64
 			       " ids are there",
-			       name, have, t->rows * t->cols);
-	return take_binary(t, ctx, name, data + start + len, width, vocab);
+			       name, bytes / (uint64_t)type.width, n);
+	if (bytes != n * (uint64_t)type.width)
+		return sx_fail(ctx, SX_EDATA,
+			       "%s: %" PRIu64 " bytes follow its array of %" PRIu64
+			       " ids; one array a file: save it anew with numpy.save",
+			       name, bytes - n * (uint64_t)type.width, n);
+	return take_binary(t, ctx, name, data + start + len, type, vocab);
 }
 
 /* ---- .bin ---- */
@@ -162,28 +209,107 @@ static sx_status read_llmc(sx_tokens *t, sx_ctx *ctx, const char *name, const ch
 			       " is not known (1 with "
 			       "16-bit ids, 7 with 32-bit ids)",
 			       name, version);
-	uint64_t n = load_le(data + 8, 4), have = (size - LLMC_HEADER) / (size_t)width;
-	if (n > have)
+	uint64_t n = load_le(data + 8, 4), bytes = size - LLMC_HEADER;
+	if (bytes == n * (uint64_t)(6 - width) && n > 0)
 		return sx_fail(ctx, SX_EDATA,
-			       "%s: this llm.c token file is cut off: %" PRIu64 " of %" PRIu64
-			       " ids are there",
-			       name, have, n);
+			       "%s: its header says %" PRIu64
+			       " ids of %d bits (magic %d) and its size those of %d: write the "
+			       "header that the ids have",
+			       name, n, 8 * width, narrow ? LLMC_U16 : LLMC_U32, 8 * (6 - width));
+	if (bytes != n * (uint64_t)width)
+		return sx_fail(ctx, SX_EDATA,
+			       "%s: this llm.c token file %s: its header says %" PRIu64
+			       " ids of %d bytes, after it there are %" PRIu64 " bytes",
+			       name, bytes < n * (uint64_t)width ? "is cut off" : "is too long", n,
+			       width, bytes);
 	t->rows = 1;
 	t->cols = (int64_t)n;
-	return take_binary(t, ctx, name, data + LLMC_HEADER, width, vocab);
+	return take_binary(t, ctx, name, data + LLMC_HEADER, (number_type){width, false}, vocab);
 }
 
-static sx_status read_nanogpt(sx_tokens *t, sx_ctx *ctx, const char *name, const char *data,
-			      size_t size, int vocab)
+/* Whether every number of so many bytes from the second on, and every other one after it, is 0: the
+ * upper halves of numbers twice as wide. */
+static bool every_other_zero(const char *data, size_t size, int width)
 {
-	if (size % 2)
+	size_t step = 2 * (size_t)width;
+	if (size < step || size % step) return false;
+	for (size_t at = (size_t)width; at < size; at += step)
+		if (load_le(data + at, width)) return false;
+	return true;
+}
+
+/* Whether every other 16-bit number is so small as the upper half of an id is, and those between
+ * are not: 32-bit ids of a large vocabulary. A handful of numbers proves nothing. */
+static bool looks_like_halves(const char *data, size_t size)
+{
+	enum { UPPER = 16, FEWEST = 16 };
+	uint64_t low = 0, high = 0;
+	if (size % 4 || size / 4 < FEWEST) return false;
+	for (size_t at = 0; at < size; at += 4) {
+		uint64_t a = load_le(data + at, 2), b = load_le(data + at + 2, 2);
+		if (a > low) low = a;
+		if (b > high) high = b;
+	}
+	return high < UPPER && low >= UPPER;
+}
+
+static bool is_all_text(const char *data, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if (!isdigit((unsigned char)data[i]) && !isspace((unsigned char)data[i]))
+			return false;
+	return size > 0;
+}
+
+/* What nobody said is 16 bits wide. */
+static sx_status check_16_bit(sx_ctx *ctx, const char *name, const char *data, size_t size,
+			      int vocab)
+{
+	if (is_all_text(data, size))
 		return sx_fail(ctx, SX_EDATA,
-			       "%s: a .bin without llm.c's header is read as nanoGPT's bare 16-bit "
-			       "ids, but its size is odd",
+			       "%s holds ids as text: call it .txt (or, if its bytes are numbers, "
+			       "say how wide they are: --ids u16 or --ids u32)",
 			       name);
+	if (vocab > 65536)
+		return sx_fail(ctx, SX_EDATA,
+			       "%s: a .bin without llm.c's header is read as 16-bit ids, but the "
+			       "model's vocabulary of %d needs more: give --ids u32 (or --ids u16 "
+			       "if they are)",
+			       name, vocab);
+	if (every_other_zero(data, size, 2) && every_other_zero(data, size, 4))
+		return sx_fail(ctx, SX_EDATA,
+			       "%s: three of four 16-bit numbers are 0, so these are 64-bit ids: "
+			       "save them as .npy (or give --ids u16 or --ids u32)",
+			       name);
+	if (every_other_zero(data, size, 2) || looks_like_halves(data, size))
+		return sx_fail(ctx, SX_EDATA,
+			       "%s: every second 16-bit number is %s, so these are 32-bit ids: "
+			       "give --ids u32 (or --ids u16 if it is so)",
+			       name, every_other_zero(data, size, 2) ? "0" : "below 16");
+	return SX_OK;
+}
+
+/* Bare numbers, as nanoGPT writes them. */
+static sx_status read_bare(sx_tokens *t, sx_ctx *ctx, const char *name, const char *data,
+			   size_t size, int vocab, sx_id_width ids)
+{
+	int width = ids == SX_IDS_U32 ? 4 : 2;
+	if (ids != SX_IDS_ANY && !ends_with(name, ".bin") && is_all_text(data, size))
+		return sx_fail(ctx, SX_EUSAGE,
+			       "--ids is for ids as bare numbers, and %s holds text: leave it out",
+			       name);
+	if (ids == SX_IDS_ANY && size % 2 == 0) {
+		sx_status st = check_16_bit(ctx, name, data, size, vocab);
+		if (st != SX_OK) return st;
+	}
+	if (size % (size_t)width)
+		return sx_fail(ctx, SX_EDATA,
+			       "%s: a .bin without llm.c's header is read as bare %d-bit ids, but "
+			       "its %zu bytes are no multiple of %d",
+			       name, 8 * width, size, width);
 	t->rows = 1;
-	t->cols = (int64_t)(size / 2);
-	return take_binary(t, ctx, name, data, 2, vocab);
+	t->cols = (int64_t)(size / (size_t)width);
+	return take_binary(t, ctx, name, data, (number_type){width, false}, vocab);
 }
 
 /* ---- text ---- */
@@ -204,7 +330,7 @@ static sx_status read_text(sx_tokens *t, sx_ctx *ctx, const char *name, const ch
 	if (!t->ids) return sx_fail(ctx, SX_ENOMEM, "no memory for %zu ids of %s", words, name);
 	for (size_t i = 0; i < size; i++) {
 		if (is_space(data[i])) continue;
-		uint64_t id = 0;
+		int64_t id = 0;
 		for (; i < size && !is_space(data[i]); i++) {
 			if (data[i] < '0' || data[i] > '9')
 				return sx_fail(ctx, SX_EDATA,
@@ -213,9 +339,9 @@ static sx_status read_text(sx_tokens *t, sx_ctx *ctx, const char *name, const ch
 					       "whole numbers separated by white space (text is "
 					       "given with --text)",
 					       name, t->n);
-			if (id <= INT32_MAX) id = 10 * id + (uint64_t)(data[i] - '0');
+			if (id <= INT32_MAX) id = 10 * id + (data[i] - '0');
 		}
-		sx_status st = set_id(t, ctx, name, t->n, id, vocab);
+		sx_status st = set_id(t, ctx, name, t->n, id > INT32_MAX ? -1 : id, vocab);
 		if (st != SX_OK) return st;
 		t->n++;
 	}
@@ -226,18 +352,36 @@ static sx_status read_text(sx_tokens *t, sx_ctx *ctx, const char *name, const ch
 
 /* ---- public ---- */
 
+bool sx_id_width_parse(const char *s, sx_id_width *out)
+{
+	if (strcmp(s, "u16") == 0)
+		*out = SX_IDS_U16;
+	else if (strcmp(s, "u32") == 0)
+		*out = SX_IDS_U32;
+	else
+		return false;
+	return true;
+}
+
 sx_status sx_tokens_parse(sx_tokens *out, sx_ctx *ctx, const char *name, const char *data,
-			  size_t size, int vocab)
+			  size_t size, int vocab, sx_id_width ids)
 {
 	sx_tokens t = {0};
 	sx_status st;
 	uint64_t magic = size < 4 ? 0 : load_le(data, 4);
-	if (size >= 6 && memcmp(data, "\x93NUMPY", 6) == 0)
+	bool npy = size >= 6 && memcmp(data, "\x93NUMPY", 6) == 0;
+	bool llmc = magic == LLMC_U16 || magic == LLMC_U32;
+	if (ids != SX_IDS_ANY && (npy || llmc))
+		st = sx_fail(ctx, SX_EUSAGE,
+			     "--ids is for ids without a header, and %s is %s, which says how wide "
+			     "they are: leave it out",
+			     name, npy ? "a .npy file" : "an llm.c file");
+	else if (npy)
 		st = read_npy(&t, ctx, name, data, size, vocab);
-	else if (magic == LLMC_U16 || magic == LLMC_U32)
+	else if (llmc)
 		st = read_llmc(&t, ctx, name, data, size, vocab);
-	else if (ends_with(name, ".bin"))
-		st = read_nanogpt(&t, ctx, name, data, size, vocab);
+	else if (ids != SX_IDS_ANY || ends_with(name, ".bin"))
+		st = read_bare(&t, ctx, name, data, size, vocab, ids);
 	else
 		st = read_text(&t, ctx, name, data, size, vocab);
 	if (st == SX_OK)
@@ -247,13 +391,13 @@ sx_status sx_tokens_parse(sx_tokens *out, sx_ctx *ctx, const char *name, const c
 	return st;
 }
 
-sx_status sx_tokens_read(sx_tokens *out, sx_ctx *ctx, const char *path, int vocab)
+sx_status sx_tokens_read(sx_tokens *out, sx_ctx *ctx, const char *path, int vocab, sx_id_width ids)
 {
 	sx_status st = SX_OK;
 	char *data = NULL;
 	size_t size = 0;
-	SX_TRY(sx_read_file(ctx, path, &data, &size));
-	SX_TRY(sx_tokens_parse(out, ctx, path, data, size, vocab));
+	SX_TRY(sx_read_input(ctx, path, &data, &size));
+	SX_TRY(sx_tokens_parse(out, ctx, sx_input_name(path), data, size, vocab, ids));
 out:
 	free(data);
 	return st;

@@ -1,6 +1,5 @@
 #include "probes/lab/sequences.h"
 
-#include "engine/text/tokens.h"
 #include "probes/lab/words.h"
 
 #include <stdlib.h>
@@ -46,7 +45,7 @@ static sx_status numbered_words(int32_t **ids, int64_t *n, sx_ctx *ctx, const ch
 			       "--words: %s has weights of its own, to which the numbers of words "
 			       "mean nothing; give --text or --tokens",
 			       s->name));
-	SX_TRY(sx_read_file(ctx, path, &text, &size));
+	SX_TRY(sx_read_input(ctx, path, &text, &size));
 	SX_TRY(sx_words_number(&words, n, &distinct, ctx, text, size));
 	if (distinct > s->spec.V)
 		SX_TRY(sx_fail(ctx, SX_EDATA,
@@ -70,7 +69,7 @@ static sx_status all_ids(int32_t **ids, int64_t *n, int64_t *cols, sx_ctx *ctx,
 	size_t size = 0;
 	if (w->tokens) {
 		sx_tokens t;
-		SX_TRY(sx_tokens_read(&t, ctx, w->tokens, s->spec.V));
+		SX_TRY(sx_tokens_read(&t, ctx, w->tokens, s->spec.V, w->ids));
 		*ids = t.ids, *n = t.n, *cols = t.rows > 1 ? t.cols : t.n;
 		return SX_OK;
 	}
@@ -80,7 +79,10 @@ static sx_status all_ids(int32_t **ids, int64_t *n, int64_t *cols, sx_ctx *ctx,
 		return SX_OK;
 	}
 	SX_TRY(sx_source_need_tokenizer(s, ctx));
-	if (w->text) SX_TRY(sx_read_file(ctx, w->text, &text, &size));
+	if (w->text) SX_TRY(sx_read_input(ctx, w->text, &text, &size));
+	if (text ? size == 0 : !*w->prompt)
+		SX_TRY(sx_fail(ctx, SX_EDATA, "%s is empty: there is nothing to look at",
+			       text ? sx_input_name(w->text) : "--prompt"));
 	bool bos = w->bos_given ? w->bos : sx_tokenizer_adds_bos(s->tok);
 	SX_TRY(sx_tokenizer_encode(ids, n, ctx, s->tok, text ? text : w->prompt,
 				   text ? size : strlen(w->prompt), bos));

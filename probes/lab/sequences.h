@@ -3,15 +3,17 @@
 #ifndef SX_PROBES_LAB_SEQUENCES_H
 #define SX_PROBES_LAB_SEQUENCES_H
 
+#include "engine/text/tokens.h"
 #include "probes/lab/source.h"
 #include "probes/observe/families.h"
 
 /* What the user says of them; strings are borrowed. */
 typedef struct {
-	/* one at most; none: held-out sequences */
+	/* one at most; none: held-out sequences. Of files "-" is standard input */
 	const char *text, *words, *tokens, *prompt;
 	const char *tokenizer, *kinds, *ac;
 	bool bos_given, bos, f64;
+	sx_id_width ids;           /* of tokens        */
 	int64_t length, sequences; /* 0 = not given */
 } sx_sequences_words;
 

@@ -464,15 +464,15 @@ static void ids_come_back(void **state)
 		const char *path = in_folder(names[i % 3]);
 		sx_tokens t;
 		assert_int_equal(sx_tokens_write(&ctx, path, ids, n), SX_OK);
-		assert_int_equal(sx_tokens_read(&t, &ctx, path, 0), SX_OK);
+		assert_int_equal(sx_tokens_read(&t, &ctx, path, 0, SX_IDS_ANY), SX_OK);
 		assert_int_equal(t.n, n);
 		assert_int_equal(t.rows, 1);
 		assert_int_equal(t.cols, n);
 		assert_memory_equal(t.ids, ids, (size_t)n * sizeof *ids);
 		sx_tokens_free(&t);
-		assert_int_equal(sx_tokens_read(&t, &ctx, path, ids[n - 1] + 1), SX_OK);
+		assert_int_equal(sx_tokens_read(&t, &ctx, path, ids[n - 1] + 1, SX_IDS_ANY), SX_OK);
 		sx_tokens_free(&t);
-		assert_int_equal(sx_tokens_read(&t, &ctx, path, ids[n - 1]), SX_EDATA);
+		assert_int_equal(sx_tokens_read(&t, &ctx, path, ids[n - 1], SX_IDS_ANY), SX_EDATA);
 		assert_non_null(strstr(ctx.message, "vocabulary"));
 	}
 	assert_int_equal(sx_tokens_write(&ctx, in_folder("i.csv"), small, 4), SX_EUSAGE);
@@ -563,7 +563,7 @@ static void other_id_files(void **state)
 		sx_tokens t;
 		const id_file *f = &files[i];
 		sx_ctx_init(&ctx);
-		sx_status st = sx_tokens_parse(&t, &ctx, f->name, f->data, f->size, 0);
+		sx_status st = sx_tokens_parse(&t, &ctx, f->name, f->data, f->size, 0, SX_IDS_ANY);
 		if (st != f->want) fail_msg("file %zu: status %d, %s", i, (int)st, ctx.message);
 		if (st != SX_OK) continue;
 		assert_int_equal(t.rows, f->rows);
@@ -571,6 +571,166 @@ static void other_id_files(void **state)
 		for (int k = 0; k < 6; k++) assert_int_equal(t.ids[k], k + 1);
 		sx_tokens_free(&t);
 	}
+}
+
+/* ---- how wide ids are, and what a file promises ---- */
+
+typedef struct {
+	const char *name;
+	char data[1400];
+	size_t size;
+} bytes_file;
+
+static void put(bytes_file *f, uint64_t v, int width)
+{
+	assert_true(f->size + (size_t)width <= sizeof f->data);
+	for (int i = 0; i < width; i++, v >>= 8) f->data[f->size++] = (char)(v & 255);
+}
+
+/* n ids of this width, `first` and on by `by`. */
+static bytes_file bare(const char *name, int n, int width, uint64_t first, uint64_t by)
+{
+	bytes_file f = {.name = name};
+	for (int i = 0; i < n; i++) put(&f, first + by * (uint64_t)i, width);
+	return f;
+}
+
+static bytes_file llmc(uint64_t magic, uint64_t version, uint64_t says, int n, int width)
+{
+	bytes_file f = {.name = "a.bin"};
+	put(&f, magic, 4), put(&f, version, 4), put(&f, says, 4);
+	while (f.size < 1024) put(&f, 0, 4);
+	for (int i = 0; i < n; i++) put(&f, 300 + (uint64_t)i, width);
+	return f;
+}
+
+static bytes_file npy(const char *dict, int version, int n, int width, uint64_t first)
+{
+	bytes_file f = {.name = "a.npy"};
+	memcpy(f.data, "\x93NUMPY", 6);
+	f.size = 6;
+	put(&f, (uint64_t)version, 1), put(&f, 0, 1);
+	put(&f, strlen(dict), version == 1 ? 2 : 4);
+	memcpy(f.data + f.size, dict, strlen(dict));
+	f.size += strlen(dict);
+	for (int i = 0; i < n; i++) put(&f, first, width);
+	return f;
+}
+
+/* What is read has n ids, the last of which is `last`; else the words of the refusal. */
+static void expect_ids(bytes_file f, int vocab, sx_id_width ids, int64_t n, int32_t last)
+{
+	sx_ctx ctx;
+	sx_tokens t;
+	sx_ctx_init(&ctx);
+	if (sx_tokens_parse(&t, &ctx, f.name, f.data, f.size, vocab, ids) != SX_OK)
+		fail_msg("%s", ctx.message);
+	assert_int_equal(t.n, n);
+	assert_int_equal(t.ids[n - 1], last);
+	sx_tokens_free(&t);
+}
+
+static void refuse_ids(bytes_file f, int vocab, sx_id_width ids, sx_status want, const char *words)
+{
+	sx_ctx ctx;
+	sx_tokens t;
+	sx_ctx_init(&ctx);
+	sx_status st = sx_tokens_parse(&t, &ctx, f.name, f.data, f.size, vocab, ids);
+	if (st != want || !strstr(ctx.message, words))
+		fail_msg("status %d, '%s'; wanted %d, '%s'", (int)st, ctx.message, (int)want,
+			 words);
+}
+
+static void bare_ids(void **state)
+{
+	(void)state;
+	expect_ids(bare("a.bin", 40, 2, 7, 3), 1000, SX_IDS_ANY, 40, 124);
+	expect_ids(bare("a.bin", 1, 2, 7, 0), 1000, SX_IDS_ANY, 1, 7);
+	expect_ids(bare("a.bin", 40, 4, 7, 3), 1000, SX_IDS_U32, 40, 124);
+	expect_ids(bare("-", 40, 4, 7, 3), 1000, SX_IDS_U32, 40, 124);
+	expect_ids(bare("a.bin", 40, 4, 7, 3), 1000, SX_IDS_U16, 80, 0); /* who asks, gets */
+	/* symbols of a tiny vocabulary, all below 16, are no halves */
+	expect_ids(bare("a.bin", 15, 2, 1, 1), 16, SX_IDS_ANY, 15, 15);
+	for (int n = 1; n < 60; n += 19)
+		refuse_ids(bare("a.bin", n, 4, 7, 3), 1000, SX_IDS_ANY, SX_EDATA,
+			   "every second 16-bit number is 0, so these are 32-bit ids: give --ids "
+			   "u32");
+	/* ids of a large vocabulary, of which this model knows nothing */
+	refuse_ids(bare("a.bin", 60, 4, 500, 2000), 0, SX_IDS_ANY, SX_EDATA, "below 16");
+	refuse_ids(bare("a.bin", 60, 4, 500, 2000), 128256, SX_IDS_ANY, SX_EDATA,
+		   "vocabulary of 128256 needs more: give --ids u32");
+	expect_ids(bare("a.bin", 60, 4, 500, 2000), 128256, SX_IDS_U32, 60, 118500);
+	expect_ids(bare("a.bin", 60, 2, 500, 3), 65536, SX_IDS_ANY, 60, 677);
+	refuse_ids(bare("a.bin", 60, 2, 500, 3), 65537, SX_IDS_ANY, SX_EDATA, "--ids u32");
+	expect_ids(bare("a.bin", 60, 2, 500, 3), 65537, SX_IDS_U16, 60, 677);
+	refuse_ids(bare("a.bin", 6, 8, 7, 3), 1000, SX_IDS_ANY, SX_EDATA, "64-bit ids");
+	refuse_ids(bare("a.bin", 7, 1, 7, 3), 1000, SX_IDS_ANY, SX_EDATA, "no multiple of 2");
+	refuse_ids(bare("a.bin", 5, 2, 7, 3), 1000, SX_IDS_U32, SX_EDATA, "no multiple of 4");
+	refuse_ids(bare("a.bin", 0, 2, 7, 3), 1000, SX_IDS_U32, SX_EDATA, "holds no token ids");
+	refuse_ids(bare("a.bin", 9, 4, 0xFFFFFFFF, 0), 0, SX_IDS_U32, SX_EDATA, "negative");
+	refuse_ids((bytes_file){"a.bin", "12 13 14", 8}, 0, SX_IDS_ANY, SX_EDATA, "as text");
+	refuse_ids((bytes_file){"a.txt", "12 13 14", 8}, 0, SX_IDS_U16, SX_EUSAGE, "leave it out");
+}
+
+static void ids_with_a_header(void **state)
+{
+	(void)state;
+	const uint64_t u16 = 20240520, u32 = 20240801;
+	expect_ids(llmc(u16, 1, 40, 40, 2), 1000, SX_IDS_ANY, 40, 339);
+	expect_ids(llmc(u32, 7, 40, 40, 4), 1000, SX_IDS_ANY, 40, 339);
+	refuse_ids(llmc(u16, 1, 40, 40, 4), 0, SX_IDS_ANY, SX_EDATA, "its size those of 32");
+	refuse_ids(llmc(u32, 7, 40, 40, 2), 0, SX_IDS_ANY, SX_EDATA, "its size those of 16");
+	refuse_ids(llmc(u16, 1, 41, 40, 2), 0, SX_IDS_ANY, SX_EDATA, "cut off");
+	refuse_ids(llmc(u16, 1, 39, 40, 2), 0, SX_IDS_ANY, SX_EDATA, "too long");
+	refuse_ids(llmc(u32, 7, 0x40000000, 40, 4), 0, SX_IDS_ANY, SX_EDATA, "cut off");
+	refuse_ids(llmc(u16, 1, 0, 0, 2), 0, SX_IDS_ANY, SX_EDATA, "holds no token ids");
+	refuse_ids(llmc(u16, 7, 40, 40, 2), 0, SX_IDS_ANY, SX_EDATA, "version 7");
+	refuse_ids(llmc(u16, 1, 40, 40, 2), 0, SX_IDS_U16, SX_EUSAGE, "leave it out");
+}
+
+#define DICT(descr, order, shape) \
+	"{'descr': " descr ", 'fortran_order': " order ", 'shape': " shape ", }\n"
+
+static void numpy_ids(void **state)
+{
+	(void)state;
+	static const char i4[] = DICT("'<i4'", "False", "(3,)");
+	for (int version = 1; version <= 3; version++)
+		expect_ids(npy(i4, version, 3, 4, 9), 10, SX_IDS_ANY, 3, 9);
+	refuse_ids(npy(i4, 4, 3, 4, 9), 10, SX_IDS_ANY, SX_EDATA, "version 4");
+	expect_ids(npy(DICT("'<i2'", "False", "(3,)"), 1, 3, 2, 9), 10, SX_IDS_ANY, 3, 9);
+	expect_ids(npy(DICT("'|i1'", "False", "(3,)"), 1, 3, 1, 9), 10, SX_IDS_ANY, 3, 9);
+	/* one row is the same in either order */
+	expect_ids(npy(DICT("'<i4'", "True", "(1, 3)"), 1, 3, 4, 9), 10, SX_IDS_ANY, 3, 9);
+	const struct {
+		const char *dict;
+		int n, width;
+		uint64_t value;
+		const char *words;
+	} cases[] = {
+		{DICT("'>i4'", "False", "(3,)"), 3, 4, 9,
+		 "big-endian (>i4): save ids.astype(\"<i4"},
+		{DICT("'>u2'", "False", "(3,)"), 3, 2, 9, "big-endian"},
+		{DICT("'<f4'", "False", "(3,)"), 3, 4, 9, "of type <f4 and token ids are whole"},
+		{DICT("'|b1'", "False", "(3,)"), 3, 1, 1, "of type |b1"},
+		{DICT("'<U4'", "False", "(3,)"), 3, 16, 1, "of type <U4"},
+		{DICT("[('a', '<i4')]", "False", "(3,)"), 3, 4, 9, "plain numbers"},
+		{DICT("'<i4'", "True", "(2, 3)"), 6, 4, 9, "Fortran order"},
+		{DICT("'<i4'", "False", "(1, 2, 3)"), 6, 4, 9, "1-D or 2-D"},
+		{DICT("'<i4'", "False", "()"), 1, 4, 9, "1-D or 2-D"},
+		{DICT("'<i4'", "False", "(-1,)"), 1, 4, 9, "1-D or 2-D"},
+		{DICT("'<i4'", "False", "(4,)"), 3, 4, 9, "cut off: 3 of 4"},
+		{DICT("'<i4'", "False", "(2,)"), 3, 4, 9, "4 bytes follow"},
+		{DICT("'<i4'", "False", "(3,)"), 3, 4, 0xFFFFFFFF, "number 0 (from 0) is negative"},
+		{DICT("'<i2'", "False", "(3,)"), 3, 2, 0xFFFF, "is negative"},
+		{DICT("'|i1'", "False", "(3,)"), 3, 1, 0xFF, "is negative"},
+		{DICT("'<i8'", "False", "(3,)"), 3, 8, 1ull << 40, "too large to be an id"},
+		{DICT("'<i4'", "False", "(3,)"), 3, 4, 10, "outside the model's vocabulary of 10"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		refuse_ids(npy(cases[i].dict, 1, cases[i].n, cases[i].width, cases[i].value), 10,
+			   SX_IDS_ANY, SX_EDATA, cases[i].words);
+	refuse_ids(npy(i4, 1, 3, 4, 9), 10, SX_IDS_U32, SX_EUSAGE, "leave it out");
 }
 
 /* ---- corpus ---- */
@@ -748,6 +908,9 @@ int main(void)
 		cmocka_unit_test(ids_come_back),
 		cmocka_unit_test(written_bytes),
 		cmocka_unit_test(other_id_files),
+		cmocka_unit_test(bare_ids),
+		cmocka_unit_test(ids_with_a_header),
+		cmocka_unit_test(numpy_ids),
 		cmocka_unit_test(corpus_of_a_folder),
 		cmocka_unit_test(corpus_without_text),
 		cmocka_unit_test(default_corpus),
