@@ -371,8 +371,8 @@ static sx_status prepare(sx_eval_job *j, const sx_eval_args *a)
 	static const char *const allowed[] = {"data", "eval", NULL};
 	sx_status st = SX_OK;
 	const sx_config *cfg = &j->source.cfg;
-	SX_TRY(sx_source_open(&j->source, j->ctx, a->model, a->tokenizer, a->n, a->overrides,
-			      allowed));
+	SX_TRY((a->methods ? sx_source_open_any_pos : sx_source_open)(
+		&j->source, j->ctx, a->model, a->tokenizer, a->n, a->overrides, allowed));
 	j->opts = (sx_eval_opts){.windows = a->windows ? a->windows : cfg->eval.windows,
 				 .trials = a->trials ? a->trials : cfg->eval.niah_trials,
 				 .facts = a->facts ? (int)a->facts : 4,

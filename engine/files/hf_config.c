@@ -38,22 +38,17 @@ out:
 }
 
 static sx_status read_file(sx_spec *out, const sx_model_family **family, sx_ctx *ctx,
-			   const char *path)
+			   const char *path, char *pos_why)
 {
 	sx_status st = SX_OK;
-	sx_hf_reader r = {ctx, path};
+	if (pos_why) *pos_why = '\0';
+	sx_hf_reader r = {ctx, path, pos_why};
 	sx_spec s = sx_spec_default();
 	char *text = NULL;
 	size_t size = 0;
 	json_t *root = NULL;
-	json_error_t err;
 	SX_TRY(sx_read_file(ctx, path, &text, &size));
-	root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &err);
-	if (!json_is_object(root)) {
-		st = sx_fail(ctx, SX_EDATA, "%s, line %d: not a JSON object: %s", path,
-			     root ? 1 : err.line, root ? "another kind of value" : err.text);
-		goto out;
-	}
+	SX_TRY(sx_hf_parse(&root, ctx, path, text, size));
 	SX_TRY(read_root(&r, root, family, &s));
 	*out = s;
 out:
@@ -65,16 +60,16 @@ out:
 sx_status sx_hf_config_read(sx_spec *out, sx_ctx *ctx, const char *path)
 {
 	const sx_model_family *family;
-	return read_file(out, &family, ctx, path);
+	return read_file(out, &family, ctx, path, NULL);
 }
 
 sx_status sx_hf_open(sx_tensors **out, sx_spec *spec, sx_ctx *ctx, const char *config,
-		     const char *tensors)
+		     const char *tensors, char *pos_why)
 {
 	sx_status st = SX_OK;
 	sx_spec s;
 	const sx_model_family *family = NULL;
-	SX_TRY(read_file(&s, &family, ctx, config));
+	SX_TRY(read_file(&s, &family, ctx, config, pos_why));
 	SX_TRY(sx_safetensors_open(out, ctx, tensors));
 	(*out)->family = family;
 	*spec = s;

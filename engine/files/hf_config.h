@@ -21,18 +21,23 @@
 #include "engine/files/safetensors.h"
 #include "engine/spec.h"
 
-/* Keys that are absent or null take transformers' defaults for Llama, where it has harmless ones
- * (num_key_value_heads, head_dim, rope_theta 1e4, tie_word_embeddings false, bos 1, eos 2; a null
- * bos or eos is none); of a list of eos ids the first counts. T is max_position_embeddings, and
+/* Keys that are absent or null take transformers' defaults for Llama (num_key_value_heads, head_dim,
+ * tie_word_embeddings false, bos 1, eos 2; a null bos or eos is none; with a line in the log
+ * vocab_size 32000, max_position_embeddings 2048, rms_norm_eps 1e-6, rope_theta 1e4), but for the
+ * sizes that a model cannot be guessed by (layers, heads, widths); of a list of eos ids the first counts. T is max_position_embeddings, and
  * pos.train_length original_max_position_embeddings. softmax_scale s gives beta = s sqrt(head_dim);
  * where rounding would change it, a key sextant_beta beside it keeps beta to the bit.
  * SX_ENOINPUT; SX_EDATA names the key. */
 sx_status sx_hf_config_read(sx_spec *out, sx_ctx *ctx, const char *path) SX_NODISCARD;
 
+enum { SX_HF_WHY = 512 };
 /* Reads a config.json and opens the tensors beside it (a path as sx_safetensors_open takes it), whose
- * names are those of the family that the first says. SX_ENOINPUT, SX_EDATA. */
+ * names are those of the family that the first says. Rotary keys that we do not do (llama3's scaling)
+ * are SX_EDATA where pos_why is NULL; else the sentence goes into pos_why (SX_HF_WHY; "" if all is
+ * well) and spec has plain RoPE with their theta, for those who choose other positions.
+ * SX_ENOINPUT, SX_EDATA. */
 sx_status sx_hf_open(sx_tensors **out, sx_spec *spec, sx_ctx *ctx, const char *config,
-		     const char *tensors) SX_NODISCARD;
+		     const char *tensors, char *pos_why) SX_NODISCARD;
 
 /* Writes the most standard form that is exactly right; sx_hf_config_form names it ("llama" ...).
  * Rows of q and k are taken to be in half-split order, whatever s->interleaved says of the source.

@@ -1,7 +1,85 @@
 /* Typed look-ups, each with its sentence. */
 #include "engine/files/hf_json.h"
 
+#include "engine/files/hf_config.h"
+
+#include <stdio.h>
 #include <string.h>
+
+/* Python writes numbers that JSON has no word for: the first of them outside a string, and the key
+ * before it (from *key, *len bytes). NULL if there is none in this line. */
+static const char *no_number(const char *text, int line, const char **key, int *len)
+{
+	*len = 0;
+	for (const char *s = text; *s && line > 0; s++) {
+		if (*s == '\n') line--;
+		if (line > 1 && *s != '"') continue;
+		if (strncmp(s, "NaN", 3) == 0) return "NaN";
+		if (strncmp(s, "Infinity", 8) == 0) return "Infinity";
+		if (*s != '"') continue;
+		const char *begin = ++s;
+		for (; *s && *s != '"'; s++)
+			if (*s == '\\' && s[1]) s++;
+		if (!*s) return NULL;
+		if (s[1 + strspn(s + 1, " \t\r\n")] == ':') *key = begin, *len = (int)(s - begin);
+	}
+	return NULL;
+}
+
+/* What the parser says, without what a terminal would obey. */
+static sx_status not_json(sx_ctx *ctx, const char *path, const char *text, const json_error_t *err)
+{
+	char said[JSON_ERROR_TEXT_LENGTH];
+	const char *key = "", *word;
+	int len = 0;
+	snprintf(said, sizeof said, "%s", err->text);
+	for (char *c = said; *c; c++)
+		if ((unsigned char)*c < 32 || *c == 127) *c = '?';
+	if (json_error_code(err) == json_error_duplicate_key)
+		return sx_fail(ctx, SX_EDATA,
+			       "%s, line %d: a key is there twice (%s): leave one out", path,
+			       err->line, said);
+	if ((word = no_number(text, err->line, &key, &len)))
+		return sx_fail(ctx, SX_EDATA,
+			       "%s, line %d: the key %.*s has %s, which no JSON number can be: "
+			       "write null or a number",
+			       path, err->line, len < 60 ? len : 60, key, word);
+	return sx_fail(ctx, SX_EDATA, "%s, line %d: not a JSON object: %s", path, err->line, said);
+}
+
+sx_status sx_hf_parse(json_t **out, sx_ctx *ctx, const char *path, const char *text, size_t size)
+{
+	json_error_t err;
+	if (size >= 2 && (memcmp(text, "\xFF\xFE", 2) == 0 || memcmp(text, "\xFE\xFF", 2) == 0))
+		return sx_fail(ctx, SX_EDATA, "%s is UTF-16: save it as UTF-8", path);
+	if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) {
+		sx_log(ctx, SX_LOG_INFO, "%s begins with a byte order mark, which is passed over",
+		       path);
+		text += 3, size -= 3;
+	}
+	json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &err);
+	if (!root) return not_json(ctx, path, text, &err);
+	if (!json_is_object(root)) {
+		json_decref(root);
+		return sx_fail(ctx, SX_EDATA,
+			       "%s, line 1: not a JSON object: another kind of value", path);
+	}
+	*out = root;
+	return SX_OK;
+}
+
+void sx_hf_assume(const sx_hf_reader *r, const char *key, double value)
+{
+	sx_log(r->ctx, SX_LOG_INFO, "%s does not say %s: %g is taken, as transformers does",
+	       r->path, key, value);
+}
+
+sx_status sx_hf_put_off(const sx_hf_reader *r, sx_status st)
+{
+	if (st != SX_EDATA || !r->pos_why) return st;
+	snprintf(r->pos_why, SX_HF_WHY, "%.500s", r->ctx ? r->ctx->message : "positions");
+	return SX_OK;
+}
 
 const json_t *sx_hf_get(const json_t *obj, const char *key)
 {
@@ -61,7 +139,7 @@ sx_status sx_hf_only_known(const sx_hf_reader *r, json_t *obj, const char *where
 	{
 		int i = 0;
 		while (known[i] && strcmp(known[i], key) != 0) i++;
-		if (!known[i])
+		if (!known[i] && !json_is_null(value))
 			return sx_fail(
 				r->ctx, SX_EDATA,
 				"%s: %s.%.60s is not supported: running the model without it "

@@ -10,7 +10,18 @@
 typedef struct sx_hf_reader {
 	sx_ctx *ctx;
 	const char *path;
+	char *pos_why; /* (SX_HF_WHY) or NULL: see hf_config.h */
 } sx_hf_reader;
+
+/* The JSON object of a file that was read. A UTF-8 byte order mark is passed over; SX_EDATA says the
+ * line and what is wrong there. *out is the caller's. */
+sx_status sx_hf_parse(json_t **out, sx_ctx *ctx, const char *path, const char *text,
+		      size_t size) SX_NODISCARD;
+
+/* Says in the log that a key is absent, and what is taken for it. */
+void sx_hf_assume(const sx_hf_reader *r, const char *key, double value);
+/* st, unless it is a refusal that is kept for whoever wants these positions: then SX_OK. */
+sx_status sx_hf_put_off(const sx_hf_reader *r, sx_status st) SX_NODISCARD;
 
 /* The value of a key; NULL where it is absent or null. */
 const json_t *sx_hf_get(const json_t *obj, const char *key);
@@ -28,8 +39,8 @@ sx_status sx_hf_get_bool(const sx_hf_reader *r, const json_t *obj, const char *k
 sx_status sx_hf_get_string(const sx_hf_reader *r, const json_t *obj, const char *key,
 			   const char **out) SX_NODISCARD;
 
-/* Refuses (SX_EDATA) the first key of obj that is not in known, which ends with NULL; `where` is how
- * the message calls obj. */
+/* Refuses (SX_EDATA) the first key of obj that is not null and not in known, which ends with NULL;
+ * `where` is how the message calls obj. */
 sx_status sx_hf_only_known(const sx_hf_reader *r, json_t *obj, const char *where,
 			   const char *const *known) SX_NODISCARD;
 

@@ -31,7 +31,7 @@ static sx_status refuse_unsupported(const sx_hf_reader *r, const json_t *root)
 				       flags[i]);
 	}
 	SX_TRY(sx_hf_get_string(r, root, "hidden_act", &act));
-	if (strcmp(act, "silu") != 0)
+	if (strcmp(act, "silu") != 0 && strcmp(act, "swish") != 0) /* two names of one function */
 		return sx_fail(r->ctx, SX_EDATA, "%s: hidden_act = %.60s is not supported, silu is",
 			       r->path, act);
 	SX_TRY(refuse_partial(r, root));
@@ -59,11 +59,14 @@ sx_status sx_hf_read_shape(const sx_hf_reader *r, const json_t *root, sx_spec *s
 	const struct {
 		const char *key;
 		int *field;
-	} sizes[] = {{"vocab_size", &s->V},        {"hidden_size", &s->C},
-		     {"num_hidden_layers", &s->L}, {"num_attention_heads", &s->H},
-		     {"intermediate_size", &s->F}, {"num_key_value_heads", &s->Hkv},
+	} sizes[] = {{"hidden_size", &s->C},
+		     {"num_hidden_layers", &s->L},
+		     {"num_attention_heads", &s->H},
+		     {"intermediate_size", &s->F},
+		     {"vocab_size", &s->V},
+		     {"num_key_value_heads", &s->Hkv},
 		     {"head_dim", &s->D}};
-	enum { N_SIZES = sizeof sizes / sizeof sizes[0], N_REQUIRED = 5 };
+	enum { N_SIZES = sizeof sizes / sizeof sizes[0], N_REQUIRED = 4 };
 	sx_status st = SX_OK;
 	SX_TRY(refuse_unsupported(r, root));
 	for (int i = 0; i < N_SIZES; i++) {
@@ -75,6 +78,7 @@ sx_status sx_hf_read_shape(const sx_hf_reader *r, const json_t *root, sx_spec *s
 			return sx_hf_wrong_kind(r, sizes[i].key, "a positive size");
 		*sizes[i].field = (int)size;
 	}
+	if (s->V == 0) sx_hf_assume(r, "vocab_size", s->V = 32000);
 	if (s->Hkv == 0) s->Hkv = s->H;
 	if (s->D == 0 && s->C % s->H)
 		return sx_fail(r->ctx, SX_EDATA,
@@ -82,8 +86,8 @@ sx_status sx_hf_read_shape(const sx_hf_reader *r, const json_t *root, sx_spec *s
 			       r->path, s->H, s->C);
 	if (s->D == 0) s->D = s->C / s->H;
 	if (!sx_hf_get(root, "max_position_embeddings"))
-		return sx_hf_missing(r, "max_position_embeddings");
-	if (!sx_hf_get(root, "rms_norm_eps")) return sx_hf_missing(r, "rms_norm_eps");
+		sx_hf_assume(r, "max_position_embeddings", (double)(s->T = 2048));
+	if (!sx_hf_get(root, "rms_norm_eps")) sx_hf_assume(r, "rms_norm_eps", s->eps = 1e-6);
 	SX_TRY(sx_hf_get_int(r, root, "max_position_embeddings", &s->T));
 	SX_TRY(sx_hf_get_number(r, root, "rms_norm_eps", &s->eps));
 	SX_TRY(sx_hf_get_bool(r, root, "tie_word_embeddings", &s->tied));
@@ -139,9 +143,9 @@ out:
 	return st;
 }
 
-/* One of rope_parameters, rope_scaling into o, which holds defaults; *theta if it has one. */
-static sx_status read_rope_dict(const sx_hf_reader *r, const json_t *root, const char *where,
-				int64_t T, sx_pos_opts *o, double *theta)
+/* The method that a dictionary of rotary keys says, into o, which holds defaults. */
+static sx_status read_rope_method(const sx_hf_reader *r, const json_t *root, const char *where,
+				  int64_t T, sx_pos_opts *o)
 {
 	static const char *const known[] = {"rope_type",
 					    "type",
@@ -155,15 +159,13 @@ static sx_status read_rope_dict(const sx_hf_reader *r, const json_t *root, const
 					    "mscale",
 					    "mscale_all_dim",
 					    "truncate",
+					    "finetuned", /* says how the weights came about */
 					    NULL};
 	sx_status st = SX_OK;
 	json_t *d = json_object_get(root, where);
 	const char *type = NULL;
-	if (!json_is_object(d)) return sx_hf_wrong_kind(r, where, "an object");
 	SX_TRY(sx_hf_get_string(r, d, "type", &type));
 	SX_TRY(sx_hf_get_string(r, d, "rope_type", &type));
-	SX_TRY(sx_hf_get_number(r, d, "rope_theta", theta));
-	SX_TRY(refuse_partial(r, d));
 	if (!type) type = "default";
 	if (strcmp(type, "default") == 0) {
 		SX_TRY(sx_hf_get_method(r, o, "rope"));
@@ -177,10 +179,28 @@ static sx_status read_rope_dict(const sx_hf_reader *r, const json_t *root, const
 	} else {
 		return sx_fail(r->ctx, SX_EDATA,
 			       "%s: the rope_type %.60s is not supported; default, linear and yarn "
-			       "are",
+			       "are (or choose other positions, as pos.method=nope)",
 			       r->path, type);
 	}
 	SX_TRY(sx_hf_only_known(r, d, where, known));
+out:
+	return st;
+}
+
+/* One of rope_parameters, rope_scaling into o, which holds defaults; *theta if it has one. */
+static sx_status read_rope_dict(const sx_hf_reader *r, const json_t *root, const char *where,
+				int64_t T, sx_pos_opts *o, double *theta)
+{
+	sx_status st = SX_OK;
+	const json_t *d = json_object_get(root, where);
+	if (!json_is_object(d)) return sx_hf_wrong_kind(r, where, "an object");
+	SX_TRY(sx_hf_get_number(r, d, "rope_theta", theta));
+	SX_TRY(refuse_partial(r, d));
+	st = read_rope_method(r, root, where, T, o);
+	if (st == SX_OK) goto out;
+	SX_TRY(sx_hf_put_off(r, st));
+	*o = sx_pos_opts_default();
+	SX_TRY(sx_hf_get_method(r, o, "rope"));
 out:
 	return st;
 }
@@ -221,7 +241,10 @@ sx_status sx_hf_read_rope(const sx_hf_reader *r, const json_t *root, sx_spec *s)
 		theta = own;
 		s->pos = o;
 	}
-	if (!isnan(theta)) s->pos.theta = theta;
+	if (isnan(theta))
+		sx_hf_assume(r, "rope_theta", s->pos.theta);
+	else
+		s->pos.theta = theta;
 out:
 	return st;
 }

@@ -323,7 +323,7 @@ sx_status sx_trainer_load(sx_ctx *ctx, sx_trainer *t, const char *dir)
 		st = sx_fail(ctx, SX_ENOMEM, "no memory to read %s", dir);
 		goto out;
 	}
-	SX_TRY(sx_hf_open(&file, &spec, ctx, path[0], path[1]));
+	SX_TRY(sx_hf_open(&file, &spec, ctx, path[0], path[1], NULL));
 	spec.T = t->model->spec.T;
 	SX_TRY(rebuild(ctx, t, &spec));
 	SX_TRY(sx_model_fill(ctx, file, &spec, t->model->p.base));

@@ -1,6 +1,5 @@
 #include "probes/lab/source.h"
 
-#include "engine/files/hf_config.h"
 #include "engine/files/llama2c.h"
 #include "engine/model/weights.h"
 
@@ -76,7 +75,7 @@ static sx_status open_folder(sx_source *s, sx_ctx *ctx)
 	sx_status st = SX_OK;
 	char *config = sx_format("%s/config.json", s->folder);
 	if (!config) return sx_fail(ctx, SX_ENOMEM, "no memory for a path");
-	SX_TRY(sx_hf_open(&s->tensors, &s->spec, ctx, config, s->folder));
+	SX_TRY(sx_hf_open(&s->tensors, &s->spec, ctx, config, s->folder, s->pos_why));
 	read_state(s);
 out:
 	free(config);
@@ -219,8 +218,36 @@ static sx_status split_overrides(sx_source *s, sx_ctx *ctx, int n, char *const *
 	return SX_OK;
 }
 
+/* Whether one of the words chooses a positional method. */
+static bool chooses_method(int n, char *const *words)
+{
+	for (int i = 0; i < n; i++)
+		if (strncmp(words[i], "pos.method=", strlen("pos.method=")) == 0) return true;
+	return false;
+}
+
+sx_status sx_source_need_pos(const sx_source *s, sx_ctx *ctx)
+{
+	return s->pos_why[0] ? sx_fail(ctx, SX_EDATA, "%s", s->pos_why) : SX_OK;
+}
+
 sx_status sx_source_open(sx_source *out, sx_ctx *ctx, const char *model, const char *tokenizer,
 			 int n, char *const *overrides, const char *const *allowed)
+{
+	sx_status st = SX_OK;
+	sx_source s = {0};
+	SX_TRY(sx_source_open_any_pos(&s, ctx, model, tokenizer, n, overrides, allowed));
+	SX_TRY(sx_source_need_pos(&s, ctx));
+	*out = s;
+	s = (sx_source){0};
+out:
+	sx_source_free(&s);
+	return st;
+}
+
+sx_status sx_source_open_any_pos(sx_source *out, sx_ctx *ctx, const char *model,
+				 const char *tokenizer, int n, char *const *overrides,
+				 const char *const *allowed)
 {
 	sx_status st = SX_OK;
 	sx_source s = {.spec = sx_spec_default()};
@@ -246,6 +273,7 @@ sx_status sx_source_open(sx_source *out, sx_ctx *ctx, const char *model, const c
 		SX_TRY(open_tokenizer(&s, ctx, tokenizer));
 	}
 	SX_TRY(sx_spec_override(&s.spec, ctx, n_rest, rest));
+	if (chooses_method(n_rest, rest)) s.pos_why[0] = '\0';
 	*out = s;
 	s = (sx_source){0};
 out:
@@ -277,13 +305,21 @@ sx_status sx_source_model(sx_model **out, sx_ctx *ctx, const sx_source *s)
 	return st;
 }
 
+sx_status sx_source_open_init(sx_source *out, sx_ctx *ctx, const sx_config *cfg)
+{
+	const sx_pos_param *p = sx_pos_params;
+	while (p->type != SX_POS_METHOD) p++;
+	return (sx_config_pos_is_set(cfg, p) ? sx_source_open_any_pos : sx_source_open)(
+		out, ctx, cfg->init, cfg->data.tokenizer, 0, NULL, NULL);
+}
+
 sx_status sx_source_spec(sx_spec *out, sx_ctx *ctx, sx_config *cfg)
 {
 	sx_status st = SX_OK;
 	sx_tokenizer *tok = NULL;
 	sx_source init = {0};
 	if (cfg->init[0]) {
-		SX_TRY(sx_source_open(&init, ctx, cfg->init, cfg->data.tokenizer, 0, NULL, NULL));
+		SX_TRY(sx_source_open_init(&init, ctx, cfg));
 		SX_TRY(sx_config_adopt(cfg, ctx, &init.spec));
 		SX_TRY(sx_config_spec(cfg, init.spec.V, out, ctx));
 		out->tied = init.spec.tied;

@@ -4,6 +4,7 @@
 #ifndef SX_PROBES_LAB_SOURCE_H
 #define SX_PROBES_LAB_SOURCE_H
 
+#include "engine/files/hf_config.h"
 #include "engine/files/safetensors.h"
 #include "engine/model/model.h"
 #include "engine/text/corpus.h"
@@ -22,9 +23,10 @@ typedef struct {
 	bool has_config;
 	int64_t step; /* updates the weights have seen                         */
 	bool step_known;
-	int phase;         /* of the checkpoint: sx_phase; 0 where not known        */
-	sx_tokenizer *tok; /* NULL where it cannot be known: see tok_why            */
-	char tok_why[512]; /* why tok is NULL                                       */
+	int phase;               /* of the checkpoint: sx_phase; 0 where not known        */
+	sx_tokenizer *tok;       /* NULL where it cannot be known: see tok_why            */
+	char tok_why[512];       /* why tok is NULL                                       */
+	char pos_why[SX_HF_WHY]; /* why spec's positions are not the file's own; "" = they are */
 } sx_source;
 
 /* Opens MODEL. `tokenizer` ("bytes" or a file) may be NULL: then the run's or the configuration's is
@@ -33,6 +35,14 @@ typedef struct {
  * "seed"; NULL-terminated) change cfg, any other is SX_EUSAGE. SX_ENOINPUT, SX_EDATA, SX_ECONFIG. */
 sx_status sx_source_open(sx_source *out, sx_ctx *ctx, const char *model, const char *tokenizer,
 			 int n, char *const *overrides, const char *const *allowed) SX_NODISCARD;
+/* The same for whoever chooses the positional method anyway: where the file's own is not supported,
+ * spec has plain RoPE and sx_source_need_pos refuses. */
+sx_status sx_source_open_any_pos(sx_source *out, sx_ctx *ctx, const char *model,
+				 const char *tokenizer, int n, char *const *overrides,
+				 const char *const *allowed) SX_NODISCARD;
+sx_status sx_source_need_pos(const sx_source *s, sx_ctx *ctx) SX_NODISCARD;
+/* The model that a configuration starts from (init), with any positions where it says its own. */
+sx_status sx_source_open_init(sx_source *out, sx_ctx *ctx, const sx_config *cfg) SX_NODISCARD;
 void sx_source_free(sx_source *s); /* frees what is inside */
 /* SX_EDATA with tok_why where there is no tokenizer. */
 sx_status sx_source_need_tokenizer(const sx_source *s, sx_ctx *ctx) SX_NODISCARD;

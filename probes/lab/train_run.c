@@ -310,7 +310,7 @@ static sx_status first_model(sx_train_session *s, sx_model **out)
 	sx_status st = SX_OK;
 	if (cfg->init[0]) {
 		sx_source src;
-		SX_TRY(sx_source_open(&src, s->ctx, cfg->init, cfg->data.tokenizer, 0, NULL, NULL));
+		SX_TRY(sx_source_open_init(&src, s->ctx, cfg));
 		st = sx_config_adopt(cfg, s->ctx, &src.spec);
 		if (st == SX_OK) st = sx_config_spec(cfg, src.spec.V, &s->spec, s->ctx);
 		if (st == SX_OK && !src.tensors)

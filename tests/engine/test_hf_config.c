@@ -72,6 +72,14 @@ static sx_spec read_config(const char *more)
 	return s;
 }
 
+static void put_text(const char *text)
+{
+	FILE *f = fopen(file, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
 static void expect_failure(const char *words)
 {
 	sx_ctx ctx;
@@ -173,10 +181,12 @@ static void test_refusals(void **state)
 		{"{'rope_theta': 1, 'rope_parameters': {'rope_theta': 2}}", "given twice"},
 		{"{'rope_parameters': {}, 'rope_scaling': {'type': 'linear', 'factor': 2}}",
 		 "different things"},
-		{"{'vocab_size': null}", "vocab_size is missing"},
+		{"{'hidden_size': null}", "hidden_size is missing"},
+		{"{'num_attention_heads': null}", "num_attention_heads is missing"},
+		{"{'intermediate_size': null}", "intermediate_size is missing"},
 		{"{'num_hidden_layers': null}", "num_hidden_layers is missing"},
-		{"{'rms_norm_eps': null}", "rms_norm_eps is missing"},
-		{"{'max_position_embeddings': null}", "max_position_embeddings is missing"},
+		{"{'rope_scaling': {'type': 'linear', 'factor': 2, 'low_freq_factor': 1}}",
+		 "rope_scaling.low_freq_factor"},
 		{"{'hidden_size': 64.0}", "hidden_size must be a whole number"},
 		{"{'hidden_size': 4294967297}", "hidden_size must be a positive size"},
 		{"{'num_attention_heads': 0}", "num_attention_heads must be"},
@@ -206,19 +216,118 @@ static void test_refusals(void **state)
 		put_config(cases[i].more);
 		expect_failure(cases[i].words);
 	}
-	static const char *const broken[] = {"", "[]", "{\"a\": 1, \"a\": 2}", "{\"a\"", "\xff"};
+	static const struct {
+		const char *text, *words;
+	} broken[] = {
+		{"", "not a JSON object"},
+		{"[]", "not a JSON object"},
+		{"{\"a\"", "not a JSON object"},
+		{"\xff", "not a JSON object"},
+		{"\xff\xfe{", "UTF-16"},
+		{"\xEF\xBB\xBF[]", "not a JSON object"},
+		{"{\"a\": 1,\n \"a\": 2}", "line 2: a key is there twice"},
+		{"{\"NaN\": \"Infinity\",\n \"a\": NaN}", "line 2: the key a has NaN"},
+		{"{\"a\": 1,\n\"b\": {\"c\": [1, -Infinity]}}", "line 2: the key c has Infinity"},
+		{"{\"a\": Infinity}", "the key a has Infinity"},
+		/* what comes first is what is wrong */
+		{"{\"a\": x,\n\"b\": NaN}", "line 1: not a JSON object"},
+	};
 	for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
-		FILE *f = fopen(file, "w");
-		assert_non_null(f);
-		fputs(broken[i], f);
-		fclose(f);
-		expect_failure("not a JSON object");
+		put_text(broken[i].text);
+		expect_failure(broken[i].words);
 	}
 	sx_ctx ctx;
 	sx_spec s;
 	sx_ctx_init(&ctx);
 	unlink(file);
 	assert_int_equal(sx_hf_config_read(&s, &ctx, file), SX_ENOINPUT);
+}
+
+static void keep_log(void *self, sx_log_level level, const char *msg)
+{
+	char *all = self;
+	(void)level;
+	strncat(all, msg, 1000 - strlen(all));
+	strncat(all, "|", 1000 - strlen(all));
+}
+
+/* What transformers takes where a key is absent, said in the log; what changes nothing. */
+static void test_absent_and_inert_keys(void **state)
+{
+	(void)state;
+	char said[1024] = "";
+	sx_ctx ctx;
+	sx_spec s;
+	sx_ctx_init(&ctx);
+	ctx.log = keep_log, ctx.log_self = said;
+	put_config("{'rms_norm_eps': null, 'max_position_embeddings': null, 'vocab_size': null,"
+		   " 'hidden_act': 'swish', 'pretraining_tp': 1, 'rope_interleaved': false}");
+	assert_int_equal(sx_hf_config_read(&s, &ctx, file), SX_OK);
+	assert_true(s.eps == 1e-6 && s.T == 2048 && s.V == 32000 && s.pos.theta == 1e4);
+	assert_non_null(strstr(said, "does not say rms_norm_eps: 1e-06 is taken"));
+	assert_non_null(strstr(said, "max_position_embeddings: 2048"));
+	assert_non_null(strstr(said, "vocab_size: 32000"));
+	assert_non_null(strstr(said, "rope_theta: 10000"));
+	*said = '\0';
+	put_config("{'rope_theta': 1e4}");
+	assert_int_equal(sx_hf_config_read(&s, &ctx, file), SX_OK);
+	assert_string_equal(said, "");
+	/* a byte order mark is passed over, and said */
+	put_text("\xEF\xBB\xBF{\"model_type\": \"llama\", \"hidden_size\": 8, \"vocab_size\": 1,"
+		 "\"num_hidden_layers\": 1, \"num_attention_heads\": 1, \"intermediate_size\": 1,"
+		 "\"rms_norm_eps\": 1e-5, \"max_position_embeddings\": 8, \"rope_theta\": 1e4}");
+	assert_int_equal(sx_hf_config_read(&s, &ctx, file), SX_OK);
+	assert_true(s.C == 8 && s.V == 1 && s.F == 1 && s.Hkv == 1);
+	assert_non_null(strstr(said, "byte order mark"));
+	s = read_config("{'rope_scaling': {'type': 'linear', 'factor': 2, 'finetuned': true,"
+			" 'low_freq_factor': null, 'short_factor': null}}");
+	assert_string_equal(s.pos.method, "pi");
+	s = read_config("{'rope_scaling': {'rope_type': 'default', 'finetuned': false}}");
+	assert_string_equal(s.pos.method, "rope");
+}
+
+/* Positions that we do not do are refused where they would be used, and only there. */
+static void test_refused_positions(void **state)
+{
+	(void)state;
+	static const char *const cases[][2] = {
+		{"{'rope_theta': 5e5, 'rope_scaling': {'rope_type': 'llama3', 'factor': 8,"
+		 " 'low_freq_factor': 1, 'high_freq_factor': 4,"
+		 " 'original_max_position_embeddings': 8192}}",
+		 "rope_type llama3"},
+		{"{'rope_parameters': {'rope_type': 'longrope', 'rope_theta': 5e5,"
+		 " 'short_factor': [1], 'long_factor': [2]}}",
+		 "rope_type longrope"},
+		{"{'rope_theta': 5e5, 'rope_scaling': {'type': 'linear', 'factor': 2, 'alpha': 3}}",
+		 "rope_scaling.alpha"},
+	};
+	sx_ctx ctx;
+	sx_ctx_init(&ctx);
+	const char *tensors = SX_SOURCE_DIR "/tests/fixtures/mha/model.safetensors";
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char why[SX_HF_WHY] = "x";
+		sx_tensors *t = NULL;
+		sx_spec s;
+		put_config(cases[i][0]);
+		assert_int_equal(sx_hf_open(&t, &s, &ctx, file, tensors, NULL), SX_EDATA);
+		assert_non_null(strstr(ctx.message, cases[i][1]));
+		assert_null(t);
+		assert_int_equal(sx_hf_open(&t, &s, &ctx, file, tensors, why), SX_OK);
+		assert_non_null(strstr(why, cases[i][1]));
+		assert_string_equal(s.pos.method, "rope");
+		assert_true(s.pos.theta == 5e5 && s.pos.factor == 1);
+		sx_tensors_free(t);
+	}
+	/* what is no matter of scaling stays refused */
+	char why[SX_HF_WHY] = "x";
+	sx_tensors *t = NULL;
+	sx_spec s;
+	put_config("{'rope_parameters': {'rope_type': 'llama3', 'partial_rotary_factor': 0.5}}");
+	assert_int_equal(sx_hf_open(&t, &s, &ctx, file, tensors, why), SX_EDATA);
+	put_config("{'rope_theta': 1e4}");
+	assert_int_equal(sx_hf_open(&t, &s, &ctx, file, tensors, why), SX_OK);
+	assert_string_equal(why, "");
+	sx_tensors_free(t);
 }
 
 static void test_smollm2(void **state)
@@ -505,11 +614,18 @@ static void test_places(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),        cmocka_unit_test(test_rope_keys),
-		cmocka_unit_test(test_drope),           cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_smollm2),         cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_beta_to_the_bit), cmocka_unit_test(test_written_keys),
-		cmocka_unit_test(test_fixtures),        cmocka_unit_test(test_families),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_rope_keys),
+		cmocka_unit_test(test_drope),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_absent_and_inert_keys),
+		cmocka_unit_test(test_refused_positions),
+		cmocka_unit_test(test_smollm2),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_beta_to_the_bit),
+		cmocka_unit_test(test_written_keys),
+		cmocka_unit_test(test_fixtures),
+		cmocka_unit_test(test_families),
 		cmocka_unit_test(test_places),
 	};
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);

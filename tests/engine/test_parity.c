@@ -103,7 +103,7 @@ static void open_fixture(fixture *f, const char *name)
 	f->name = name;
 	snprintf(config, sizeof config, "%s/tests/fixtures/%s/config.json", SX_SOURCE_DIR, name);
 	snprintf(path, sizeof path, "%s/tests/fixtures/%s/model.safetensors", SX_SOURCE_DIR, name);
-	assert_int_equal(sx_hf_open(&weights, &spec, NULL, config, path), SX_OK);
+	assert_int_equal(sx_hf_open(&weights, &spec, NULL, config, path, NULL), SX_OK);
 	assert_int_equal(sx_model_load(&f->m, NULL, weights, &spec), SX_OK);
 	sx_tensors_free(weights);
 	snprintf(path, sizeof path, "%s/tests/fixtures/%s/expected.safetensors", SX_SOURCE_DIR,
