@@ -55,6 +55,13 @@ static bool is_blank(const char *s)
 	return *s == '\0';
 }
 
+static bool is_number(const char *s)
+{
+	char *end;
+	strtod(s, &end);
+	return end != s && *end == '\0';
+}
+
 static sx_status read_header(sx_csv *c, sx_ctx *ctx, const char *path, char *line)
 {
 	int64_t n = 1;
@@ -64,6 +71,13 @@ static sx_status read_header(sx_csv *c, sx_ctx *ctx, const char *path, char *lin
 	for (char *field; next_field(&line, &field); c->n_col++)
 		if (!(c->name[c->n_col] = sx_strdup(field)))
 			return sx_fail(ctx, SX_ENOMEM, "no memory for %s", path);
+	int64_t numbers = 0;
+	for (int64_t i = 0; i < c->n_col; i++) numbers += is_number(c->name[i]);
+	if (numbers == c->n_col)
+		return sx_fail(ctx, SX_EDATA,
+			       "%s: its first line holds numbers and must name the columns: put a "
+			       "line of names above it",
+			       path);
 	if (c->n_col < 2)
 		return sx_fail(ctx, SX_EDATA,
 			       "%s: the header names one column; x and at least one series are "
