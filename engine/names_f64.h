@@ -92,3 +92,4 @@
 #define sx_generate           sx_generate_f64
 #define sx_generate_padded    sx_generate_padded_f64
 #define sx_tensor_reals       sx_tensor_reals_f64
+#define sx_reals_not_finite   sx_reals_not_finite_f64

@@ -37,7 +37,7 @@ typedef struct sx_model_family {
 	 * not finite. */
 	bool (*write)(struct json_t *root, const sx_spec *s);
 	const sx_tensor_place *places; /* ends with a NULL field                               */
-	/* Parts of names of tensors that are no weights and are passed over; ends with NULL. */
+	/* Ends of names of tensors that are no weights and are passed over; ends with NULL. */
 	const char *const *buffers;
 } sx_model_family;
 

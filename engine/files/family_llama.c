@@ -27,7 +27,13 @@ const sx_tensor_place sx_places_llama[] = {
 	{0}};
 /* clang-format on */
 
-const char *const sx_buffers_llama[] = {"rotary_emb.inv_freq", NULL};
+const char *const sx_buffers_llama[] = {"rotary_emb.inv_freq",
+					"rotary_emb.cos_cached",
+					"rotary_emb.sin_cached",
+					"attention.bias",
+					"attention.masked_bias",
+					"self_attn.masked_bias",
+					NULL};
 
 static sx_status read_config(const sx_hf_reader *r, const json_t *root, sx_spec *s)
 {

@@ -2,6 +2,7 @@
 #include "engine/files/hf_config.h"
 
 #include "engine/files/hf_json.h"
+#include "engine/files/tensor_names.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -68,12 +69,18 @@ sx_status sx_hf_open(sx_tensors **out, sx_spec *spec, sx_ctx *ctx, const char *c
 {
 	sx_status st = SX_OK;
 	sx_spec s;
+	sx_tensors *t = NULL;
 	const sx_model_family *family = NULL;
 	SX_TRY(read_file(&s, &family, ctx, config, pos_why));
-	SX_TRY(sx_safetensors_open(out, ctx, tensors));
-	(*out)->family = family;
+	SX_TRY(sx_safetensors_open(&t, ctx, tensors));
+	t->family = family;
+	SX_TRY(sx_tensor_names_fit(t, ctx, family));
+	SX_TRY(sx_tensor_settle_tying(&s, ctx, t, family, config));
+	*out = t;
 	*spec = s;
+	t = NULL;
 out:
+	sx_tensors_free(t);
 	return st;
 }
 

@@ -35,7 +35,8 @@ enum { SX_HF_WHY = 512 };
  * names are those of the family that the first says. Rotary keys that we do not do (llama3's scaling)
  * are SX_EDATA where pos_why is NULL; else the sentence goes into pos_why (SX_HF_WHY; "" if all is
  * well) and spec has plain RoPE with their theta, for those who choose other positions.
- * SX_ENOINPUT, SX_EDATA. */
+ * Wrapped names of tensors are brought to the family's, and spec is tied only where the file has no
+ * other output matrix (tensor_names.h). SX_ENOINPUT, SX_EDATA. */
 sx_status sx_hf_open(sx_tensors **out, sx_spec *spec, sx_ctx *ctx, const char *config,
 		     const char *tensors, char *pos_why) SX_NODISCARD;
 

@@ -149,6 +149,7 @@ sx_status sx_llama2c_open(sx_tensors **out, sx_spec *spec, sx_ctx *ctx, const ch
 	}
 	t->family = &sx_model_family_llama;
 	SX_TRY(sx_tensors_map(t, ctx, path, &base, &size));
+	if (size >= 4 && memcmp(base, "PK\3\4", 4) == 0) SX_TRY(sx_refuse_pickle(ctx, path));
 	SX_TRY(read_header(ctx, path, base, size, &s, &order, &n_order, &at));
 	int64_t need = (int64_t)at;
 	for (int i = 0; i < n_order; i++)

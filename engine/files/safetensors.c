@@ -1,6 +1,8 @@
 /* The table of tensors, and safetensors in and out. */
 #include "engine/files/safetensors.h"
 
+#include "engine/files/hf_json.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -308,8 +310,11 @@ static sx_status read_entry(sx_tensors *t, sx_ctx *ctx, const source *src, const
 			       src->path);
 	const char *dtype = json_string_value(json_object_get(entry, "dtype"));
 	if (!dtype || !find_dtype(dtype, &x.dtype))
-		return sx_fail(ctx, SX_EDATA, "%s: tensor %s has the type %s, which is not known",
-			       src->path, name, dtype && printable(dtype) ? dtype : "(none)");
+		return sx_fail(
+			ctx, SX_EDATA,
+			"%s: tensor %s has the type %s, which is not known: save it as BF16, "
+			"F16 or F32",
+			src->path, name, dtype && printable(dtype) ? dtype : "(none)");
 	if (!read_shape(json_object_get(entry, "shape"), &x))
 		return sx_fail(ctx, SX_EDATA, "%s: tensor %s has an impossible shape", src->path,
 			       name);
@@ -340,6 +345,7 @@ static sx_status read_meta(sx_tensors *t, sx_ctx *ctx, const source *src, json_t
 {
 	const char *key;
 	json_t *value;
+	if (json_is_null(meta)) return SX_OK; /* as MLX writes it */
 	if (!json_is_object(meta))
 		return sx_fail(ctx, SX_EDATA, "%s: __metadata__ is not an object", src->path);
 	json_object_foreach(meta, key, value)
@@ -447,13 +453,21 @@ static sx_status read_shard(sx_tensors *t, sx_ctx *ctx, const char *index, const
 	char *path = sx_format("%.*s%s", slash ? (int)(slash - index + 1) : 0, index, file);
 	int64_t first = t->n;
 	if (!path) return sx_fail(ctx, SX_ENOMEM, "no memory to open %s", index);
+	if (!sx_path_exists(path))
+		SX_TRY(sx_fail(ctx, SX_ENOINPUT,
+			       "%s names %s, which is not there: copy or download that part too",
+			       index, path));
 	SX_TRY(read_one(t, ctx, path));
 	for (int64_t i = first; i < t->n; i++) {
 		const char *owner = json_string_value(json_object_get(weight_map, t->list[i].name));
 		if (owner && strcmp(owner, file) == 0) continue;
-		st = sx_fail(ctx, SX_EDATA, "%s: tensor %s of %s is not in the index", index,
-			     t->list[i].name, file);
-		goto out;
+		if (owner)
+			SX_TRY(sx_fail(ctx, SX_EDATA,
+				       "%s puts tensor %s into %s, and %s has it too: which one is "
+				       "meant cannot be known",
+				       index, t->list[i].name, owner, file));
+		SX_TRY(sx_fail(ctx, SX_EDATA, "%s: tensor %s of %s is not in the index", index,
+			       t->list[i].name, file));
 	}
 out:
 	free(path);
@@ -463,13 +477,12 @@ out:
 static sx_status read_index(sx_tensors *t, sx_ctx *ctx, const char *index)
 {
 	sx_status st = SX_OK;
-	json_error_t err;
 	json_t *seen = json_object(), *file, *root = NULL;
 	const char *name;
 	char *text = NULL;
 	size_t size = 0;
 	SX_TRY(sx_read_file(ctx, index, &text, &size));
-	root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &err);
+	SX_TRY(sx_hf_parse(&root, ctx, index, text, size));
 	json_t *weight_map = json_object_get(root, "weight_map");
 	if (!json_is_object(weight_map)) {
 		st = sx_fail(ctx, SX_EDATA,
@@ -479,11 +492,14 @@ static sx_status read_index(sx_tensors *t, sx_ctx *ctx, const char *index)
 	json_object_foreach(weight_map, name, file)
 	{
 		const char *f = json_string_value(file);
-		if (!printable(name) || !f || !*f || !printable(f) || strchr(f, '/')) {
-			st = sx_fail(ctx, SX_EDATA, "%s: weight_map names a file that cannot be",
-				     index);
-			goto out;
-		}
+		if (!printable(name) || !f || !*f || !printable(f))
+			SX_TRY(sx_fail(ctx, SX_EDATA, "%s: weight_map names a file that cannot be",
+				       index));
+		if (strchr(f, '/') || strcmp(f, ".") == 0 || strcmp(f, "..") == 0)
+			SX_TRY(sx_fail(
+				ctx, SX_EDATA,
+				"%s puts tensor %s into %s, and its parts must lie beside it",
+				index, name, f));
 		if (json_object_get(seen, f)) continue;
 		SX_TRY(read_shard(t, ctx, index, f, weight_map));
 		if (json_object_set_new(seen, f, json_true()) != 0) {
@@ -512,6 +528,34 @@ static bool ends_in(const char *s, const char *end)
 	return n >= m && strcmp(s + n - m, end) == 0;
 }
 
+sx_status sx_refuse_pickle(sx_ctx *ctx, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	int n = slash ? (int)(slash - path) : 1;
+	return sx_fail(ctx, SX_EDATA,
+		       "%s is a pickle of PyTorch, which is not read (it can run code); convert it "
+		       "once in Python, with transformers:\n"
+		       "  from transformers import AutoModelForCausalLM as M\n"
+		       "  M.from_pretrained(\"%.*s\").save_pretrained(\"%.*s\")",
+		       path, n, slash ? path : ".", n, slash ? path : ".");
+}
+
+/* A folder without safetensors: what else is there that people have. */
+static sx_status refuse_folder(sx_ctx *ctx, const char *folder)
+{
+	static const char *const pickles[] = {"pytorch_model.bin", "pytorch_model.bin.index.json"};
+	for (int i = 0; i < 2; i++) {
+		char *p = sx_format("%s/%s", folder, pickles[i]);
+		sx_status st = p && sx_path_exists(p) ? sx_refuse_pickle(ctx, p) : SX_OK;
+		free(p);
+		if (st != SX_OK) return st;
+	}
+	return sx_fail(ctx, SX_ENOINPUT,
+		       "the folder %s holds no model.safetensors and no "
+		       "model.safetensors.index.json",
+		       folder);
+}
+
 /* The file to read for what the user named; the caller's to free. */
 static sx_status resolve(char **out, sx_ctx *ctx, const char *path)
 {
@@ -526,10 +570,7 @@ static sx_status resolve(char **out, sx_ctx *ctx, const char *path)
 	else if (sx_path_exists(index))
 		*out = index, index = NULL;
 	else
-		st = sx_fail(ctx, SX_ENOINPUT,
-			     "the folder %s holds no model.safetensors and no "
-			     "model.safetensors.index.json",
-			     path);
+		st = refuse_folder(ctx, path);
 	free(one);
 	free(index);
 	return st;

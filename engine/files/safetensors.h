@@ -41,6 +41,7 @@ typedef struct {
 	char *path;           /* what was opened, for messages         */
 	sx_mapping *map;      /* (n_map) the files, read-only          */
 	int64_t n_map;
+	bool unchecked;       /* numbers that are not finite are let through (--no-check) */
 	const struct sx_model_family *family; /* whose names they have; NULL = Llama's. Set by who knows */
 } sx_tensors;
 /* clang-format on */
@@ -70,6 +71,9 @@ sx_status sx_tensor_read_i64(sx_ctx *ctx, const sx_tensor *t, int64_t *dst) SX_N
  * and renamed. SX_ECREATE, SX_EIO (disk full): nothing is left behind, an old file stays. */
 sx_status sx_safetensors_write(sx_ctx *ctx, const char *path, const sx_tensor *list, int64_t n,
 			       const sx_tensor_meta *meta, int64_t n_meta) SX_NODISCARD;
+
+/* SX_EDATA with the lines of Python that convert a pickle, pytorch_model.bin. */
+sx_status sx_refuse_pickle(sx_ctx *ctx, const char *path) SX_NODISCARD;
 
 /* ---- for readers of other formats, which fill a table from sx_calloc ---- */
 

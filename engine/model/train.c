@@ -85,6 +85,12 @@ void sx_trainer_free(sx_trainer *t)
 	free(t);
 }
 
+/* NaN has no sign to print. */
+static double unsigned_nan(double x)
+{
+	return isnan(x) ? (double)NAN : x;
+}
+
 sx_status sx_trainer_step(sx_ctx *ctx, sx_trainer *t, const sx_request *r,
 			  sx_train_part_fn *part_end, void *self, sx_step_result *result)
 {
@@ -112,7 +118,8 @@ sx_status sx_trainer_step(sx_ctx *ctx, sx_trainer *t, const sx_request *r,
 		return sx_fail(ctx, SX_EDATA,
 			       "update %lld: loss %g, gradient norm %g: training diverged; lower "
 			       "train.lr",
-			       (long long)(t->step + 1), result->loss, result->grad_norm);
+			       (long long)(t->step + 1), unsigned_nan(result->loss),
+			       unsigned_nan(result->grad_norm));
 	double scale = o->clip > 0 && result->grad_norm > o->clip ? o->clip / result->grad_norm : 1;
 	sx_adamw_step(t->adam, t->model, &t->grad, scale, result->lr, &o->adamw);
 	t->step++;
@@ -243,11 +250,24 @@ static sx_status load_moments(sx_ctx *ctx, sx_trainer *t, const char *path)
 	SX_TRY(sx_safetensors_open(&file, ctx, path));
 	SX_TRY(sx_tensors_need(&m, ctx, file, "exp_avg", t->adam->count, 0));
 	SX_TRY(sx_tensors_need(&v, ctx, file, "exp_avg_sq", t->adam->count, 0));
-	SX_TRY(sx_tensor_reals(ctx, m, t->adam->m));
-	SX_TRY(sx_tensor_reals(ctx, v, t->adam->v));
+	SX_TRY(sx_tensor_reals(ctx, file, m, t->adam->m));
+	SX_TRY(sx_tensor_reals(ctx, file, v, t->adam->v));
 out:
 	sx_tensors_free(file);
 	return st;
+}
+
+/* A checkpoint that nothing can go on from is none: the one before it shall be the last. */
+static sx_status check_finite(sx_ctx *ctx, const sx_trainer *t)
+{
+	int64_t n = t->model->p.count;
+	if (sx_reals_not_finite(t->model->p.base, n) < 0 &&
+	    sx_reals_not_finite(t->adam->m, n) < 0 && sx_reals_not_finite(t->adam->v, n) < 0)
+		return SX_OK;
+	return sx_fail(ctx, SX_EDATA,
+		       "after update %lld the weights are not finite: training diverged; lower "
+		       "train.lr (no checkpoint is made of them)",
+		       (long long)t->step);
 }
 
 sx_status sx_trainer_save(sx_ctx *ctx, const sx_trainer *t, const char *dir)
@@ -264,6 +284,7 @@ sx_status sx_trainer_save(sx_ctx *ctx, const sx_trainer *t, const char *dir)
 		st = sx_fail(ctx, SX_ENOMEM, "no memory to write %s", dir);
 		goto out;
 	}
+	SX_TRY(check_finite(ctx, t));
 	remove_folder(tmp);
 	SX_TRY(sx_make_dirs(ctx, tmp));
 	SX_TRY(sx_hf_config_write(ctx, path[0], &t->model->spec));

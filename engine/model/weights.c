@@ -2,17 +2,76 @@
 
 #include "engine/op/weight.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-sx_status sx_tensor_reals(sx_ctx *ctx, const sx_tensor *t, sx_real *dst)
+int64_t sx_reals_not_finite(const sx_real *x, int64_t n)
+{
+	enum { CHUNK = 4096 };
+	for (int64_t begin = 0; begin < n; begin += CHUNK) {
+		int64_t end = n - begin < CHUNK ? n : begin + CHUNK;
+		int bad = 0; /* without a branch, so that it takes several at a time */
+		for (int64_t i = begin; i < end; i++) bad |= !isfinite(x[i]);
+		for (int64_t i = begin; bad && i < end; i++)
+			if (!isfinite(x[i])) return i;
+	}
+	return -1;
+}
+
+/* x: the numbers of t, the first of which that is not finite is number `first`. */
+static sx_status refuse(sx_ctx *ctx, const sx_tensors *file, const sx_tensor *t, const sx_real *x,
+			int64_t first)
+{
+	int64_t bad = 0;
+	for (int64_t i = first; i < t->count; i++) bad += !isfinite(x[i]);
+	if (t->dtype == SX_DTYPE_F64 && sizeof *x == 4) {
+		double was;
+		memcpy(&was, (const char *)t->data + 8 * first, sizeof was);
+		if (isfinite(was))
+			return sx_fail(ctx, SX_EDATA,
+				       "%s: tensor %s: element %lld is %g, which 32-bit floats do "
+				       "not reach; take --precision f64 where there is one",
+				       file->path, t->name, (long long)first, was);
+	}
+	return sx_fail(ctx, SX_EDATA,
+		       "%s: tensor %s: element %lld is %s (%lld of %lld are not finite): the file "
+		       "is damaged or its training diverged; copy it again, or take an earlier "
+		       "checkpoint",
+		       file->path, t->name, (long long)first, isnan(x[first]) ? "NaN" : "infinite",
+		       (long long)bad, (long long)t->count);
+}
+
+static sx_status read_reals(sx_ctx *ctx, const sx_tensor *t, sx_real *dst)
 {
 #ifdef SX_F64
 	return sx_tensor_read_f64(ctx, t, dst);
 #else
 	return sx_tensor_read_f32(ctx, t, dst);
 #endif
+}
+
+sx_status sx_tensor_reals(sx_ctx *ctx, const sx_tensors *file, const sx_tensor *t, sx_real *dst)
+{
+	const int64_t chunk = 8192; /* is looked at while it is near */
+	int64_t bad = -1;
+	if (t->dtype != SX_DTYPE_F64 && t->dtype != SX_DTYPE_F32 && t->dtype != SX_DTYPE_F16 &&
+	    t->dtype != SX_DTYPE_BF16)
+		return sx_fail(ctx, SX_EDATA,
+			       "%s: tensor %s is of type %s: weights must be F64, F32, F16 or BF16",
+			       file->path, t->name, sx_dtype_name(t->dtype));
+	for (int64_t at = 0; at < t->count; at += chunk) {
+		sx_tensor part = *t;
+		part.data = (const char *)t->data + (size_t)at * sx_dtype_size(t->dtype);
+		part.count = t->count - at < chunk ? t->count - at : chunk;
+		sx_status st = read_reals(ctx, &part, dst + at);
+		if (st != SX_OK) return st;
+		if (bad >= 0 || file->unchecked) continue;
+		bad = sx_reals_not_finite(dst + at, part.count);
+		if (bad >= 0) bad += at;
+	}
+	return bad < 0 ? SX_OK : refuse(ctx, file, t, dst, bad);
 }
 
 /* ---- where a parameter lies in the file ---- */
@@ -36,7 +95,8 @@ static bool is_rotated(const char *field)
 static sx_status stow(stowed *out, sx_ctx *ctx, const sx_model_family *f, const sx_param_info *p,
 		      const sx_spec *s, bool interleaved)
 {
-	bool vector = p->rows == 1;
+	/* by what it is: a matrix may have one row */
+	bool vector = p->start == 'G' || p->start == 'Z';
 	*out = (stowed){.place = sx_tensor_place_find(f, p->field),
 			.rows = vector ? p->cols : p->rows,
 			.width = vector ? 1 : p->cols,
@@ -90,10 +150,10 @@ static sx_status read_one(sx_ctx *ctx, const sx_tensors *t, const stowed *a, int
 	sx_tensor_place_name(name, a->place, layer);
 	shape_in_file(a, &rows, &cols);
 	SX_TRY(sx_tensors_need(&found, ctx, t, name, rows, cols));
-	if (as_it_is(a)) return sx_tensor_reals(ctx, found, dst);
+	if (as_it_is(a)) return sx_tensor_reals(ctx, t, found, dst);
 	file = sx_calloc((size_t)found->count, sizeof *file);
 	if (!file) return sx_fail(ctx, SX_ENOMEM, "no memory to reorder a tensor");
-	SX_TRY(sx_tensor_reals(ctx, found, file));
+	SX_TRY(sx_tensor_reals(ctx, t, found, file));
 	for (int64_t r = 0; r < a->rows; r++)
 		for (int64_t c = 0; c < a->width; c++)
 			dst[r * a->width + c] = file[index_in_file(a, r, c)];
@@ -117,13 +177,21 @@ sx_status sx_model_fill(sx_ctx *ctx, const sx_tensors *t, const sx_spec *spec, s
 	return SX_OK;
 }
 
+/* Whole parts of a name, from the last on. */
+static bool ends_in(const char *name, const char *end)
+{
+	size_t n = strlen(name), m = strlen(end);
+	return n >= m && strcmp(name + n - m, end) == 0 &&
+	       (n == m || *end == '.' || name[n - m - 1] == '.');
+}
+
 /* No weight of ours, but nothing is lost without it. */
 static bool passed_over(const sx_model_family *f, const char *name, bool tied)
 {
 	const sx_tensor_place *head = sx_tensor_place_find(f, "head");
 	if (tied && head && strcmp(name, head->tensor) == 0) return true;
 	for (int i = 0; f->buffers[i]; i++)
-		if (strstr(name, f->buffers[i])) return true;
+		if (ends_in(name, f->buffers[i])) return true;
 	return false;
 }
 
@@ -147,7 +215,8 @@ static sx_status check_nothing_left(sx_ctx *ctx, const sx_tensors *t, const sx_s
 		if (!known)
 			return sx_fail(
 				ctx, SX_EDATA,
-				"%s: tensor %s has no place in a model of this configuration",
+				"%s: tensor %s has no place in a model of this configuration: "
+				"running the model without it would be wrong",
 				t->path, name);
 	}
 	return SX_OK;

@@ -9,7 +9,7 @@
 /* A model of this spec with the tensors' numbers, by the names and forms of the tensors' family. Where
  * spec->interleaved the rows of W_Q, W_K, their biases and their QK-norm gains go from channel pairs
  * (2m, 2m+1) to (m, m + D/2). A tensor that is missing, has another shape, or is not one of the model's
- * is SX_EDATA and named; the family's buffers and the copy of a tied output matrix are passed over. */
+ * is SX_EDATA and named, and so is one with a number that is not finite (unless t->unchecked); the family's buffers and the copy of a tied output matrix are passed over. */
 sx_status sx_model_load(sx_model **out, sx_ctx *ctx, const sx_tensors *t,
 			const sx_spec *spec) SX_NODISCARD;
 
@@ -23,7 +23,11 @@ sx_status sx_model_save(sx_ctx *ctx, const char *path, const sx_model_family *fa
 sx_status sx_model_fill(sx_ctx *ctx, const sx_tensors *t, const sx_spec *spec,
 			sx_real *base) SX_NODISCARD;
 
-/* The elements of one tensor in the engine's precision. SX_EDATA on a type that holds none. */
-sx_status sx_tensor_reals(sx_ctx *ctx, const sx_tensor *t, sx_real *dst) SX_NODISCARD;
+/* The elements of one tensor of a file in the engine's precision. SX_EDATA on a type that holds none,
+ * and unless file->unchecked on a number that is not finite. */
+sx_status sx_tensor_reals(sx_ctx *ctx, const sx_tensors *file, const sx_tensor *t,
+			  sx_real *dst) SX_NODISCARD;
+/* The first of n numbers that is not finite; -1 if all are. */
+int64_t sx_reals_not_finite(const sx_real *x, int64_t n);
 
 #endif

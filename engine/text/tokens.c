@@ -213,8 +213,8 @@ static sx_status read_llmc(sx_tokens *t, sx_ctx *ctx, const char *name, const ch
 	if (bytes == n * (uint64_t)(6 - width) && n > 0)
 		return sx_fail(ctx, SX_EDATA,
 			       "%s: its header says %" PRIu64
-			       " ids of %d bits (magic %d) and its size those of %d: write the "
-			       "header that the ids have",
+			       " ids of %d bits (magic %d), its size is that of as many of %d: "
+			       "write the header that the ids have",
 			       name, n, 8 * width, narrow ? LLMC_U16 : LLMC_U32, 8 * (6 - width));
 	if (bytes != n * (uint64_t)width)
 		return sx_fail(ctx, SX_EDATA,

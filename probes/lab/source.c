@@ -120,6 +120,85 @@ static bool has_file(const char *dir, const char *name)
 	return there;
 }
 
+/* What the file says up to its first white space; NULL if there is none. */
+static char *first_word(const char *dir, const char *name)
+{
+	char *path = sx_format("%s/%s", dir, name), *text = NULL;
+	size_t size = 0;
+	sx_ctx quiet;
+	sx_ctx_init(&quiet);
+	if (path && sx_read_file(&quiet, path, &text, &size) == SX_OK)
+		text[strcspn(text, " \t\r\n")] = '\0';
+	free(path);
+	return text;
+}
+
+/* What is in dir, sorted, with commas between; *n names. NULL when memory is out. */
+static char *list_names(const char *dir, int *n)
+{
+	char *list = sx_strdup("");
+	struct dirent **entry = NULL;
+	int all = scandir(dir, &entry, NULL, alphasort);
+	*n = 0;
+	for (int i = 0; i < all; i++) {
+		if (list && entry[i]->d_name[0] != '.') {
+			char *longer = sx_format("%s%s%s", list, *n ? ", " : "", entry[i]->d_name);
+			free(list);
+			list = longer;
+			(*n)++;
+		}
+		free(entry[i]);
+	}
+	free(entry);
+	return list;
+}
+
+/* models--ORG--NAME of the hub's cache: the snapshot that refs/main names, or the only one. */
+static sx_status find_snapshot(char **out, sx_ctx *ctx, const char *root)
+{
+	sx_status st = SX_OK;
+	int n = 0;
+	char *dir = sx_format("%s/snapshots", root), *ref = first_word(root, "refs/main");
+	char *all = dir ? list_names(dir, &n) : NULL, *found = NULL;
+	if (!all) SX_TRY(sx_fail(ctx, SX_ENOMEM, "no memory for a path"));
+	bool named = ref && *ref && !strchr(ref, '/') && *ref != '.' && has_file(dir, ref);
+	if (named || n == 1) found = sx_format("%s/%s", dir, named ? ref : all);
+	if (!found)
+		SX_TRY(sx_fail(ctx, SX_EDATA,
+			       "%s is a root of the hub's cache: name one of the folders in "
+			       "%s (%.300s)",
+			       root, dir, n ? all : "there is none"));
+	sx_log(ctx, SX_LOG_INFO, "%s is a root of the hub's cache: %s is taken", root, found);
+	*out = found;
+	found = NULL;
+out:
+	free(found);
+	free(all);
+	free(ref);
+	free(dir);
+	return st;
+}
+
+/* The folder in Hugging Face layout that the user means; the caller's. */
+static sx_status find_model_folder(char **out, sx_ctx *ctx, const char *model)
+{
+	if (has_file(model, "study.json"))
+		return sx_fail(ctx, SX_EDATA,
+			       "%s is the work folder of a study: name one of its runs "
+			       "(`sextant info %s`)",
+			       model, model);
+	if (has_file(model, "config.json")) {
+		*out = sx_strdup(model);
+		return *out ? SX_OK : sx_fail(ctx, SX_ENOMEM, "no memory for a path");
+	}
+	if (has_file(model, "snapshots")) return find_snapshot(out, ctx, model);
+	return sx_fail(
+		ctx, SX_EDATA,
+		"%s: neither a run folder (no config.yaml) nor a model in Hugging Face layout "
+		"(no config.json)",
+		model);
+}
+
 /* Fills folder, tensors, spec, cfg; the vocabulary of a configuration is still open. */
 static sx_status open_kind(sx_source *s, sx_ctx *ctx, const char *model, bool *random)
 {
@@ -132,21 +211,9 @@ static sx_status open_kind(sx_source *s, sx_ctx *ctx, const char *model, bool *r
 	if (sx_path_is_dir(run) && has_file(run, "config.yaml")) {
 		SX_TRY(open_run(s, ctx, run, step));
 	} else if (sx_path_is_dir(model)) {
-		if (has_file(model, "study.json"))
-			SX_TRY(sx_fail(ctx, SX_EDATA,
-				       "%s is the work folder of a study: name one of its runs "
-				       "(`sextant info %s`)",
-				       model, model));
-		if (!has_file(model, "config.json")) {
-			st = sx_fail(ctx, SX_EDATA,
-				     "%s: neither a run folder (no config.yaml) nor a model in "
-				     "Hugging Face layout (no config.json)",
-				     model);
-			goto out;
-		}
-		s->folder = sx_strdup(model);
+		SX_TRY(find_model_folder(&s->folder, ctx, model));
 		/* a checkpoint inside a run knows its data */
-		config = sx_format("%s/../../config.yaml", model);
+		config = sx_format("%s/../../config.yaml", s->folder);
 		if (config && sx_path_exists(config)) SX_TRY(load_config(s, ctx, config));
 		SX_TRY(open_folder(s, ctx));
 	} else if (ends_in(model, ".bin")) {
@@ -155,6 +222,10 @@ static sx_status open_kind(sx_source *s, sx_ctx *ctx, const char *model, bool *r
 		SX_TRY(load_config(s, ctx, model));
 		*random = true;
 		s->step_known = true;
+	} else if (ends_in(model, ".safetensors") && sx_path_exists(model)) {
+		st = sx_fail(ctx, SX_EDATA,
+			     "%s holds weights alone: name its folder, with a config.json in it",
+			     model);
 	} else if (!sx_path_exists(run)) {
 		st = sx_fail(ctx, SX_ENOINPUT, "there is no model %s", model);
 	} else {

@@ -290,7 +290,7 @@ static void expect_at(const sx_tensors *t, const char *name, int64_t at, sx_real
 	assert_non_null(x);
 	sx_real *v = sx_calloc((size_t)x->count, sizeof *v);
 	assert_non_null(v);
-	assert_int_equal(sx_tensor_reals(NULL, x, v), SX_OK);
+	assert_int_equal(sx_tensor_reals(NULL, t, x, v), SX_OK);
 	assert_true(at < x->count && v[at] == want);
 	free(v);
 }

@@ -371,6 +371,9 @@ static void test_shards(void **state)
 			 SX_OK);
 	assert_int_equal(sx_safetensors_write(&ctx, in_dir("m2.safetensors"), &b, 1, NULL, 0),
 			 SX_OK);
+	const sx_tensor both[] = {a, b};
+	assert_int_equal(sx_safetensors_write(&ctx, in_dir("both.safetensors"), both, 2, NULL, 0),
+			 SX_OK);
 	static const struct {
 		const char *index;
 		sx_status status;
@@ -381,11 +384,18 @@ static void test_shards(void **state)
 		{"{\"weight_map\":{\"a\":\"m1.safetensors\",\"b\":\"m1.safetensors\"}}", SX_EDATA,
 		 "tensor b is not in m1"},
 		{"{\"weight_map\":{\"b\":\"m1.safetensors\"}}", SX_EDATA, "not in the index"},
-		{"{\"weight_map\":{\"a\":\"../m1.safetensors\"}}", SX_EDATA, "cannot be"},
+		{"{\"weight_map\":{\"a\":\"../m1.safetensors\"}}", SX_EDATA,
+		 "puts tensor a into ../m1.safetensors"},
 		{"{\"weight_map\":{\"a\":\"m3.safetensors\"}}", SX_ENOINPUT, "m3.safetensors"},
 		{"{\"weight_map\":{\"a\":3}}", SX_EDATA, "cannot be"},
 		{"{\"metadata\":{}}", SX_EDATA, "no weight_map"},
-		{"{", SX_EDATA, "no weight_map"},
+		{"{", SX_EDATA, "line 1: not a JSON object"},
+		{"{\"weight_map\":{\"a\":\"m1.safetensors\",\"a\":\"m2.safetensors\"}}", SX_EDATA,
+		 "a key is there twice"},
+		{"{\"weight_map\":{\"a\":\"..\"}}", SX_EDATA, "must lie beside it"},
+		{"{\"weight_map\":{\"a\":\"/etc/passwd\"}}", SX_EDATA, "must lie beside it"},
+		{"{\"weight_map\":{\"a\":\"m1.safetensors\",\"b\":\"both.safetensors\"}}", SX_EDATA,
+		 "puts tensor a into m1.safetensors, and both.safetensors has it too"},
 	};
 	const char *index = in_dir("model.safetensors.index.json");
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

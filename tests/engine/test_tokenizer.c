@@ -678,8 +678,10 @@ static void ids_with_a_header(void **state)
 	const uint64_t u16 = 20240520, u32 = 20240801;
 	expect_ids(llmc(u16, 1, 40, 40, 2), 1000, SX_IDS_ANY, 40, 339);
 	expect_ids(llmc(u32, 7, 40, 40, 4), 1000, SX_IDS_ANY, 40, 339);
-	refuse_ids(llmc(u16, 1, 40, 40, 4), 0, SX_IDS_ANY, SX_EDATA, "its size those of 32");
-	refuse_ids(llmc(u32, 7, 40, 40, 2), 0, SX_IDS_ANY, SX_EDATA, "its size those of 16");
+	refuse_ids(llmc(u16, 1, 40, 40, 4), 0, SX_IDS_ANY, SX_EDATA,
+		   "its size is that of as many of 32");
+	refuse_ids(llmc(u32, 7, 40, 40, 2), 0, SX_IDS_ANY, SX_EDATA,
+		   "its size is that of as many of 16");
 	refuse_ids(llmc(u16, 1, 41, 40, 2), 0, SX_IDS_ANY, SX_EDATA, "cut off");
 	refuse_ids(llmc(u16, 1, 39, 40, 2), 0, SX_IDS_ANY, SX_EDATA, "too long");
 	refuse_ids(llmc(u32, 7, 0x40000000, 40, 4), 0, SX_IDS_ANY, SX_EDATA, "cut off");
