@@ -47,7 +47,7 @@ static const struct argp_option options[] = {
 	{"chunk", KEY_CHUNK, "N", 0, "cut it into pieces of N bytes (ids) that are read one by one and truncated to the length (default: one text, every token but the first is predicted once)", 4},
 	{"limit", KEY_LIMIT, "N", 0, "take its first N bytes (ids)", 4},
 	{"tokenizer", KEY_TOKENIZER, "T", 0, "\"bytes\" or a llama2.c tokenizer.bin", 4},
-	SX_ARG_JSON, SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
+	SX_ARG_NO_CHECK, SX_ARG_JSON, SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
 	{0}};
 /* clang-format on */
 
@@ -151,6 +151,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_SEED: a->seed = parse_seed(state, arg); return 0;
 	case KEY_TEXT: a->text = arg; return 0;
 	case KEY_TOKENS: a->tokens = arg; return 0;
+	case SX_KEY_NO_CHECK: a->unchecked = true; return 0;
 	case KEY_IDS: a->ids = sx_parse_ids(state, arg); return 0;
 	case KEY_CHUNK: a->chunk = sx_parse_count(state, "--chunk", arg); return 0;
 	case KEY_LIMIT: a->limit = sx_parse_count(state, "--limit", arg); return 0;
@@ -388,6 +389,7 @@ static sx_status prepare(sx_eval_job *j, const sx_eval_args *a)
 	SX_TRY(choose_variants(j, a));
 	SX_TRY(sx_eval_job_list(j));
 	SX_TRY(open_data(j, a));
+	if (j->source.tensors) j->source.tensors->unchecked = a->unchecked;
 	SX_TRY(sx_source_model(&j->model, j->ctx, &j->source));
 out:
 	return st;

@@ -1,5 +1,6 @@
 /* sextant generate: text from a model. */
 #include "cli/cmd.h"
+#include "cli/input_args.h"
 #include "cli/out.h"
 #include "engine/model/generate.h"
 #include "engine/op/blas.h"
@@ -22,7 +23,7 @@ static const struct argp_option options[] = {
 	{"top-p", KEY_TOP_P, "P", 0, "draw from the most likely tokens whose probability adds to P (default: 1, all)", 0},
 	{"seed", KEY_SEED, "N", 0, "of the draws (default: 1)", 0},
 	{"tokenizer", KEY_TOKENIZER, "T", 0, "\"bytes\" or a llama2.c tokenizer.bin", 0},
-	SX_ARG_JSON, SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
+	SX_ARG_NO_CHECK, SX_ARG_JSON, SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
 	{0}};
 /* clang-format on */
 
@@ -42,6 +43,7 @@ static const char doc[] =
 typedef struct {
 	sx_common common;
 	const char *model, *prompt, *tokenizer;
+	bool unchecked;
 	int64_t tokens;
 	sx_generate_opts generate;
 	int n;
@@ -95,6 +97,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_SEED:
 		a->generate.seed = parse_seed(state, arg);
+		return 0;
+	case SX_KEY_NO_CHECK:
+		a->unchecked = true;
 		return 0;
 	case KEY_TOKENIZER:
 		a->tokenizer = arg;
@@ -189,6 +194,7 @@ static sx_status generate(sx_ctx *ctx, args *a)
 	SX_TRY(sx_source_need_tokenizer(&s, ctx));
 	SX_TRY(begin(&ids, &n, &most, ctx, a, &s));
 	SX_TRY(check_memory(ctx, &s.spec, most));
+	if (s.tensors) s.tensors->unchecked = a->unchecked;
 	SX_TRY(sx_source_model(&m, ctx, &s));
 	a->generate.stop[0] = sx_tokenizer_bos(s.tok);
 	a->generate.stop[1] = sx_tokenizer_eos(s.tok);

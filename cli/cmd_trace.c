@@ -43,6 +43,7 @@ static const struct argp_option options[] = {
 	{"toward", KEY_TOWARD, "MODEL", 0, "also how A_c changes up to these later weights: what happened, what W_Q and W_K do alone, and the first order of it", 3},
 	SX_ARGS_REDUCE, SX_ARGS_REDUCE_SPANS,
 	{"precision", SX_KEY_PRECISION, "f32|f64", 0, "of the whole pass (default: f32)", 5},
+	SX_ARG_NO_CHECK,
 	{"memory", KEY_MEMORY, "SIZE", 0, "refuse to begin what needs more, e.g. 8G (default: what is available); `sextant plan` says what it needs", 5},
 	SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
 	{0},
@@ -167,6 +168,7 @@ static sx_status open_later(job *j)
 			       "--toward needs A_c and its gradients: want --observe with ac");
 	SX_TRY(sx_source_open(&j->later, j->ctx, a->toward, a->in.tokenizer, a->n, a->overrides,
 			      NULL));
+	if (j->later.tensors) j->later.tensors->unchecked = a->in.unchecked;
 	if (!j->subject.source.tensors || !j->later.tensors)
 		return sx_fail(j->ctx, SX_EUSAGE,
 			       "--toward goes from a model's weights to a model's; a configuration "

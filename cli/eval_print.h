@@ -8,7 +8,7 @@
 
 typedef struct {
 	sx_common common;
-	bool niah;
+	bool niah, unchecked;
 	const char *what, *model, *output, *text, *tokens, *tokenizer;
 	const char *methods, *temperatures, *lengths, *kinds;
 	sx_id_width ids;

@@ -32,6 +32,7 @@ error_t sx_sequences_parse(sx_sequences_words *w, sx_common *c, int key, char *a
 	case SX_KEY_WORDS: w->words = arg; return 0;
 	case SX_KEY_TOKENS: w->tokens = arg; return 0;
 	case SX_KEY_PROMPT: w->prompt = arg; return 0;
+	case SX_KEY_NO_CHECK: w->unchecked = true; return 0;
 	case SX_KEY_IDS: w->ids = sx_parse_ids(state, arg); return 0;
 	case SX_KEY_TOKENIZER: w->tokenizer = arg; return 0;
 	case SX_KEY_KINDS: w->kinds = arg; return 0;

@@ -1,5 +1,7 @@
 #include "probes/lab/evaluate.h"
 
+#include "engine/model/weights.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <xxhash.h>
@@ -14,12 +16,23 @@ static int64_t batch_of(int64_t T, int64_t all)
 	return B < all ? B : all;
 }
 
-/* Whether `want` has the largest logit in a row of the last pass; logits (V) is scratch. */
+/* Nothing is concluded from what is not a number. */
+static sx_status not_finite(sx_ctx *ctx, int64_t T)
+{
+	return sx_fail(ctx, SX_EDATA,
+		       "at length %lld the model's logits are not finite: its weights are damaged, "
+		       "or its training diverged",
+		       (long long)T);
+}
+
+/* Whether `want` has the largest logit in a row of the last pass; logits (V) is scratch. *finite
+ * becomes false where one of them is not. */
 static bool is_arg_max(const sx_model *m, const sx_work *w, int64_t row, int32_t want,
-		       sx_real *logits)
+		       sx_real *logits, bool *finite)
 {
 	int32_t best = 0;
 	sx_logits(m, w, row, 1, logits);
+	if (sx_reals_not_finite(logits, m->spec.V) >= 0) *finite = false;
 	for (int32_t v = 1; v < m->spec.V; v++)
 		if (logits[v] > logits[best]) best = v;
 	return best == want;
@@ -48,6 +61,7 @@ typedef struct {
 	mean *window;      /* (W): sum and number of targets of each */
 	double *each_text; /* (W) or NULL: of the filler in the last half of each */
 	int64_t hits, trials;
+	bool finite; /* so far */
 } tally;
 
 /* One window whose nll, targets and classes are given. */
@@ -60,6 +74,7 @@ static mean tally_window(tally *y, mean *text_last, const double *nll, const int
 	for (int64_t t = 0; t < T; t++) n += target[t] >= 0;
 	for (int64_t t = 0; t < T; t++) {
 		if (target[t] < 0) continue;
+		if (!isfinite(nll[t])) y->finite = false;
 		bool last = seen++ >= n / 2, text = cls[t] == SX_CLASS_FILLER;
 		add(&own, nll[t]);
 		add(&y->all, nll[t]);
@@ -98,7 +113,7 @@ static void tally_batch(tally *y, const sx_model *m, const sx_work *work, const 
 		if (y->each_text) y->each_text[first + b] = value_of(text);
 		for (int64_t t = 0; t < w->T; t++) {
 			if (target[t] < 0 || cls[t] != SX_CLASS_QUERY) continue;
-			y->hits += is_arg_max(m, work, b * w->T + t, target[t], logits);
+			y->hits += is_arg_max(m, work, b * w->T + t, target[t], logits, &y->finite);
 			y->trials++;
 		}
 	}
@@ -109,7 +124,8 @@ sx_status sx_eval_ppl(sx_ppl *out, const sx_window_losses *each, sx_ctx *ctx, co
 {
 	sx_status st = SX_OK;
 	sx_work *work = NULL;
-	tally y = {.window = sx_calloc((size_t)w->W, sizeof *y.window),
+	tally y = {.finite = true,
+		   .window = sx_calloc((size_t)w->W, sizeof *y.window),
 		   .each_text = each ? each->text_last : NULL};
 	sx_real *logits = sx_calloc((size_t)m->spec.V, sizeof *logits);
 	int64_t B = batch_of(w->T, w->W);
@@ -126,6 +142,7 @@ sx_status sx_eval_ppl(sx_ppl *out, const sx_window_losses *each, sx_ctx *ctx, co
 						.B = n},
 				  NULL));
 		tally_batch(&y, m, work, w, first, n, logits);
+		if (!y.finite) SX_TRY(not_finite(ctx, w->T));
 	}
 	for (int64_t i = 0; each && each->nll && i < w->W; i++)
 		each->nll[i] = value_of(y.window[i]);
@@ -155,12 +172,12 @@ static int bin_of(int64_t distance)
 
 /* Problem b of the last pass; returns whether it was a hit. */
 static bool tally_needle(sx_niah *r, const sx_model *m, const sx_work *work, int64_t b,
-			 const sx_needle *p, sx_real *logits)
+			 const sx_needle *p, sx_real *logits, bool *finite)
 {
 	bool hit = true;
 	int bin = bin_of(p->distance);
 	for (int a = 0; hit && a < p->answers; a++)
-		hit = is_arg_max(m, work, b * r->T + p->at[a], p->value[a], logits);
+		hit = is_arg_max(m, work, b * r->T + p->at[a], p->value[a], logits, finite);
 	r->hits += hit;
 	r->trials++;
 	r->bin_hits[bin] += hit;
@@ -177,6 +194,7 @@ sx_status sx_eval_niah(sx_niah *out, uint8_t *hit, sx_ctx *ctx, const sx_model *
 	sx_niah r = {.kind = kind, .T = T};
 	mean blind = {0}, window = {0};
 	uint64_t print = 0;
+	bool finite = true;
 	int64_t B = T > 0 && trials > 0 ? batch_of(T, trials) : 1;
 	int32_t *tokens = sx_calloc((size_t)B * (size_t)(T > 0 ? T : 1), sizeof *tokens);
 	sx_needle *problem = sx_calloc((size_t)B, sizeof *problem);
@@ -200,9 +218,10 @@ sx_status sx_eval_niah(sx_niah *out, uint8_t *hit, sx_ctx *ctx, const sx_model *
 		if (!work) SX_TRY(sx_work_new(&work, ctx, m, B, T, SX_WORK_FORWARD));
 		SX_TRY(sx_forward(ctx, m, work, &(sx_request){.tokens = tokens, .B = n}, NULL));
 		for (int64_t b = 0; b < n; b++) {
-			bool one = tally_needle(&r, m, work, b, &problem[b], logits);
+			bool one = tally_needle(&r, m, work, b, &problem[b], logits, &finite);
 			if (hit) hit[first + b] = one;
 		}
+		if (!finite) SX_TRY(not_finite(ctx, T));
 	}
 	r.fingerprint = (int64_t)print;
 	r.chance_blind = value_of(blind);

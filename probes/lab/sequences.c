@@ -51,7 +51,7 @@ static sx_status numbered_words(int32_t **ids, int64_t *n, sx_ctx *ctx, const ch
 		SX_TRY(sx_fail(ctx, SX_EDATA,
 			       "%s has %lld different words, the model's vocabulary %d: set "
 			       "model.vocab in %s",
-			       path, (long long)distinct, s->spec.V, s->name));
+			       sx_input_name(path), (long long)distinct, s->spec.V, s->name));
 	*ids = words;
 	words = NULL;
 out:

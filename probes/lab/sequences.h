@@ -13,6 +13,7 @@ typedef struct {
 	const char *text, *words, *tokens, *prompt;
 	const char *tokenizer, *kinds, *ac;
 	bool bos_given, bos, f64;
+	bool unchecked;            /* the model's weights: sx_tensors */
 	sx_id_width ids;           /* of tokens        */
 	int64_t length, sequences; /* 0 = not given */
 } sx_sequences_words;

@@ -11,6 +11,7 @@ sx_status sx_subject_open(sx_subject *out, sx_ctx *ctx, const char *model, int n
 	*out = (sx_subject){.f64 = w->f64};
 	SX_TRY(sx_families_parse(out->family, &out->n_c, ctx, w->ac));
 	SX_TRY(sx_source_open(&out->source, ctx, model, w->tokenizer, n, overrides, NULL));
+	if (out->source.tensors) out->source.tensors->unchecked = w->unchecked;
 	SX_TRY(sx_sequences_read(&out->in, ctx, w, d, &out->source));
 out:
 	if (st != SX_OK) sx_subject_free(out);

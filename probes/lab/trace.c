@@ -4,6 +4,7 @@
 #include "engine/model/weights.h"
 #include "probes/observe/observe.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,6 +66,23 @@ static sx_status backward(sx_ctx *ctx, const sx_model *m, sx_work *w, sx_params 
 					 .probe = probe,
 					 .n_probe = n_probe},
 			   1 / (double)w->counted);
+}
+
+/* Nothing is concluded from what is not a number: the last layer's output, and the losses, of what the
+ * work saw as sequence s. */
+static sx_status check_finite(sx_ctx *ctx, const sx_work *w, int64_t C, const int32_t *target,
+			      int64_t s)
+{
+	int64_t bad = sx_reals_not_finite(w->f, w->T * C), at = bad < 0 ? w->T : bad / C;
+	for (int64_t t = 0; t < at; t++)
+		if (target[t] >= 0 && !isfinite(w->nll[t])) at = t;
+	if (at == w->T) return SX_OK;
+	return sx_fail(ctx, SX_EDATA,
+		       "sequence %lld, token %lld (from 0): what the model computes is not finite: "
+		       "its weights are damaged, its training diverged, or they are too large for "
+		       "its precision%s",
+		       (long long)s, (long long)at,
+		       sizeof(sx_real) == 4 ? " (try --precision f64)" : "");
 }
 
 /* ---- toward later weights ---- */
@@ -214,6 +232,7 @@ sx_status sx_trace(sx_ctx *ctx, const sx_trace_request *in, sx_measures *into, d
 							.probe = probe,
 							.n_probe = n_probe},
 					  NULL));
+		SX_TRY(check_finite(ctx, w, m->spec.C, in->target + s * in->T, s));
 		if (back)
 			SX_TRY(backward(ctx, m, w, &grad, o, in->tokens + s * in->T,
 					in->target + s * in->T));

@@ -2,29 +2,8 @@
 # The program as a user meets it: a tiny run, killed and resumed; a trace; exit codes and sentences for
 # bad input; nothing half-written left as if whole.
 set -u
-sextant=$(realpath "$1")
-here=$(cd "$(dirname "$0")" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-passed=0 failed=0
-
-ok() { passed=$((passed + 1)); }
-no() { failed=$((failed + 1)); echo "FAILED: $*"; }
-# wanted exit code, text wanted on stderr (a regular expression), command
-want() {
-	local code=$1 text=$2 got
-	shift 2
-	"$@" >out.txt 2>err.txt
-	got=$?
-	if [ $got = "$code" ] && { [ -z "$text" ] || grep -qE -- "$text" err.txt; }; then
-		ok
-	else
-		no "$* : exit $got, wanted $code and \"$text\"; said: $(cat err.txt)"
-	fi
-}
-same() { if cmp -s "$1" "$2"; then ok; else no "$1 and $2 differ"; fi; }
-gone() { if [ -e "$1" ]; then no "$1 is left behind"; else ok; fi; }
+# shellcheck source=tests/support/verbs.sh
+source "$(dirname "$0")/../support/verbs.sh"
 
 for i in $(seq 400); do echo "The quick brown fox $i jumps over $((i * 7919 % 1000)) lazy dogs."; done >text.txt
 cat >tiny.yaml <<'Y'
