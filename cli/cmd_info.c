@@ -4,6 +4,7 @@
 #include "cli/cmd.h"
 #include "cli/out.h"
 #include "cli/study/study.h"
+#include "engine/files/hf_config.h"
 #include "engine/files/llama2c.h"
 #include "engine/files/safetensors.h"
 #include "engine/text/tokens.h"
@@ -294,13 +295,10 @@ static sx_status describe_checkpoint(json_t *d, sx_ctx *ctx, const char *path, c
 					   "rope_theta",          "rope_scaling",
 					   "rope_parameters",     "tie_word_embeddings",
 					   "torch_dtype",         "dtype"};
-	json_error_t error;
 	sx_ctx quiet;
-	json_t *c = json_load_file(config, 0, &error);
-	if (!json_is_object(c)) {
-		json_decref(c);
-		return sx_fail(ctx, SX_EDATA, "%s is no JSON object: %s", config, error.text);
-	}
+	json_t *c = NULL;
+	sx_status st = sx_hf_config_json(&c, ctx, config);
+	if (st != SX_OK) return st;
 	sx_ctx_init(&quiet);
 	put_text(d, "kind", "checkpoint in Hugging Face layout");
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {

@@ -38,6 +38,18 @@ out:
 	return st;
 }
 
+sx_status sx_hf_config_json(json_t **out, sx_ctx *ctx, const char *path)
+{
+	sx_status st = SX_OK;
+	char *text = NULL;
+	size_t size = 0;
+	SX_TRY(sx_read_file(ctx, path, &text, &size));
+	SX_TRY(sx_hf_parse(out, ctx, path, text, size));
+out:
+	free(text);
+	return st;
+}
+
 static sx_status read_file(sx_spec *out, const sx_model_family **family, sx_ctx *ctx,
 			   const char *path, char *pos_why)
 {
@@ -45,16 +57,12 @@ static sx_status read_file(sx_spec *out, const sx_model_family **family, sx_ctx 
 	if (pos_why) *pos_why = '\0';
 	sx_hf_reader r = {ctx, path, pos_why};
 	sx_spec s = sx_spec_default();
-	char *text = NULL;
-	size_t size = 0;
 	json_t *root = NULL;
-	SX_TRY(sx_read_file(ctx, path, &text, &size));
-	SX_TRY(sx_hf_parse(&root, ctx, path, text, size));
+	SX_TRY(sx_hf_config_json(&root, ctx, path));
 	SX_TRY(read_root(&r, root, family, &s));
 	*out = s;
 out:
 	json_decref(root);
-	free(text);
 	return st;
 }
 

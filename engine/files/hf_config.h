@@ -30,6 +30,10 @@
  * SX_ENOINPUT; SX_EDATA names the key. */
 sx_status sx_hf_config_read(sx_spec *out, sx_ctx *ctx, const char *path) SX_NODISCARD;
 
+/* The object in a config.json, as it stands; the caller's. A byte order mark is passed over; what is no
+ * JSON, NaN and a key that comes twice are SX_EDATA. */
+sx_status sx_hf_config_json(struct json_t **out, sx_ctx *ctx, const char *path) SX_NODISCARD;
+
 enum { SX_HF_WHY = 512 };
 /* Reads a config.json and opens the tensors beside it (a path as sx_safetensors_open takes it), whose
  * names are those of the family that the first says. Rotary keys that we do not do (llama3's scaling)

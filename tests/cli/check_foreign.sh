@@ -104,6 +104,7 @@ want 0 '' "$sextant" train tiny.yaml init=llama3 pos.method=nope -o from -q
 copy spoilt
 { printf '\357\273\277' && cat plain/config.json; } >spoilt/config.json
 want 0 'byte order mark, which is passed over' "$sextant" trace spoilt --tokenizer bytes --prompt xy -o t.h5
+want 0 '' "$sextant" info spoilt
 sed 's/"rms_norm_eps": [^,]*,/"rms_norm_eps": Infinity,/' plain/config.json >spoilt/config.json
 want 65 'config.json, line [0-9]*: the key rms_norm_eps has Infinity' "$sextant" trace spoilt --tokenizer bytes --prompt xy -o t.h5
 sed 's/"rms_norm_eps": [^,]*,/"hidden_size": 8, &/' plain/config.json >spoilt/config.json
