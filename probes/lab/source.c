@@ -297,28 +297,10 @@ static bool chooses_method(int n, char *const *words)
 	return false;
 }
 
-sx_status sx_source_need_pos(const sx_source *s, sx_ctx *ctx)
-{
-	return s->pos_why[0] ? sx_fail(ctx, SX_EDATA, "%s", s->pos_why) : SX_OK;
-}
-
-sx_status sx_source_open(sx_source *out, sx_ctx *ctx, const char *model, const char *tokenizer,
-			 int n, char *const *overrides, const char *const *allowed)
-{
-	sx_status st = SX_OK;
-	sx_source s = {0};
-	SX_TRY(sx_source_open_any_pos(&s, ctx, model, tokenizer, n, overrides, allowed));
-	SX_TRY(sx_source_need_pos(&s, ctx));
-	*out = s;
-	s = (sx_source){0};
-out:
-	sx_source_free(&s);
-	return st;
-}
-
-sx_status sx_source_open_any_pos(sx_source *out, sx_ctx *ctx, const char *model,
-				 const char *tokenizer, int n, char *const *overrides,
-				 const char *const *allowed)
+/* any_pos: the file's own positions need not be supported. */
+static sx_status open_source(sx_source *out, sx_ctx *ctx, const char *model, const char *tokenizer,
+			     int n, char *const *overrides, const char *const *allowed,
+			     bool any_pos)
 {
 	sx_status st = SX_OK;
 	sx_source s = {.spec = sx_spec_default()};
@@ -332,6 +314,8 @@ sx_status sx_source_open_any_pos(sx_source *out, sx_ctx *ctx, const char *model,
 	}
 	SX_TRY(open_kind(&s, ctx, model, &random));
 	SX_TRY(split_overrides(&s, ctx, n, overrides, allowed, rest, &n_rest));
+	if (s.pos_why[0] && !any_pos && !chooses_method(n_rest, rest))
+		SX_TRY(sx_fail(ctx, SX_EDATA, "%s", s.pos_why));
 	s.seed = (uint64_t)s.cfg.seed;
 	s.init = strcmp(s.cfg.model.init, "0.02") == 0 ? SX_INIT_002 : SX_INIT_FAN_IN;
 	if (random) {
@@ -344,13 +328,25 @@ sx_status sx_source_open_any_pos(sx_source *out, sx_ctx *ctx, const char *model,
 		SX_TRY(open_tokenizer(&s, ctx, tokenizer));
 	}
 	SX_TRY(sx_spec_override(&s.spec, ctx, n_rest, rest));
-	if (chooses_method(n_rest, rest)) s.pos_why[0] = '\0';
 	*out = s;
 	s = (sx_source){0};
 out:
 	free(rest);
 	sx_source_free(&s);
 	return st;
+}
+
+sx_status sx_source_open(sx_source *out, sx_ctx *ctx, const char *model, const char *tokenizer,
+			 int n, char *const *overrides, const char *const *allowed)
+{
+	return open_source(out, ctx, model, tokenizer, n, overrides, allowed, false);
+}
+
+sx_status sx_source_open_any_pos(sx_source *out, sx_ctx *ctx, const char *model,
+				 const char *tokenizer, int n, char *const *overrides,
+				 const char *const *allowed)
+{
+	return open_source(out, ctx, model, tokenizer, n, overrides, allowed, true);
 }
 
 void sx_source_free(sx_source *s)

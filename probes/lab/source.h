@@ -26,7 +26,7 @@ typedef struct {
 	int phase;               /* of the checkpoint: sx_phase; 0 where not known        */
 	sx_tokenizer *tok;       /* NULL where it cannot be known: see tok_why            */
 	char tok_why[512];       /* why tok is NULL                                       */
-	char pos_why[SX_HF_WHY]; /* why spec's positions are not the file's own; "" = they are */
+	char pos_why[SX_HF_WHY]; /* why spec's positions are not the file's; "": they are    */
 } sx_source;
 
 /* Opens MODEL. `tokenizer` ("bytes" or a file) may be NULL: then the run's or the configuration's is
@@ -35,12 +35,11 @@ typedef struct {
  * "seed"; NULL-terminated) change cfg, any other is SX_EUSAGE. SX_ENOINPUT, SX_EDATA, SX_ECONFIG. */
 sx_status sx_source_open(sx_source *out, sx_ctx *ctx, const char *model, const char *tokenizer,
 			 int n, char *const *overrides, const char *const *allowed) SX_NODISCARD;
-/* The same for whoever chooses the positional method anyway: where the file's own is not supported,
- * spec has plain RoPE and sx_source_need_pos refuses. */
+/* The same for whoever chooses the positional method later: where the file's own is not supported, spec
+ * has plain RoPE. */
 sx_status sx_source_open_any_pos(sx_source *out, sx_ctx *ctx, const char *model,
 				 const char *tokenizer, int n, char *const *overrides,
 				 const char *const *allowed) SX_NODISCARD;
-sx_status sx_source_need_pos(const sx_source *s, sx_ctx *ctx) SX_NODISCARD;
 /* The model that a configuration starts from (init), with any positions where it says its own. */
 sx_status sx_source_open_init(sx_source *out, sx_ctx *ctx, const sx_config *cfg) SX_NODISCARD;
 void sx_source_free(sx_source *s); /* frees what is inside */
