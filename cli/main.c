@@ -4,6 +4,8 @@
 #include "engine/op/blas.h"
 #include "probes/config/config.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
 #include <signal.h>
@@ -207,13 +209,25 @@ static void wait_patiently(char **argv)
 {
 	if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || getenv("KMP_BLOCKTIME"))
 		return;
-	setenv("GOMP_SPINCOUNT", "1000", 1); /* gcc's runtime */
-	setenv("KMP_BLOCKTIME", "0", 1);     /* clang's       */
-	execv("/proc/self/exe", argv);
+	/* The program that begins again must find one of them set: else it would do so for ever. */
+	if (setenv("GOMP_SPINCOUNT", "1000", 1) != 0) return; /* gcc's runtime */
+	if (setenv("KMP_BLOCKTIME", "0", 1) != 0) return;     /* clang's       */
+	execv("/proc/self/exe", argv); /* where that cannot be, threads spin: slower, not wrong */
+}
+
+/* A standard stream that is closed would be the next file that is opened, and messages would be
+ * written into that. What stands in for it, a folder, can neither be read nor written. */
+static void hold_streams(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) != -1 || errno != EBADF) continue;
+		if (open("/", O_RDONLY) < 0) return;
+	}
 }
 
 int main(int argc, char **argv)
 {
+	hold_streams();
 	wait_patiently(argv);
 	sx_ctx ctx;
 	struct sink sink;
