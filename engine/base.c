@@ -3,7 +3,6 @@
 
 #include <Random123/philox.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -179,35 +178,15 @@ sx_status sx_read_input(sx_ctx *ctx, const char *path, char **out, size_t *size)
 	return read_stream(f, ctx, sx_input_name(path), out, size);
 }
 
-sx_status sx_write_file(sx_ctx *ctx, const char *path, const void *data, size_t size)
+static sx_status no_folder(sx_ctx *ctx, const char *path, int e)
 {
-	sx_status st = SX_OK;
-	char *tmp = sx_format("%s.tmp", path);
-	if (!tmp) return sx_fail(ctx, SX_ENOMEM, "no memory to write %s", path);
-	int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-	if (fd < 0) {
-		st = sx_fail(ctx, SX_ECREATE, "cannot create %s: %s", tmp, strerror(errno));
-		free(tmp);
-		return st;
-	}
-	for (size_t done = 0; done < size;) {
-		ssize_t n = write(fd, (const char *)data + done, size - done);
-		if (n < 0 && errno == EINTR) continue;
-		if (n <= 0) {
-			st = sx_fail(ctx, SX_EIO, "writing %s failed: %s", path, strerror(errno));
-			break;
-		}
-		done += (size_t)n;
-	}
-	if (st == SX_OK && fsync(fd) != 0)
-		st = sx_fail(ctx, SX_EIO, "writing %s failed: %s", path, strerror(errno));
-	if (close(fd) != 0 && st == SX_OK)
-		st = sx_fail(ctx, SX_EIO, "closing %s failed: %s", path, strerror(errno));
-	if (st == SX_OK && rename(tmp, path) != 0)
-		st = sx_fail(ctx, SX_ECREATE, "cannot create %s: %s", path, strerror(errno));
-	if (st != SX_OK) unlink(tmp);
-	free(tmp);
-	return st;
+	struct stat sb;
+	const char *why = strerror(e);
+	if (!sx_path_exists(path) && lstat(path, &sb) == 0)
+		why = "a link to nothing is there";
+	else if (e == EEXIST)
+		why = "a file of that name is there";
+	return sx_fail(ctx, SX_ECREATE, "cannot create the folder %s: %s", path, why);
 }
 
 sx_status sx_make_dirs(sx_ctx *ctx, const char *path)
@@ -220,9 +199,8 @@ sx_status sx_make_dirs(sx_ctx *ctx, const char *path)
 		if (*s != '/' && *s != '\0') continue;
 		char c = *s;
 		*s = '\0';
-		if (mkdir(p, 0777) != 0 && !(errno == EEXIST && sx_path_is_dir(p)))
-			st = sx_fail(ctx, SX_ECREATE, "cannot create the folder %s: %s", p,
-				     strerror(errno));
+		int e = mkdir(p, 0777) == 0 ? 0 : errno;
+		if (e && !sx_path_is_dir(p)) st = no_folder(ctx, p, e);
 		*s = c;
 		if (c == '\0') break;
 	}

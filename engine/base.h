@@ -90,13 +90,42 @@ sx_status sx_read_file(sx_ctx *ctx, const char *path, char **out, size_t *size) 
 /* The same; "-" is standard input. */
 sx_status sx_read_input(sx_ctx *ctx, const char *path, char **out, size_t *size) SX_NODISCARD;
 const char *sx_input_name(const char *path); /* "standard input" for "-", else the path itself */
-/* Writes path.tmp, fsyncs it and renames it to path: a reader sees the old file or the new one.
- * SX_ECREATE, SX_EIO. */
+/* Writes path.tmp, fsyncs it and renames it to path: a reader sees the old file or the new one. The
+ * place is that of sx_output_begin. SX_ECREATE, SX_EIO. */
 sx_status sx_write_file(sx_ctx *ctx, const char *path, const void *data, size_t size) SX_NODISCARD;
 /* mkdir -p. */
 sx_status sx_make_dirs(sx_ctx *ctx, const char *path) SX_NODISCARD;
 bool sx_path_exists(const char *path);
 bool sx_path_is_dir(const char *path);
+
+/* ---- files that take their name when they are whole (output.c) ---- */
+
+typedef struct {
+	char *path;    /* the name it gets, links followed               */
+	char *writing; /* the name it has meanwhile: path.tmp            */
+	int fd;        /* of an empty file of that name, for writing     */
+	uint64_t device, inode;
+} sx_output;
+
+/* Makes the file. A link is followed, also one to nothing: what it leads to is replaced, the link
+ * stays. SX_ECREATE where path is a folder, a device, a pipe or what a process has open
+ * (/dev/stdout), where nothing can be made, and where another process is writing the same. On failure
+ * *o holds nothing. */
+sx_status sx_output_begin(sx_output *o, sx_ctx *ctx, const char *path) SX_NODISCARD;
+/* Keeps others from taking the file for one that a kill left; HDF5 does it by itself. */
+void sx_output_lock(const sx_output *o);
+/* false and errno where not all of it could be written. */
+bool sx_output_put(const sx_output *o, const void *data, size_t size) SX_NODISCARD;
+/* Gives it its name; its bytes are on the disk. SX_ECREATE. */
+sx_status sx_output_name(const sx_output *o, sx_ctx *ctx) SX_NODISCARD;
+/* Brings it to the disk, names it, and frees *o; where not whole, or on failure, nothing is left of it.
+ * SX_EIO, SX_ECREATE. */
+sx_status sx_output_end(sx_output *o, sx_ctx *ctx, bool whole) SX_NODISCARD;
+/* Frees what is inside, and removes a file that has no name yet. */
+void sx_output_drop(sx_output *o);
+/* Where links lead, which may be to nothing; *out is the caller's. SX_ECREATE where that is what a
+ * process has open, and for links without an end. */
+sx_status sx_path_follow(char **out, sx_ctx *ctx, const char *path) SX_NODISCARD;
 
 /* ---- random numbers by counter (Philox4x32-10, Salmon et al. 2011, from Random123) ----
  * A number depends on (seed, stream, index) alone: not on threads, not on what was drawn before. */

@@ -451,7 +451,7 @@ sx_status sx_report_save(sx_report *r, sx_ctx *ctx, const char *folder)
 	saving s = {.r = r, .ctx = ctx, .outputs = json_array()};
 	size_t n = strlen(folder);
 	while (n > 1 && folder[n - 1] == '/') n--;
-	char *place = sx_format("%.*s", (int)n, folder);
+	char *named = sx_format("%.*s", (int)n, folder), *place = NULL;
 	if (r->st != SX_OK) {
 		st = sx_fail(ctx, r->st, "%s", r->why);
 		goto out;
@@ -460,10 +460,11 @@ sx_status sx_report_save(sx_report *r, sx_ctx *ctx, const char *folder)
 		st = sx_fail(ctx, SX_EUSAGE, "a report needs a folder to go to");
 		goto out;
 	}
-	if (!place || !s.outputs) {
+	if (!named || !s.outputs) {
 		st = no_memory(ctx);
 		goto out;
 	}
+	SX_TRY(sx_path_follow(&place, ctx, named));
 	SX_TRY(check_place(ctx, place));
 	SX_TRY(make_parent(ctx, place));
 	s.dir = sx_format("%s.tmp-%ld", place, (long)getpid());
@@ -479,6 +480,7 @@ out:
 	if (s.dir && st != SX_OK) remove_tree(s.dir);
 	json_decref(s.outputs);
 	free(s.dir);
+	free(named);
 	free(place);
 	return st;
 }

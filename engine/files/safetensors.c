@@ -645,35 +645,27 @@ out:
 	return text;
 }
 
-static bool put(int fd, const void *data, size_t size)
-{
-	for (size_t done = 0; done < size;) {
-		ssize_t n = write(fd, (const char *)data + done, size - done);
-		if (n < 0 && errno == EINTR) continue;
-		if (n <= 0) return false;
-		done += (size_t)n;
-	}
-	return true;
-}
-
-static bool put_all(int fd, const char *header, const sx_tensor **order, int64_t n)
+static bool put_all(const sx_output *o, const char *header, const sx_tensor **order, int64_t n)
 {
 	static const char spaces[8] = "        ";
 	size_t len = strlen(header), pad = (8 - len % 8) % 8;
 	uint64_t total = len + pad;
-	if (!put(fd, &total, 8) || !put(fd, header, len) || !put(fd, spaces, pad)) return false;
+	if (!sx_output_put(o, &total, 8) || !sx_output_put(o, header, len) ||
+	    !sx_output_put(o, spaces, pad))
+		return false;
 	for (int64_t i = 0; i < n; i++)
-		if (!put(fd, order[i]->data, tensor_bytes(order[i]))) return false;
-	return fsync(fd) == 0;
+		if (!sx_output_put(o, order[i]->data, tensor_bytes(order[i]))) return false;
+	return true;
 }
 
 sx_status sx_safetensors_write(sx_ctx *ctx, const char *path, const sx_tensor *list, int64_t n,
 			       const sx_tensor_meta *meta, int64_t n_meta)
 {
 	sx_status st = SX_OK;
-	char *header = NULL, *tmp = sx_format("%s.tmp", path);
+	char *header = NULL;
+	sx_output o;
 	const sx_tensor **order = sx_calloc((size_t)n, sizeof *order);
-	if (!tmp || !order) {
+	if (!order) {
 		st = sx_fail(ctx, SX_ENOMEM, "no memory to write %s", path);
 		goto out;
 	}
@@ -687,21 +679,11 @@ sx_status sx_safetensors_write(sx_ctx *ctx, const char *path, const sx_tensor *l
 			     path);
 		goto out;
 	}
-	int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-	if (fd < 0) {
-		st = sx_fail(ctx, SX_ECREATE, "cannot create %s: %s", tmp, strerror(errno));
-		goto out;
-	}
-	if (!put_all(fd, header, order, n))
-		st = sx_fail(ctx, SX_EIO, "writing %s failed: %s", path, strerror(errno));
-	if (close(fd) != 0 && st == SX_OK)
-		st = sx_fail(ctx, SX_EIO, "closing %s failed: %s", path, strerror(errno));
-	if (st == SX_OK && rename(tmp, path) != 0)
-		st = sx_fail(ctx, SX_ECREATE, "cannot create %s: %s", path, strerror(errno));
-	if (st != SX_OK) unlink(tmp);
+	SX_TRY(sx_output_begin(&o, ctx, path));
+	sx_output_lock(&o);
+	st = sx_output_end(&o, ctx, put_all(&o, header, order, n));
 out:
 	free((void *)order);
 	free(header);
-	free(tmp);
 	return st;
 }

@@ -79,6 +79,7 @@ typedef struct {
 struct sx_run {
 	sx_ctx *ctx;
 	char *path, *writing; /* the name it will have, the name it has                  */
+	sx_output output;     /* until it has its name                                   */
 	hid_t file;
 	bool live, started, broken;
 	bool named;           /* path is its name: a reader may have it open             */

@@ -12,7 +12,7 @@ enum { CHUNK_ROWS = 1 << 15, DEFLATE_LEVEL = 4, SMALL_TREE = 4 /* as in sealed r
 
 struct sx_tables {
 	sx_ctx *ctx;
-	char *path, *writing; /* the name it will have, the name it has */
+	sx_output output; /* the name it will have, the name it has */
 	hid_t file;
 	hid_t row;    /* axis of the table under way, or -1 */
 	char *table;  /* its path                           */
@@ -21,7 +21,7 @@ struct sx_tables {
 
 static sx_status broke(sx_tables *t, const char *what)
 {
-	return sx_h5_fail(t->ctx, SX_EIO, "writing %s to %s failed", what, t->writing);
+	return sx_h5_fail(t->ctx, SX_EIO, "writing %s to %s failed", what, t->output.writing);
 }
 
 /* ---- attributes ---- */
@@ -59,11 +59,11 @@ static sx_status open_file(sx_tables *t)
 	    H5Pset_obj_track_times(fcpl, false) < 0 || H5Pset_istore_k(fcpl, SMALL_TREE) < 0 ||
 	    H5Pset_libver_bounds(fapl, H5F_LIBVER_EARLIEST, H5F_LIBVER_V18) < 0 ||
 	    H5Pset_fclose_degree(fapl, H5F_CLOSE_STRONG) < 0) {
-		st = sx_h5_fail(t->ctx, SX_EINTERNAL, "cannot prepare %s", t->path);
+		st = sx_h5_fail(t->ctx, SX_EINTERNAL, "cannot prepare %s", t->output.path);
 		goto out;
 	}
-	t->file = H5Fcreate(t->writing, H5F_ACC_TRUNC, fcpl, fapl);
-	if (t->file < 0) st = sx_h5_fail(t->ctx, SX_ECREATE, "cannot create %s", t->writing);
+	t->file = H5Fcreate(t->output.writing, H5F_ACC_TRUNC, fcpl, fapl);
+	if (t->file < 0) st = sx_h5_fail(t->ctx, SX_ECREATE, "cannot create %s", t->output.writing);
 out:
 	if (fcpl >= 0) H5Pclose(fcpl);
 	if (fapl >= 0) H5Pclose(fapl);
@@ -78,12 +78,7 @@ sx_status sx_tables_create(sx_tables **out, sx_ctx *ctx, const char *path)
 	if (!t) return sx_fail(ctx, SX_ENOMEM, "no memory to write %s", path);
 	t->ctx = ctx;
 	t->file = t->row = -1;
-	t->path = sx_strdup(path);
-	t->writing = sx_format("%s.tmp", path);
-	if (!t->path || !t->writing) {
-		st = sx_fail(ctx, SX_ENOMEM, "no memory to write %s", path);
-		goto out;
-	}
+	SX_TRY(sx_output_begin(&t->output, ctx, path));
 	SX_TRY(open_file(t));
 	SX_TRY(sx_tables_attr_str(t, "/", "schema", SX_TABLES_SCHEMA_NAME));
 	SX_TRY(sx_tables_attr_str(t, "/", "schema_version", SX_TABLES_SCHEMA_VERSION));
@@ -244,8 +239,7 @@ out:
 
 static void release(sx_tables *t)
 {
-	free(t->path);
-	free(t->writing);
+	sx_output_drop(&t->output); /* without a name it is removed */
 	free(t);
 }
 
@@ -259,9 +253,8 @@ sx_status sx_tables_close(sx_tables **which)
 	t->file = -1;
 	if (e < 0)
 		st = broke(t, "the end");
-	else if (rename(t->writing, t->path) != 0)
-		st = sx_fail(t->ctx, SX_ECREATE, "cannot create %s: %s", t->path, strerror(errno));
-	if (st != SX_OK) unlink(t->writing);
+	else
+		st = sx_output_name(&t->output, t->ctx);
 	release(t);
 	return st;
 }
@@ -270,9 +263,6 @@ void sx_tables_free(sx_tables *t)
 {
 	if (!t) return;
 	leave_table(t);
-	if (t->file >= 0) {
-		H5Fclose(t->file);
-		unlink(t->writing);
-	}
+	if (t->file >= 0) H5Fclose(t->file);
 	release(t);
 }

@@ -72,11 +72,8 @@ static sx_status take_name(sx_run *run)
 		goto out;
 	}
 	SX_TRY(sync_path(run->ctx, run->writing));
-	if (rename(run->writing, run->path) != 0) {
-		st = sx_fail(run->ctx, SX_ECREATE, "cannot create %s: %s", run->path,
-			     strerror(errno));
-		goto out;
-	}
+	SX_TRY(sx_output_name(&run->output, run->ctx));
+	sx_output_drop(&run->output);
 	free(run->writing);
 	run->writing = name;
 	name = NULL;
@@ -97,15 +94,15 @@ sx_status sx_run_create(sx_run **out, sx_ctx *ctx, const char *path, bool live)
 	run->ctx = ctx;
 	run->file = -1;
 	run->live = live;
-	run->path = sx_strdup(path);
-	run->writing = sx_format("%s.tmp", path);
-	if (!run->path || !run->writing) {
-		st = sx_fail(ctx, SX_ENOMEM, "no memory to write %s", path);
+	if (live && sx_path_exists(path)) {
+		st = sx_fail(ctx, SX_ECREATE, "cannot create %s: it is there already", path);
 		goto out;
 	}
-	if (sx_path_is_dir(path) || (live && sx_path_exists(path))) {
-		st = sx_fail(ctx, SX_ECREATE, "cannot create %s: it is there already%s", path,
-			     live ? "" : ", as a folder");
+	SX_TRY(sx_output_begin(&run->output, ctx, path));
+	run->path = sx_strdup(run->output.path);
+	run->writing = sx_strdup(run->output.writing);
+	if (!run->path || !run->writing) {
+		st = sx_fail(ctx, SX_ENOMEM, "no memory to write %s", path);
 		goto out;
 	}
 	SX_TRY(open_file(run));
@@ -286,6 +283,7 @@ static void release(sx_run *run)
 	free(run->scratch);
 	free(run->path);
 	free(run->writing);
+	sx_output_drop(&run->output); /* without a name it is removed */
 	free(run);
 }
 
@@ -307,10 +305,7 @@ sx_status sx_run_close(sx_run **which, sx_run_status status)
 	}
 	st = run->named ? sync_path(run->ctx, run->writing) : take_name(run);
 out:
-	if (st != SX_OK) {
-		close_ids(run);
-		if (!run->named) unlink(run->writing);
-	}
+	if (st != SX_OK) close_ids(run);
 	release(run);
 	return st;
 }
@@ -320,8 +315,6 @@ void sx_run_free(sx_run *run)
 	if (!run) return;
 	run->ctx = NULL; /* the first message is the one to keep */
 	if (run->named && !run->broken) flush_all(run);
-	bool ours = run->file >= 0 && !run->named;
 	close_ids(run);
-	if (ours) unlink(run->writing);
 	release(run);
 }
