@@ -1,6 +1,7 @@
 /* sextant recover: what a killed run left, as a whole run file. */
 #include "cli/cmd.h"
 #include "cli/out.h"
+#include "probes/lab/hold.h"
 #include "probes/lab/train_segments.h"
 #include "probes/runfile/runfile.h"
 
@@ -18,7 +19,8 @@ static const char doc[] =
 	"again, "
 	"and `train --resume` goes on as if it had not been done. A dataset that is damaged is "
 	"left "
-	"out, with a warning; the attribute left_out of the new file lists what was."
+	"out, with a warning; the attribute left_out of the new file lists what was. A run that is "
+	"being trained is left alone."
 	"\v"
 	"Examples:\n"
 	"  sextant recover runs/killed\n"
@@ -81,6 +83,7 @@ out:
 static sx_status recover(sx_ctx *ctx, const arguments *a)
 {
 	sx_status st = SX_OK;
+	sx_hold hold = {.fd = -1};
 	char *out = NULL;
 	if (!sx_path_is_dir(a->path)) {
 		const char *segment[] = {a->path};
@@ -102,10 +105,12 @@ static sx_status recover(sx_ctx *ctx, const arguments *a)
 			       "%s has no live/seg-0000.h5 to make run.h5 of: it is no run folder, "
 			       "or live/ was removed",
 			       a->path));
+	SX_TRY(sx_hold_take(&hold, ctx, a->path, "process", false));
 	SX_TRY(sx_train_salvage(ctx, a->path));
 	sx_log(ctx, SX_LOG_INFO, "%s; `sextant train --resume` goes on from the last checkpoint",
 	       out);
 out:
+	sx_hold_release(&hold);
 	free(first);
 	free(out);
 	return st;

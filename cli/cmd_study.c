@@ -3,6 +3,7 @@
 #include "cli/out.h"
 #include "cli/study/study.h"
 #include "engine/op/blas.h"
+#include "probes/lab/stop.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -36,7 +37,8 @@ static const char doc[] =
 	"Makes what RECIPE lists, for each of its seeds, and a report of it. RECIPE is a .yaml file, or the name of one "
 	"that came with the program: quickstart, bounds. What is whole and was made from the same settings is kept, an "
 	"interrupted run goes on, so a study that was stopped or failed is started again by the same command. "
-	"key=value replaces a key of the recipe's `config`; seeds=[1, 2] replaces its seeds.\v"
+	"key=value replaces a key of the recipe's `config`; seeds=[1, 2] replaces its seeds. A signal that ends a "
+	"training run (`sextant train --help`) ends a study in the same way: exit code 75.\v"
 	"A recipe:\n"
 	"\n"
 	"  name: small                      # also of the folders\n"
@@ -238,6 +240,7 @@ static sx_status study(sx_ctx *ctx, const arguments *a, const sx_study *s)
 	char *folder = a->out ? sx_strdup(a->out) : sx_format("notebooks-out/%s", s->name);
 	total before = {0};
 	if (!folder) return sx_fail(ctx, SX_ENOMEM, "no memory for a path");
+	sx_stop_catch(false);
 	SX_TRY(sx_study_jobs(&jobs, ctx, s));
 	SX_TRY(sx_study_cost(jobs, ctx, s));
 	before = total_of(s, jobs, at_once);
@@ -254,6 +257,8 @@ static sx_status study(sx_ctx *ctx, const arguments *a, const sx_study *s)
 		SX_TRY(sx_print_json(
 			ctx, json_of(s, jobs, at_once, before, a->dry_run ? NULL : folder)));
 out:
+	if (st != SX_OK && st != SX_ESTOPPED && sx_stop_asked()) /* a child that was asked to end */
+		st = sx_fail(ctx, SX_ESTOPPED, "stopped; the same command goes on in %s", s->work);
 	sx_study_jobs_free(jobs, s);
 	free(folder);
 	return st;

@@ -1,6 +1,8 @@
 /* The jobs of a study, side by side: children of this program, their logs, what to say meanwhile. */
 #include "cli/study/study.h"
+#include "probes/lab/hold.h"
 #include "probes/lab/schedule.h"
+#include "probes/lab/stop.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -27,34 +28,11 @@ typedef struct {
 	sx_ctx *ctx;
 	const sx_study *study;
 	sx_job *jobs;
-	int at_once, running, passed; /* passed: signals handed on to the children            */
-	int64_t failed;               /* the first job that failed, -1 = none                  */
+	int at_once, running;
+	bool told, ended; /* the children were asked to end, were killed           */
+	int64_t failed;   /* the first job that failed, -1 = none                  */
 	double begun, said;
 } session;
-
-static volatile sig_atomic_t signals;
-
-static void on_signal(int number)
-{
-	(void)number;
-	signals++;
-}
-
-/* One that the caller ignores (nohup) stays ignored. */
-static void catch_signals(struct sigaction old[3], bool restore)
-{
-	static const int list[] = {SIGINT, SIGTERM, SIGHUP};
-	struct sigaction act = {.sa_handler = on_signal};
-	sigemptyset(&act.sa_mask);
-	for (int i = 0; i < 3; i++) {
-		if (restore) {
-			sigaction(list[i], &old[i], NULL);
-			continue;
-		}
-		sigaction(list[i], NULL, &old[i]);
-		if (old[i].sa_handler != SIG_IGN) sigaction(list[i], &act, NULL);
-	}
-}
 
 static double now(void)
 {
@@ -70,25 +48,6 @@ int sx_study_threads(int at_once)
 }
 
 /* ---- the folder ---- */
-
-/* Held by this process and by its children: a study that was killed may have jobs that still end. */
-static sx_status lock_work(int *fd, sx_ctx *ctx, const char *work)
-{
-	sx_status st = sx_make_dirs(ctx, work);
-	char *path = sx_format("%s/lock", work);
-	if (st == SX_OK && !path) st = sx_fail(ctx, SX_ENOMEM, "no memory for a path");
-	if (st != SX_OK) goto out;
-	*fd = open(path, O_RDWR | O_CREAT, 0666);
-	if (*fd < 0)
-		st = sx_fail(ctx, SX_ECREATE, "cannot write %s: %s", path, strerror(errno));
-	else if (flock(*fd, LOCK_EX | LOCK_NB) != 0)
-		st = sx_fail(ctx, SX_ECREATE,
-			     "another study is at work in %s; wait for it or choose another --work",
-			     work);
-out:
-	free(path);
-	return st;
-}
 
 /* WORK/logs/seed-1-final-rope.log; the caller's. */
 static char *log_path(const session *s, int64_t i)
@@ -243,7 +202,7 @@ static void end(session *s, int64_t i)
 		return;
 	}
 	j->state = SX_JOB_FAILED;
-	if (signals) return; /* stopped, not failed */
+	if (sx_stop_asked()) return; /* stopped, not failed */
 	char *log = log_path(s, i);
 	sx_log(s->ctx, SX_LOG_WARN, "%s failed (exit %d); the end of %s:", j->name, j->exit,
 	       log ? log : "its log");
@@ -265,14 +224,23 @@ static void reap(session *s)
 	}
 }
 
-/* The children's first signal lets training write a checkpoint, a second one stops it at once. */
+static void signal_jobs(const session *s, int number)
+{
+	for (int64_t i = 0; i < s->study->n_item; i++)
+		if (s->jobs[i].state == SX_JOB_RUNNING) kill(s->jobs[i].pid, number);
+}
+
+/* SIGTERM lets training write a checkpoint; who presses ^C twice does not want to wait for it. */
 static void pass_signals(session *s)
 {
-	for (; s->passed < (int)signals; s->passed++) {
-		if (s->passed == 0)
-			sx_log(s->ctx, SX_LOG_INFO, "stopping; training writes its checkpoints");
-		for (int64_t i = 0; i < s->study->n_item; i++)
-			if (s->jobs[i].state == SX_JOB_RUNNING) kill(s->jobs[i].pid, SIGTERM);
+	if (sx_stop_asked() && !s->told) {
+		s->told = true;
+		sx_log(s->ctx, SX_LOG_INFO, "stopping; training writes its checkpoints");
+		signal_jobs(s, SIGTERM);
+	}
+	if (sx_stop_in_haste() && !s->ended) {
+		s->ended = true;
+		signal_jobs(s, SIGKILL);
 	}
 }
 
@@ -282,7 +250,7 @@ static sx_status loop(session *s)
 	const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
 	for (;;) {
 		int64_t next = -1;
-		while (st == SX_OK && !signals && s->running < s->at_once &&
+		while (st == SX_OK && !sx_stop_asked() && s->running < s->at_once &&
 		       (next = sx_study_next(s->jobs, s->study)) >= 0)
 			st = begin(s, next);
 		if (s->running == 0) return st;
@@ -303,7 +271,7 @@ static sx_status conclude(session *s, sx_status st)
 		left++;
 	}
 	if (st != SX_OK) return st;
-	if (signals)
+	if (sx_stop_asked())
 		return sx_fail(s->ctx, SX_ESTOPPED,
 			       "stopped in %s; the same command goes on from here", s->study->work);
 	if (s->failed < 0) return SX_OK;
@@ -321,21 +289,19 @@ sx_status sx_study_run(sx_job *jobs, sx_ctx *ctx, const sx_study *study, int at_
 {
 	sx_status st = SX_OK;
 	session s = {.ctx = ctx, .study = study, .jobs = jobs, .at_once = at_once, .failed = -1};
-	struct sigaction old[3];
-	int lock = -1;
+	sx_hold hold = {.fd = -1};
 	char *logs = sx_format("%s/logs", study->work);
 	if (!logs) return sx_fail(ctx, SX_ENOMEM, "no memory for a path");
-	SX_TRY(lock_work(&lock, ctx, study->work));
+	SX_TRY(sx_make_dirs(ctx, study->work));
+	/* Its jobs hold it, too: they may outlive it for a while if it is killed. */
+	SX_TRY(sx_hold_take(&hold, ctx, study->work, "study", true));
 	SX_TRY(sx_make_dirs(ctx, logs));
 	SX_TRY(sx_study_write(study, ctx));
 	s.begun = s.said = now();
-	signals = 0;
-	catch_signals(old, false);
 	st = loop(&s);
-	catch_signals(old, true);
 	st = conclude(&s, st);
 out:
-	if (lock >= 0) close(lock);
+	sx_hold_release(&hold);
 	free(logs);
 	return st;
 }

@@ -107,9 +107,9 @@ int64_t sx_study_next(const sx_job *jobs, const sx_study *s);
 
 /* Makes what is missing inside the work folder, at most `at_once` at a time, each a child of this
  * program with cores / at_once threads, its output in WORK/logs. What depends on a failed job is not
- * begun; the rest goes on, then the status is the first failed job's. SX_ESTOPPED after SIGINT,
- * SIGTERM or SIGHUP, which the children get too (a training run writes a checkpoint then): the same
- * call goes on. SX_ECREATE where another study is at work in the folder. */
+ * begun; the rest goes on, then the status is the first failed job's. SX_ESTOPPED after a signal that
+ * the caller catches (sx_stop_catch): the children get SIGTERM (a training run writes a checkpoint
+ * then), and the same call goes on. SX_ECREATE where another study is at work in the folder. */
 sx_status sx_study_run(sx_job *jobs, sx_ctx *ctx, const sx_study *s, int at_once) SX_NODISCARD;
 
 /* ---- between the study's sources ---- */
@@ -151,7 +151,7 @@ typedef struct {
 	int threads; /* 0 = as they are */
 } sx_child;
 sx_status sx_child_start(int *pid, sx_ctx *ctx, const sx_child *c) SX_NODISCARD;
-/* Waits; the exit code, 128 + signal where it was killed. */
+/* Waits; the exit code, 128 + signal where it was killed. A signal that asks the study to end ends it. */
 int sx_child_wait(int pid);
 int sx_child_exit(int status);       /* the same of waitpid's status                        */
 sx_status sx_child_status(int code); /* of which this is the exit code; else SX_EINTERNAL */
