@@ -443,6 +443,8 @@ void sx_config_free(sx_config *cfg)
 {
 	if (!cfg) return;
 	for (const sx_option *o = sx_options; o->key; o++) field_free(o, field_of(cfg, o));
+	for (size_t i = 0; i < cfg->folders.n; i++) free(cfg->folders.at[i]);
+	free(cfg->folders.at);
 	memset(cfg, 0, sizeof *cfg);
 }
 

@@ -86,6 +86,7 @@ typedef struct {
 #undef SX_KEY
 #undef SX_POS_KEYS
 	unsigned char origin[SX_OPTION_COUNT]; /* sx_origin of each key, in table order     */
+	sx_text_list folders; /* where relative paths are looked for first (sx_config_begun_read) */
 } sx_config;
 
 /* All defaults. SX_ENOMEM. */
@@ -130,6 +131,23 @@ sx_origin sx_config_origin(const sx_config *cfg, const void *field);
 sx_status sx_config_yaml(const sx_config *cfg, sx_ctx *ctx, bool origins, char **text) SX_NODISCARD;
 /* The keys whose values differ, in table order, none left out. Returns how many. */
 int sx_config_diff(const sx_config *a, const sx_config *b, const sx_option *keys[SX_OPTION_COUNT]);
+
+/* ---- paths of a run's configuration ---- */
+
+/* Writes RUN/begun where the configuration has relative paths (data.text, data.tokenizer, init), or
+ * branch is not NULL: lines "folder ABSOLUTE", the current folder; "beside RELATIVE", the same as seen
+ * from RUN; "branch RUN@STEP". RUN must be there. SX_ECREATE, SX_EIO, SX_ENOMEM. */
+sx_status sx_config_begun_write(const sx_config *cfg, sx_ctx *ctx, const char *run,
+				const char *branch) SX_NODISCARD;
+/* Reads it, where it is: from then on relative paths are looked for first where the run began, but not
+ * those of overrides, which come from the current folder unless the run is resumed with them. *branch
+ * (branch NULL: not asked for) is the caller's, as it was where there is none. SX_EIO, SX_ENOMEM. */
+sx_status sx_config_begun_read(sx_config *cfg, sx_ctx *ctx, const char *run, bool resumes,
+			       char **branch) SX_NODISCARD;
+/* Where a path of the configuration leads, which is in this field of it: as it is if absolute; else in
+ * the first of cfg's folders where it is, else from the current folder. The caller's; NULL when memory
+ * is out. */
+char *sx_config_path(const sx_config *cfg, const void *field, const char *path);
 
 /* ---- between the files of this room ---- */
 

@@ -85,10 +85,35 @@ out:
 /* The config.yaml of a run; texts of MODELs inside a run are found through it. */
 static sx_status load_config(sx_source *s, sx_ctx *ctx, const char *path)
 {
+	const char *slash = strrchr(path, '/');
+	char *run = slash ? sx_format("%.*s", (int)(slash + 1 - path), path) : sx_strdup(".");
 	sx_config_free(&s->cfg);
 	s->has_config = false;
-	sx_status st = sx_config_load(&s->cfg, ctx, path, 0, NULL);
-	if (st == SX_OK) s->has_config = true;
+	sx_status st = run ? sx_config_load(&s->cfg, ctx, path, 0, NULL)
+			   : sx_fail(ctx, SX_ENOMEM, "no memory for a path");
+	if (st == SX_OK) {
+		s->has_config = true;
+		st = sx_config_begun_read(&s->cfg, ctx, run, false, NULL);
+	}
+	free(run);
+	return st;
+}
+
+static char *tokenizer_name(const sx_config *cfg)
+{
+	const char *name = cfg->data.tokenizer;
+	bool file = strcmp(name, "bytes") != 0;
+	return file ? sx_config_path(cfg, &cfg->data.tokenizer, name) : sx_strdup(name);
+}
+
+/* The tokenizer that a configuration names. */
+static sx_status configured_tokenizer(sx_tokenizer **out, sx_ctx *ctx, const sx_config *cfg,
+				      int vocab)
+{
+	char *path = tokenizer_name(cfg);
+	sx_status st = path ? sx_tokenizer_open(out, ctx, path, vocab)
+			    : sx_fail(ctx, SX_ENOMEM, "no memory for a path");
+	free(path);
 	return st;
 }
 
@@ -243,9 +268,9 @@ out:
 
 static sx_status open_tokenizer(sx_source *s, sx_ctx *ctx, const char *tokenizer)
 {
-	const char *what = tokenizer ? tokenizer : s->has_config ? s->cfg.data.tokenizer : NULL;
 	int vocab = s->spec.V;
-	if (!what) {
+	if (!tokenizer && s->has_config) return configured_tokenizer(&s->tok, ctx, &s->cfg, vocab);
+	if (!tokenizer) {
 		char *json = s->folder ? sx_format("%s/tokenizer.json", s->folder) : NULL;
 		if (json && sx_path_exists(json)) {
 			sx_tokenizer *never = NULL; /* refused, with the way round it */
@@ -262,7 +287,7 @@ static sx_status open_tokenizer(sx_source *s, sx_ctx *ctx, const char *tokenizer
 		free(json);
 		return SX_OK;
 	}
-	return sx_tokenizer_open(&s->tok, ctx, what, vocab);
+	return sx_tokenizer_open(&s->tok, ctx, tokenizer, vocab);
 }
 
 static bool in_groups(const char *key, const char *const *groups)
@@ -319,8 +344,8 @@ static sx_status open_source(sx_source *out, sx_ctx *ctx, const char *model, con
 	s.seed = (uint64_t)s.cfg.seed;
 	s.init = strcmp(s.cfg.model.init, "0.02") == 0 ? SX_INIT_002 : SX_INIT_FAN_IN;
 	if (random) {
-		SX_TRY(sx_tokenizer_open(&s.tok, ctx, tokenizer ? tokenizer : s.cfg.data.tokenizer,
-					 0));
+		SX_TRY(tokenizer ? sx_tokenizer_open(&s.tok, ctx, tokenizer, 0)
+				 : configured_tokenizer(&s.tok, ctx, &s.cfg, 0));
 		SX_TRY(sx_config_spec(&s.cfg, sx_tokenizer_vocab(s.tok), &s.spec, ctx));
 		s.spec.bos = sx_tokenizer_bos(s.tok);
 		s.spec.eos = sx_tokenizer_eos(s.tok);
@@ -376,8 +401,17 @@ sx_status sx_source_open_init(sx_source *out, sx_ctx *ctx, const sx_config *cfg)
 {
 	const sx_pos_param *p = sx_pos_params;
 	while (p->type != SX_POS_METHOD) p++;
-	return (sx_config_pos_is_set(cfg, p) ? sx_source_open_any_pos : sx_source_open)(
-		out, ctx, cfg->init, cfg->data.tokenizer, 0, NULL, NULL);
+	char *model = sx_config_path(cfg, &cfg->init, cfg->init), *tok = tokenizer_name(cfg);
+	sx_status st = SX_OK;
+	if (!model || !tok)
+		st = sx_fail(ctx, SX_ENOMEM, "no memory for a path");
+	else if (sx_config_pos_is_set(cfg, p))
+		st = sx_source_open_any_pos(out, ctx, model, tok, 0, NULL, NULL);
+	else
+		st = sx_source_open(out, ctx, model, tok, 0, NULL, NULL);
+	free(model);
+	free(tok);
+	return st;
 }
 
 sx_status sx_source_spec(sx_spec *out, sx_ctx *ctx, sx_config *cfg)
@@ -391,7 +425,7 @@ sx_status sx_source_spec(sx_spec *out, sx_ctx *ctx, sx_config *cfg)
 		SX_TRY(sx_config_spec(cfg, init.spec.V, out, ctx));
 		out->tied = init.spec.tied;
 	} else {
-		SX_TRY(sx_tokenizer_open(&tok, ctx, cfg->data.tokenizer, 0));
+		SX_TRY(configured_tokenizer(&tok, ctx, cfg, 0));
 		SX_TRY(sx_config_spec(cfg, sx_tokenizer_vocab(tok), out, ctx));
 	}
 out:
@@ -401,6 +435,22 @@ out:
 }
 
 /* ---- training data ---- */
+
+static sx_status read_texts(sx_data *d, sx_ctx *ctx, const sx_config *cfg)
+{
+	size_t n = cfg->data.text.n;
+	char **paths = sx_calloc(n, sizeof *paths);
+	bool ok = paths != NULL;
+	for (size_t i = 0; ok && i < n; i++)
+		ok = (paths[i] = sx_config_path(cfg, &cfg->data.text, cfg->data.text.at[i])) !=
+		     NULL;
+	sx_status st =
+		ok ? sx_corpus_read(&d->corpus, ctx, (const char *const *)paths, (int64_t)n, d->tok)
+		   : sx_fail(ctx, SX_ENOMEM, "no memory for paths");
+	for (size_t i = 0; paths && i < n; i++) free(paths[i]);
+	free(paths);
+	return st;
+}
 
 sx_status sx_data_open(sx_data *out, sx_ctx *ctx, const sx_config *cfg, int vocab)
 {
@@ -419,10 +469,9 @@ sx_status sx_data_open(sx_data *out, sx_ctx *ctx, const sx_config *cfg, int voca
 	}
 	sx_filler_parse(cfg->data.filler, &o.filler);
 	o.bos = cfg->data.bos;
-	SX_TRY(sx_tokenizer_open(&d->tok, ctx, cfg->data.tokenizer, vocab));
+	SX_TRY(configured_tokenizer(&d->tok, ctx, cfg, vocab));
 	if (o.filler == SX_FILLER_TEXT) {
-		SX_TRY(sx_corpus_read(&d->corpus, ctx, (const char *const *)cfg->data.text.at,
-				      (int64_t)cfg->data.text.n, d->tok));
+		SX_TRY(read_texts(d, ctx, cfg));
 		d->has_corpus = true;
 	}
 	SX_TRY(sx_language_init(&d->lang, ctx, &o, d->has_corpus ? &d->corpus : NULL,
