@@ -33,7 +33,7 @@ out:
 
 static sx_status name_branch(sx_train_session *s)
 {
-	const char *branch = s->request->branch;
+	const char *branch = s->branched;
 	return branch ? sx_run_attr_str(s->run, "/", "branch", branch) : SX_OK;
 }
 
@@ -72,7 +72,7 @@ sx_status sx_train_segment_open(sx_train_session *s)
 	char *path = sx_segment_path(r->dir, number);
 	json_t *data = sx_language_json(&s->data.lang);
 	char *data_json = data ? json_dumps(data, JSON_INDENT(1)) : NULL;
-	char *identity = sx_format("%s\n%s", s->yaml, r->branch ? r->branch : "");
+	char *identity = sx_format("%s\n%s", s->yaml, s->branched ? s->branched : "");
 	if (!path || !data_json || !identity) {
 		st = sx_fail(s->ctx, SX_ENOMEM, "no memory for the run file");
 		goto out;
@@ -81,7 +81,7 @@ sx_status sx_train_segment_open(sx_train_session *s)
 	SX_TRY(sx_provenance(s->run, s->ctx, r->command, (uint64_t)s->cfg->seed, "f32", identity,
 			     &s->spec));
 	SX_TRY(sx_run_attr_int(s->run, "/", "start_step", s->trainer->step));
-	SX_TRY(r->resume || number > 0 ? keep_identity(s) : name_branch(s));
+	SX_TRY(s->resumed || number > 0 ? keep_identity(s) : name_branch(s));
 	SX_TRY(sx_run_meta(s->run, SX_RUN_META_CONFIG_YAML, s->yaml));
 	SX_TRY(sx_run_meta(s->run, SX_RUN_META_DATA_JSON, data_json));
 	SX_TRY(define_train(s));

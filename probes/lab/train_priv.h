@@ -3,6 +3,7 @@
 #define SX_PROBES_LAB_TRAIN_PRIV_H
 
 #include "engine/model/train.h"
+#include "probes/lab/hold.h"
 #include "probes/lab/source.h"
 #include "probes/lab/train_log.h"
 #include "probes/lab/train_run.h"
@@ -33,6 +34,9 @@ typedef struct {
 	sx_ctx *ctx;
 	const sx_train_request *request;
 	const sx_config *cfg;
+	bool resumed;   /* RUN was there                                      */
+	char *branched; /* RUN@STEP that it branched from when it began, or NULL */
+	sx_hold hold;
 	sx_data data;
 	sx_spec spec; /* as configured */
 	sx_trainer *trainer;

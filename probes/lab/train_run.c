@@ -4,37 +4,15 @@
 #include "engine/op/blas.h"
 #include "probes/lab/evaluate.h"
 #include "probes/lab/schedule.h"
+#include "probes/lab/stop.h"
 #include "probes/lab/train_priv.h"
 #include "probes/lab/train_segments.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { SEGMENT_SECONDS = 300 }; /* on a networked file system: between two closed segments */
-
-static volatile sig_atomic_t stop_asked;
-
-static void on_signal(int number)
-{
-	(void)number;
-	stop_asked = 1;
-}
-
-/* The first one ends the run after its update, a second one of the kind stops it at once. One that
- * the caller ignores (nohup) stays ignored. */
-static void catch_signals(void)
-{
-	const int signals[] = {SIGTERM, SIGINT, SIGUSR1};
-	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
-		struct sigaction old, act = {.sa_handler = on_signal};
-		act.sa_flags = (int)(SA_RESTART | SA_RESETHAND);
-		sigemptyset(&act.sa_mask);
-		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-			sigaction(signals[i], &act, NULL);
-	}
-}
 
 /* ---- what the configuration says ---- */
 
@@ -150,7 +128,7 @@ static sx_status train(sx_train_session *s)
 	 * what is measured on it, and an earlier attempt may not have come to that. */
 	if (sx_schedule_at(s->cfg, t->step).probe) SX_TRY(sx_train_probes_run(s));
 	sx_progress_to_begin(progress, "train", t->step, last);
-	while (!stop_asked) {
+	while (!sx_stop_asked()) {
 		if (sx_trainer_drop_due(t)) SX_TRY(drop(s));
 		if (t->step >= last) break;
 		SX_TRY(one_update(s, &r));
@@ -166,8 +144,8 @@ static sx_status train(sx_train_session *s)
 	if (t->step < last || sx_trainer_drop_due(t)) {
 		SX_TRY(checkpoint(s));
 		st = sx_fail(s->ctx, SX_ESTOPPED,
-			     "stopped at step %lld of %lld; `sextant train ... --resume` goes on",
-			     (long long)t->step, (long long)last);
+			     "stopped at step %lld of %lld; `sextant train -o %s --resume` goes on",
+			     (long long)t->step, (long long)last, s->request->dir);
 	}
 out:
 	return st;
@@ -257,31 +235,88 @@ static sx_status save_start(sx_train_session *s)
 	return st;
 }
 
-/* The folder. A new one gets the checkpoint it starts from, then the configuration, which makes it a
- * run: what can be resumed always has something to resume from. */
+/* The folder of a run that is to begin. What a kill left of one that was begun is no hindrance:
+ * its first checkpoint. What else there may be of a run without its config.yaml is not to be mixed up with
+ * another one. */
+static sx_status check_unused(sx_ctx *ctx, const char *dir, int64_t first)
+{
+	static const char *const of_a_run[] = {"log.jsonl", "run.h5", "live/seg-0000.h5"};
+	int64_t step = first;
+	char *path = NULL, *other = NULL;
+	bool there = false;
+	for (size_t i = 0; i < sizeof of_a_run / sizeof of_a_run[0] && !there; i++) {
+		free(path);
+		path = sx_format("%s/%s", dir, of_a_run[i]);
+		there = path && sx_path_exists(path);
+	}
+	if (!there && sx_checkpoint_find(&other, &step, ctx, dir, -1) == SX_OK && step != first) {
+		free(path);
+		path = other;
+		other = NULL;
+		there = true;
+	}
+	sx_status st = SX_OK;
+	if (there)
+		st = sx_fail(ctx, SX_ECREATE,
+			     "%s is of a run, but there is no %s/config.yaml: put it back, remove "
+			     "the folder, or give another -o",
+			     path, dir);
+	free(path);
+	free(other);
+	return st;
+}
+
+/* A new folder gets the checkpoint that it starts from, then the configuration, which makes it a run: what
+ * can be resumed always has something to resume from. */
+static sx_status fill_folder(sx_train_session *s, const char *config)
+{
+	sx_status st = SX_OK;
+	const char *dir = s->request->dir;
+	SX_TRY(check_unused(s->ctx, dir, s->trainer->step));
+	SX_TRY(save_start(s));
+	SX_TRY(sx_config_begun_write(s->cfg, s->ctx, dir, s->request->branch));
+	SX_TRY(sx_write_file(s->ctx, config, s->yaml, strlen(s->yaml)));
+out:
+	return st;
+}
+
+/* Whether there is a run to go on with. */
+static sx_status find_run(sx_train_session *s, const char *config)
+{
+	const char *dir = s->request->dir;
+	bool there = sx_path_exists(config);
+	s->resumed = there;
+	if (there && s->request->resume == SX_RESUME_NO)
+		return sx_fail(s->ctx, SX_ECREATE,
+			       "%s holds a run already; --resume goes on with it, another -o "
+			       "starts a new one",
+			       dir);
+	if (!there && s->request->resume == SX_RESUME_YES)
+		return sx_fail(s->ctx, SX_ENOINPUT, "%s holds no run to resume", dir);
+	return SX_OK;
+}
+
+/* From here to the end nobody else writes the folder. */
 static sx_status open_folder(sx_train_session *s)
 {
 	sx_status st = SX_OK;
 	const char *dir = s->request->dir;
+	bool was = s->resumed;
 	char *live = sx_format("%s/live", dir), *ckpt = sx_format("%s/checkpoints", dir);
 	char *config = sx_format("%s/config.yaml", dir);
 	if (!live || !ckpt || !config) {
 		st = sx_fail(s->ctx, SX_ENOMEM, "no memory for a path");
 		goto out;
 	}
-	if (sx_path_exists(config)) {
-		if (!s->request->resume) {
-			st = sx_fail(s->ctx, SX_ECREATE,
-				     "%s holds a run already; --resume goes on with it, another -o "
-				     "starts a new one",
-				     dir);
-			goto out;
-		}
-		SX_TRY(check_same_config(s->ctx, s->cfg, config));
-	} else if (s->request->resume) {
-		st = sx_fail(s->ctx, SX_ENOINPUT, "%s holds no run to resume", dir);
+	SX_TRY(sx_make_dirs(s->ctx, dir));
+	SX_TRY(sx_hold_take(&s->hold, s->ctx, dir, "training run", false));
+	SX_TRY(find_run(s, config)); /* again: it may have been begun, or removed, meanwhile */
+	if (s->resumed != was) {
+		st = sx_fail(s->ctx, SX_ECREATE, "%s was changed by another process; try again",
+			     dir);
 		goto out;
 	}
+	if (s->resumed) SX_TRY(check_same_config(s->ctx, s->cfg, config));
 	SX_TRY(sx_make_dirs(s->ctx, live));
 	SX_TRY(sx_make_dirs(s->ctx, ckpt));
 	s->networked = sx_path_is_networked(live);
@@ -291,15 +326,28 @@ static sx_status open_folder(sx_train_session *s)
 		       "while it is written: live/ gets a closed segment with every checkpoint and "
 		       "every %d minutes",
 		       dir, SEGMENT_SECONDS / 60);
-	if (s->request->resume) {
-		SX_TRY(sx_train_adopt_sealed(s->ctx, dir));
-		goto out;
-	}
-	SX_TRY(save_start(s));
-	SX_TRY(sx_write_file(s->ctx, config, s->yaml, strlen(s->yaml)));
+	st = s->resumed ? sx_train_adopt_sealed(s->ctx, dir) : fill_folder(s, config);
 out:
 	free(live);
 	free(ckpt);
+	free(config);
+	return st;
+}
+
+/* Before anything is read: is there a run, and where did it begin? */
+static sx_status look(sx_train_session *s)
+{
+	sx_status st = SX_OK;
+	char *config = sx_format("%s/config.yaml", s->request->dir);
+	if (!config) return sx_fail(s->ctx, SX_ENOMEM, "no memory for a path");
+	SX_TRY(find_run(s, config));
+	if (s->resumed)
+		SX_TRY(sx_config_begun_read(s->request->cfg, s->ctx, s->request->dir, true,
+					    &s->branched));
+	if (s->resumed || !s->request->branch) goto out;
+	s->branched = sx_strdup(s->request->branch);
+	if (!s->branched) st = sx_fail(s->ctx, SX_ENOMEM, "no memory for a path");
+out:
 	free(config);
 	return st;
 }
@@ -348,6 +396,7 @@ static sx_status start(sx_train_session *s)
 	sx_model *model = NULL;
 	sx_train_opts o;
 	char *last = NULL;
+	SX_TRY(look(s));
 	st = first_model(s, &model);
 	if (st != SX_OK) {
 		sx_model_free(model);
@@ -358,10 +407,10 @@ static sx_status start(sx_train_session *s)
 	SX_TRY(sx_train_probes_make(s));
 	SX_TRY(sx_train_probes_choose(s));
 	SX_TRY(sx_eval_check(s->ctx, s->cfg, &s->data.lang));
-	if (r->branch && !r->resume) SX_TRY(start_from_branch(s));
+	if (r->branch && !s->resumed) SX_TRY(start_from_branch(s));
 	SX_TRY(sx_config_yaml(s->cfg, s->ctx, false, &s->yaml));
 	SX_TRY(open_folder(s));
-	if (r->resume) {
+	if (s->resumed) {
 		SX_TRY(sx_checkpoint_find(&last, &s->first, s->ctx, r->dir, -1));
 		SX_TRY(sx_trainer_load(s->ctx, s->trainer, last));
 	}
@@ -380,7 +429,7 @@ static sx_status start(sx_train_session *s)
 	SX_TRY(sx_train_record_checkpoint(s, s->first));
 	SX_TRY(sx_train_log_open(&s->log, s->ctx, r->dir));
 	SX_TRY(sx_train_log_start(s->log, s->ctx, s->cfg, s->first, sx_spec_params(&s->spec),
-				  r->branch));
+				  s->branched));
 out:
 	free(last);
 	return st;
@@ -394,16 +443,18 @@ static void finish(sx_train_session *s)
 	sx_trainer_free(s->trainer);
 	sx_data_free(&s->data);
 	free(s->yaml);
+	free(s->branched);
 	free(s->tokens);
 	free(s->target);
+	sx_hold_release(&s->hold); /* after the last write */
 }
 
 sx_status sx_train_run(sx_ctx *ctx, const sx_train_request *r)
 {
 	sx_status st = SX_OK;
 	sx_train_session s = {.ctx = ctx, .request = r, .cfg = r->cfg};
+	sx_stop_catch(true);
 	SX_TRY(start(&s));
-	catch_signals();
 	st = train(&s);
 	char message[sizeof ctx->message];
 	memcpy(message, ctx->message, sizeof message);
