@@ -4,6 +4,7 @@
 #include "cli/cmd.h"
 #include "cli/out.h"
 #include "cli/study/study.h"
+#include "engine/files/gguf.h"
 #include "engine/files/hf_config.h"
 #include "engine/files/llama2c.h"
 #include "engine/files/safetensors.h"
@@ -20,7 +21,7 @@
 static const char doc[] =
 	"Says what a file or folder is: a run file, a run, a study, a report, a checkpoint in "
 	"Hugging "
-	"Face layout, safetensors, a llama2.c .bin, token ids (.bin, .npy) or text."
+	"Face layout, safetensors, GGUF, a llama2.c .bin, token ids (.bin, .npy) or text."
 	"\v"
 	"Examples:\n"
 	"  sextant info runs/demo\n"
@@ -262,18 +263,33 @@ static sx_status describe_report(json_t *d, sx_ctx *ctx, const char *path)
 	return SX_OK;
 }
 
+/* How many numbers of each type, in the order of safetensors, then packed ones by name. */
+static void put_elements(json_t *d, const sx_tensors *t)
+{
+	json_t *elements = json_object();
+	put_int(d, "tensors", t->n);
+	for (int k = 0; k < SX_DTYPE_COUNT; k++) {
+		int64_t count = 0;
+		for (int64_t i = 0; i < t->n; i++)
+			if (!t->list[i].blocks && t->list[i].dtype == (sx_dtype)k)
+				count += t->list[i].count;
+		if (count > 0) put_int(elements, sx_dtype_name((sx_dtype)k), count);
+	}
+	for (int64_t i = 0; i < t->n; i++) {
+		if (!t->list[i].blocks) continue;
+		const char *name = t->list[i].blocks->name;
+		json_int_t before = json_integer_value(json_object_get(elements, name));
+		put_int(elements, name, before + t->list[i].count);
+	}
+	json_object_set_new(d, "elements", elements);
+}
+
 static sx_status put_tensors(json_t *d, sx_ctx *ctx, const char *path)
 {
 	sx_tensors *t = NULL;
 	sx_status st = sx_safetensors_open(&t, ctx, path);
 	if (st != SX_OK) return st;
-	int64_t count[SX_DTYPE_COUNT] = {0};
-	for (int64_t i = 0; i < t->n; i++) count[t->list[i].dtype] += t->list[i].count;
-	put_int(d, "tensors", t->n);
-	json_t *elements = json_object();
-	for (int i = 0; i < SX_DTYPE_COUNT; i++)
-		if (count[i] > 0) put_int(elements, sx_dtype_name((sx_dtype)i), count[i]);
-	json_object_set_new(d, "elements", elements);
+	put_elements(d, t);
 	if (t->n_meta > 0) {
 		json_t *meta = json_object();
 		for (int64_t i = 0; i < t->n_meta; i++)
@@ -337,6 +353,18 @@ static sx_status describe_folder(json_t *d, sx_ctx *ctx, const char *path)
 
 /* ---- files ---- */
 
+static void put_spec(json_t *d, const sx_spec *s)
+{
+	put_int(d, "layers", s->L);
+	put_int(d, "width", s->C);
+	put_int(d, "heads", s->H);
+	put_int(d, "kv_heads", s->Hkv);
+	put_int(d, "ffn", s->F);
+	put_int(d, "vocab", s->V);
+	put_int(d, "context", s->T);
+	put_int(d, "parameters", sx_spec_params(s));
+}
+
 static sx_status describe_llama2c(json_t *d, sx_ctx *ctx, const char *path)
 {
 	sx_tensors *t = NULL;
@@ -344,14 +372,44 @@ static sx_status describe_llama2c(json_t *d, sx_ctx *ctx, const char *path)
 	sx_status st = sx_llama2c_open(&t, &s, ctx, path);
 	if (st != SX_OK) return st;
 	put_text(d, "kind", "llama2.c checkpoint");
-	put_int(d, "layers", s.L);
-	put_int(d, "width", s.C);
-	put_int(d, "heads", s.H);
-	put_int(d, "kv_heads", s.Hkv);
-	put_int(d, "ffn", s.F);
-	put_int(d, "vocab", s.V);
-	put_int(d, "context", s.T);
-	put_int(d, "parameters", sx_spec_params(&s));
+	put_spec(d, &s);
+	sx_tensors_free(t);
+	return SX_OK;
+}
+
+static void put_gguf_string(json_t *d, const char *name, const sx_gguf_keys *k, const char *key)
+{
+	const char *text = NULL;
+	size_t len = 0;
+	sx_ctx quiet;
+	sx_ctx_init(&quiet);
+	if (sx_gguf_get_string(k, &quiet, key, &text, &len) == SX_OK && text)
+		json_object_set_new(d, name, json_stringn(text, len));
+}
+
+/* What is in it, whether the engine can run it or not. */
+static sx_status describe_gguf(json_t *d, sx_ctx *ctx, const char *path)
+{
+	sx_tensors *t = NULL;
+	sx_gguf_keys keys;
+	sx_spec s;
+	sx_ctx quiet;
+	sx_status st = sx_gguf_read(&t, &keys, ctx, path);
+	if (st != SX_OK) return st;
+	put_text(d, "kind", "GGUF");
+	put_gguf_string(d, "architecture", &keys, "general.architecture");
+	put_gguf_string(d, "name", &keys, "general.name");
+	put_gguf_string(d, "tokenizer", &keys, "tokenizer.ggml.model");
+	put_int(d, "keys", keys.n);
+	put_elements(d, t);
+	sx_gguf_keys_free(&keys);
+	sx_tensors_free(t);
+	t = NULL;
+	sx_ctx_init(&quiet);
+	if (sx_gguf_open(&t, &s, &quiet, path) == SX_OK)
+		put_spec(d, &s);
+	else
+		put_text(d, "not_supported", quiet.message);
 	sx_tensors_free(t);
 	return SX_OK;
 }
@@ -441,6 +499,7 @@ static sx_status describe_file(json_t *d, sx_ctx *ctx, const char *path)
 	put_int(d, "size", size);
 	if (!memcmp(head, hdf5, 8)) return describe_run_file(d, ctx, path);
 	if (!memcmp(head, npy, 6)) return describe_tokens(d, ctx, path);
+	if (sx_gguf_is(path)) return describe_gguf(d, ctx, path);
 	if (ends_in(path, ".safetensors")) {
 		put_text(d, "kind", "safetensors");
 		return put_tensors(d, ctx, path);

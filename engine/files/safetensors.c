@@ -147,8 +147,7 @@ static float float_of_bits(uint32_t bits)
 	return x;
 }
 
-/* IEEE binary16; every value is a float. */
-static float float_of_half(uint16_t h)
+float sx_float_of_half(uint16_t h)
 {
 	uint32_t sign = (uint32_t)(h & 0x8000) << 16, e = h >> 10 & 31, m = h & 1023;
 	if (e == 31) return float_of_bits(sign | 0x7f800000u | m << 13);
@@ -173,9 +172,31 @@ static uint16_t half_at(const sx_tensor *t, int64_t i)
 	return h;
 }
 
+static void read_blocks(const sx_tensor *t, float *dst)
+{
+	const sx_tensor_blocks *b = t->blocks;
+	const unsigned char *src = t->data;
+	for (int64_t i = 0; i < t->count; i += b->numbers, src += b->bytes) b->decode(dst + i, src);
+}
+
+static void read_blocks_f64(const sx_tensor *t, double *dst)
+{
+	const sx_tensor_blocks *b = t->blocks;
+	const unsigned char *src = t->data;
+	float block[SX_BLOCK_NUMBERS];
+	for (int64_t i = 0; i < t->count; i += b->numbers, src += b->bytes) {
+		b->decode(block, src);
+		for (int k = 0; k < b->numbers; k++) dst[i + k] = (double)block[k];
+	}
+}
+
 sx_status sx_tensor_read_f32(sx_ctx *ctx, const sx_tensor *t, float *dst)
 {
 	const char *src = t->data;
+	if (t->blocks) {
+		read_blocks(t, dst);
+		return SX_OK;
+	}
 	switch (t->dtype) {
 	case SX_DTYPE_F32:
 		if (t->count) memcpy(dst, src, (size_t)t->count * sizeof *dst);
@@ -188,7 +209,7 @@ sx_status sx_tensor_read_f32(sx_ctx *ctx, const sx_tensor *t, float *dst)
 		}
 		return SX_OK;
 	case SX_DTYPE_F16:
-		for (int64_t i = 0; i < t->count; i++) dst[i] = float_of_half(half_at(t, i));
+		for (int64_t i = 0; i < t->count; i++) dst[i] = sx_float_of_half(half_at(t, i));
 		return SX_OK;
 	case SX_DTYPE_BF16:
 		for (int64_t i = 0; i < t->count; i++)
@@ -202,6 +223,10 @@ sx_status sx_tensor_read_f32(sx_ctx *ctx, const sx_tensor *t, float *dst)
 sx_status sx_tensor_read_f64(sx_ctx *ctx, const sx_tensor *t, double *dst)
 {
 	const char *src = t->data;
+	if (t->blocks) {
+		read_blocks_f64(t, dst);
+		return SX_OK;
+	}
 	switch (t->dtype) {
 	case SX_DTYPE_F64:
 		if (t->count) memcpy(dst, src, (size_t)t->count * sizeof *dst);
@@ -215,7 +240,7 @@ sx_status sx_tensor_read_f64(sx_ctx *ctx, const sx_tensor *t, double *dst)
 		return SX_OK;
 	case SX_DTYPE_F16:
 		for (int64_t i = 0; i < t->count; i++)
-			dst[i] = (double)float_of_half(half_at(t, i));
+			dst[i] = (double)sx_float_of_half(half_at(t, i));
 		return SX_OK;
 	case SX_DTYPE_BF16:
 		for (int64_t i = 0; i < t->count; i++)

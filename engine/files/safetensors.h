@@ -12,6 +12,14 @@
 
 enum { SX_TENSOR_MAX_RANK = 8 };
 
+/* Numbers that stand packed in blocks of equal size, and how one becomes floats (gguf.h). */
+typedef struct {
+	const char *name;
+	int numbers, bytes; /* of a block; numbers at most SX_BLOCK_NUMBERS */
+	void (*decode)(float *dst, const unsigned char *block);
+} sx_tensor_blocks;
+enum { SX_BLOCK_NUMBERS = 256 };
+
 typedef struct {
 	const char *name; /* borrowed from the table                                           */
 	sx_dtype dtype;
@@ -20,6 +28,8 @@ typedef struct {
 	int64_t count;    /* elements: the product of shape, 1 where rank = 0                  */
 	const void *data; /* (count) row-major, little-endian; borrowed. In safetensors it may
 	                     lie at any address: go through the sx_tensor_read functions       */
+	/* NULL, or data are blocks, a whole number of them a row; dtype is then F32. */
+	const sx_tensor_blocks *blocks;
 } sx_tensor;
 
 typedef struct {
@@ -64,6 +74,8 @@ const char *sx_tensors_metadata(const sx_tensors *t, const char *key); /* NULL i
 sx_status sx_tensor_read_f32(sx_ctx *ctx, const sx_tensor *t, float *dst) SX_NODISCARD;
 sx_status sx_tensor_read_f64(sx_ctx *ctx, const sx_tensor *t, double *dst) SX_NODISCARD;
 sx_status sx_tensor_read_i64(sx_ctx *ctx, const sx_tensor *t, int64_t *dst) SX_NODISCARD;
+/* IEEE binary16; every value is a float. */
+float sx_float_of_half(uint16_t h);
 
 /* Writes list (n), of each tensor name, dtype, rank, shape and data (aligned as its type; count is
  * not looked at), and the strings meta (n_meta) plus format = pt, which transformers asks for. Same

@@ -1,5 +1,6 @@
 #include "probes/lab/source.h"
 
+#include "engine/files/gguf.h"
 #include "engine/files/llama2c.h"
 #include "engine/model/weights.h"
 
@@ -241,6 +242,8 @@ static sx_status open_kind(sx_source *s, sx_ctx *ctx, const char *model, bool *r
 		config = sx_format("%s/../../config.yaml", s->folder);
 		if (config && sx_path_exists(config)) SX_TRY(load_config(s, ctx, config));
 		SX_TRY(open_folder(s, ctx));
+	} else if (sx_gguf_is(model)) {
+		SX_TRY(sx_gguf_open(&s->tensors, &s->spec, ctx, model));
 	} else if (ends_in(model, ".bin")) {
 		SX_TRY(sx_llama2c_open(&s->tensors, &s->spec, ctx, model));
 	} else if (ends_in(model, ".yaml") || ends_in(model, ".yml")) {
@@ -257,7 +260,7 @@ static sx_status open_kind(sx_source *s, sx_ctx *ctx, const char *model, bool *r
 		st = sx_fail(
 			ctx, SX_EDATA,
 			"%s: not a model: want a run folder, a folder in Hugging Face layout, a "
-			"llama2.c .bin or a .yaml configuration",
+			"GGUF file, a llama2.c .bin or a .yaml configuration",
 			model);
 	}
 out:

@@ -1,6 +1,6 @@
 /* What MODEL on a command line names: a folder in Hugging Face layout, a run folder (its last
- * checkpoint; RUN@1400 = that step), a llama2.c .bin, or a configuration (random weights from its
- * seed). And what training data a configuration names. */
+ * checkpoint; RUN@1400 = that step), a GGUF file, a llama2.c .bin, or a configuration (random weights
+ * from its seed). And what training data a configuration names. */
 #ifndef SX_PROBES_LAB_SOURCE_H
 #define SX_PROBES_LAB_SOURCE_H
 
@@ -14,7 +14,7 @@
 
 typedef struct {
 	char *name;          /* as given                                              */
-	char *folder;        /* of the checkpoint; NULL for .bin and configurations    */
+	char *folder;        /* of the checkpoint; NULL for files and configurations   */
 	sx_spec spec;        /* pos.* overrides applied                               */
 	sx_tensors *tensors; /* NULL: random weights                                  */
 	uint64_t seed;
