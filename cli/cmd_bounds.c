@@ -81,6 +81,8 @@ static const char *option_for_model(int key)
 			     {SX_KEY_TOKENIZER, "--tokenizer"},
 			     {SX_KEY_AC, "--ac"},
 			     {KEY_MIX, "--mix"},
+			     {SX_KEY_IDS, "--ids"},
+			     {SX_KEY_NO_CHECK, "--no-check"},
 			     {SX_KEY_PRECISION, "--precision"},
 			     {'o', "-o"}};
 	for (size_t i = 0; i < sizeof options_of_it / sizeof options_of_it[0]; i++)

@@ -23,8 +23,10 @@ want() {
 		no "$* : exit $got, wanted $code and \"$text\"; said: $(cat err.txt)"
 	fi
 }
+# a command that is to succeed
+is() { if "$@"; then ok; else no "not so: $*"; fi; }
 same() { if cmp -s "$1" "$2"; then ok; else no "$1 and $2 differ"; fi; }
-gone() { if [ -e "$1" ]; then no "$1 is left behind"; else ok; fi; }
+gone() { if [ -e "$1" ] || [ -L "$1" ]; then no "$1 is left behind"; else ok; fi; }
 # the last line of a script
 count() {
 	echo "$passed passed, $failed failed"
