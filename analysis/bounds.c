@@ -38,7 +38,8 @@ static sx_verdict judge(const sx_bounds *b, int64_t at)
 	double lhs = b->lhs[at], rhs = b->rhs[at], off = b->allowance[at];
 	if (b->reason[at])
 		return b->reason[at] == 255 ? SX_VERDICT_NONE : SX_VERDICT_NOT_APPLICABLE;
-	if (isnan(lhs) || isnan(rhs) || isnan(off) || isinf(lhs)) return SX_VERDICT_NONE;
+	/* An infinite right side holds whatever is on the left: that says nothing, either. */
+	if (!isfinite(lhs) || !isfinite(rhs) || !isfinite(off)) return SX_VERDICT_NONE;
 	if (is_identity(b->name[at % b->n])) lhs = fabs(lhs - rhs), rhs = 0;
 	return lhs <= rhs + off ? SX_VERDICT_HOLDS : SX_VERDICT_VIOLATED;
 }

@@ -41,18 +41,23 @@ static sx_status print_table(sx_ctx *ctx, const sx_mix *m, const sx_mix_line *li
 		sx_table_cell(t, "%s", m->family[l->c]);
 		sx_table_cell(t, "%s", sx_mix_quantity_name(l->quantity));
 		sx_table_cell(t, "%lld", (long long)l->layer);
-		if (isnan(l->slope.value)) {
-			sx_table_cell(t, "-");
-			sx_table_cell(t, "-");
-		} else {
-			sx_table_cell(t, "%.3f", l->slope.value);
+		sx_table_f(t, 3, l->slope.value);
+		if (isfinite(l->slope.lo) && isfinite(l->slope.hi))
 			sx_table_cell(t, "%.3f to %.3f", l->slope.lo, l->slope.hi);
-		}
-		sx_table_cell(t, "%.3g", l->largest);
-		sx_table_cell(t, "%.3g", l->smallest);
+		else
+			sx_table_f(t, 3, (double)NAN);
+		sx_table_g(t, 3, l->largest);
+		sx_table_g(t, 3, l->smallest);
 		sx_table_cell(t, "%lld", (long long)l->points);
 	}
-	return sx_table_print(t, ctx);
+	bool undefined = sx_table_undefined(t);
+	sx_status st = sx_table_print(t, ctx);
+	if (undefined)
+		printf("-: undefined: a slope needs two points (a spread of at most %g of the "
+		       "largest, "
+		       "and values above 0),\nan interval two sequences, a value a number.\n",
+		       SX_MIX_WITHIN);
+	return st;
 }
 
 static sx_status print(sx_ctx *ctx, const sx_mix *m, bool json)

@@ -74,7 +74,22 @@ static bool is_known(const char *what)
 	return known;
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+/* Refuses options that what is benched has no use for. */
+static void check_given(struct argp_state *state, const sx_bench_args *a)
+{
+	bool step = a->what && strcmp(a->what, "step") == 0;
+	bool all = a->what && strcmp(a->what, "all") == 0;
+	const char *none = !a->what ? a->of_step    ? a->of_step
+				      : a->of_pairs ? a->of_pairs
+						    : a->of_any
+			   : all    ? NULL
+			   : step   ? a->of_pairs
+				    : a->of_step;
+	if (none && !a->what) argp_error(state, "%s: of what? step, probes, pass, or all", none);
+	if (none) argp_error(state, "%s does not apply to `bench %s`: leave it out", none, a->what);
+}
+
+static error_t parse_sizes(int key, char *arg, struct argp_state *state)
 {
 	sx_bench_args *a = state->input;
 	const struct {
@@ -91,22 +106,35 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		int64_t n = sx_parse_count(state, sizes[i].name, arg);
 		if (n > 1 << 22) argp_error(state, "%s %s: too large", sizes[i].name, arg);
 		*sizes[i].value = (int)n;
+		a->of_any = sizes[i].name;
 		return 0;
 	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	sx_bench_args *a = state->input;
+	if (parse_sizes(key, arg, state) == 0) return 0;
 	switch (key) {
 	case KEY_CONTEXT:
+		a->of_any = "--context";
 		a->spec.T = sx_parse_count(state, "--context", arg);
 		return 0;
 	case KEY_BATCH:
+		a->of_any = "--batch";
 		a->batch = sx_parse_count(state, "--batch", arg);
 		return 0;
 	case KEY_ROUNDS:
+		a->of_step = "--rounds";
 		a->rounds = sx_parse_count(state, "--rounds", arg);
 		return 0;
 	case KEY_PAIRS:
+		a->of_pairs = "--pairs";
 		a->pairs = sx_parse_count(state, "--pairs", arg);
 		return 0;
 	case KEY_OBSERVERS:
+		a->of_pairs = "--observers";
 		a->observers = arg;
 		return 0;
 	case ARGP_KEY_ARG:
@@ -118,6 +146,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			argp_error(state,
 				   "%s cannot be benched; known: step, probes, pass, and all",
 				   a->what);
+		check_given(state, a);
 		return 0;
 	default:
 		return sx_common_parse(&a->common, key, arg, state);

@@ -19,6 +19,7 @@ typedef struct {
 	sx_common common;
 	sx_sequences_words in;
 	const char *model, *out, *mix;
+	const char *for_model; /* an option that a run file has no use for, NULL: none */
 	bool families;
 	int n;
 	char **overrides;
@@ -48,7 +49,9 @@ static const char doc[] =
 	"the worst row, and a verdict. FILE.h5, which -o wrote, prints them again.\v"
 	"ratio: left side over right side and rounding's allowance, of an identity its error over "
 	"the allowance; 1 is the limit. paper: the right side as printed over the corrected one. "
-	"Layers, heads and rows count from 0. Exits 1 if anything is violated.\n"
+	"Layers, heads and rows count from 0. Where a side is not a number nothing holds: "
+	"undecided, not "
+	"evaluated. Exits 1 if anything is violated, or could not be evaluated.\n"
 	"--mix prints, by layer, the exponent with which the mean over heads of |A_c| and of its "
 	"gradients' norms follows the prefix spread of the first layer, over spreads of at most a "
 	"tenth of that at the largest t, and their values at both ends: 1 is the theorem's for "
@@ -60,9 +63,37 @@ static const char doc[] =
 	"          -o bounds.h5 pos.method=nope\n"
 	"  sextant bounds nope.yaml --mix 1,0.1,0.03,0.01,0.003,0.001 -o mix.h5\n";
 
+/* Those that say how a model is to be checked. */
+static const char *option_for_model(int key)
+{
+	static const struct {
+		int key;
+		const char *name;
+	} options_of_it[] = {{SX_KEY_TEXT, "--text"},
+			     {SX_KEY_WORDS, "--words"},
+			     {SX_KEY_TOKENS, "--tokens"},
+			     {SX_KEY_PROMPT, "--prompt"},
+			     {SX_KEY_LENGTH, "--length"},
+			     {SX_KEY_SEQUENCES, "--sequences"},
+			     {SX_KEY_KINDS, "--kinds"},
+			     {SX_KEY_BOS, "--bos"},
+			     {SX_KEY_NO_BOS, "--no-bos"},
+			     {SX_KEY_TOKENIZER, "--tokenizer"},
+			     {SX_KEY_AC, "--ac"},
+			     {KEY_MIX, "--mix"},
+			     {SX_KEY_IDS, "--ids"},
+			     {SX_KEY_NO_CHECK, "--no-check"},
+			     {SX_KEY_PRECISION, "--precision"},
+			     {'o', "-o"}};
+	for (size_t i = 0; i < sizeof options_of_it / sizeof options_of_it[0]; i++)
+		if (options_of_it[i].key == key) return options_of_it[i].name;
+	return NULL;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	arguments *a = state->input;
+	if (!a->for_model) a->for_model = option_for_model(key);
 	switch (key) {
 	case KEY_FAMILIES:
 		a->families = true;
@@ -83,6 +114,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (!a->model) argp_error(state, "which MODEL?");
+		if (a->mix && a->families)
+			argp_error(state, "--mix has a line for each family: leave out --families");
 		break;
 	}
 	return sx_sequences_parse(&a->in, &a->common, key, arg, state);
@@ -171,8 +204,8 @@ static void print_witness(const witness *w)
 static const char *verdict_of(const sx_bounds_line *l)
 {
 	if (l->violated) return "VIOLATED";
-	if (l->evaluated) return "holds";
-	return l->missing ? "not evaluated" : "not-applicable";
+	if (l->missing) return l->evaluated ? "undecided" : "not evaluated";
+	return l->evaluated ? "holds" : "not-applicable";
 }
 
 static sx_status print_json(sx_ctx *ctx, const sx_bounds *b, const sx_bounds_line *line, int64_t n,
@@ -195,30 +228,26 @@ static sx_status print_json(sx_ctx *ctx, const sx_bounds *b, const sx_bounds_lin
 	return sx_print_json(ctx, all);
 }
 
-static void number_cell(sx_table *t, double v)
-{
-	if (isfinite(v))
-		sx_table_cell(t, "%.3g", v);
-	else
-		sx_table_cell(t, "-");
-}
-
 static void where_cell(sx_table *t, const sx_bounds *b, const sx_bounds_line *l)
 {
 	char why[160];
+	char missing[64] = "";
 	sx_bounds_reasons(why, sizeof why, l);
+	if (l->missing)
+		snprintf(missing, sizeof missing, "%sa side is not a number %lld", *why ? ", " : "",
+			 (long long)l->missing);
 	if (l->at < 0) {
-		sx_table_cell(t, "%s", why);
+		sx_table_cell(t, "%s%s", why, missing);
 		return;
 	}
 	int64_t h = l->at / b->n;
 	const char *family = strchr(b->name[l->at % b->n], ':');
 	char row[32] = "";
 	if (b->row[l->at] >= 0) snprintf(row, sizeof row, " row %d", (int)b->row[l->at]);
-	sx_table_cell(t, "%s%sseq %lld L%lld/H%lld%s%s%s", family ? family + 1 : "",
+	sx_table_cell(t, "%s%sseq %lld L%lld/H%lld%s%s%s%s", family ? family + 1 : "",
 		      family ? ", " : "", (long long)(h / (b->L * b->H)),
 		      (long long)(h / b->H % b->L), (long long)(h % b->H), row,
-		      l->not_applicable ? "; not: " : "", why);
+		      l->not_applicable || l->missing ? "; not: " : "", why, missing);
 }
 
 static sx_status print_table(sx_ctx *ctx, const sx_bounds *b, const sx_bounds_line *line, int64_t n)
@@ -232,9 +261,9 @@ static sx_status print_table(sx_ctx *ctx, const sx_bounds *b, const sx_bounds_li
 		sx_table_cell(t, "%lld", (long long)l->evaluated);
 		sx_table_cell(t, "%lld", (long long)l->violated);
 		sx_table_cell(t, "%s", verdict_of(l));
-		number_cell(t, l->tightest);
-		number_cell(t, l->median);
-		number_cell(t, l->paper);
+		sx_table_g(t, 3, l->tightest);
+		sx_table_g(t, 3, l->median);
+		sx_table_g(t, 3, l->paper);
 		where_cell(t, b, l);
 	}
 	return sx_table_print(t, ctx);
@@ -257,9 +286,12 @@ static sx_status conclude(sx_ctx *ctx, const arguments *a, const sx_bounds *b,
 	}
 	for (int64_t k = 0; k < n; k++) violated += line[k].violated, missing += line[k].missing;
 	if (missing)
-		sx_log(ctx, SX_LOG_WARN, "%lld could not be evaluated: a side is not a number",
+		sx_log(ctx, SX_LOG_WARN,
+		       "%lld could not be evaluated: a side is not a number, so nothing can be "
+		       "said of "
+		       "them",
 		       (long long)missing);
-	if (violated) st = SX_NO;
+	if (violated || missing) st = SX_NO;
 out:
 	free(line);
 	return st;
@@ -381,14 +413,18 @@ static sx_status check_file(sx_ctx *ctx, const arguments *a)
 	sx_bounds_record r = {0};
 	uint8_t *verdict = NULL;
 	bool mixed = false;
-	if (sx_sequences_given(&a->in) || a->in.kinds || a->out || a->mix || a->n) {
-		st = sx_fail(ctx, SX_EUSAGE,
-			     "%s is a run file: it is read as it is, without input, -o or "
-			     "overrides",
-			     a->model);
+	if (a->for_model || a->n) {
+		st = sx_fail(
+			ctx, SX_EUSAGE,
+			"%s is a run file: it is read as it is; %s is for a model: leave it out",
+			a->model, a->for_model ? a->for_model : a->overrides[0]);
 		goto out;
 	}
 	SX_TRY(sx_mix_print_file(&mixed, ctx, a->model, a->common.json));
+	if (mixed && a->families)
+		SX_TRY(sx_fail(ctx, SX_EUSAGE,
+			       "%s is of --mix, with a line for each family: leave out --families",
+			       a->model));
 	if (mixed) goto out;
 	SX_TRY(sx_bounds_read(&r, ctx, a->model));
 	verdict = sx_calloc((size_t)(r.b.S * r.b.L * r.b.H * r.b.n), 1);

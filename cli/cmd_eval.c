@@ -128,6 +128,15 @@ static void check_args(struct argp_state *state, const sx_eval_args *a)
 		argp_error(state, "--windows is for held-out windows, not for --text or --tokens");
 	if (!a->niah && (a->kinds || a->trials || a->facts))
 		argp_error(state, "--kinds, --trials and --facts are for niah");
+	if (other && a->seed >= 0)
+		argp_error(state,
+			   "--seed draws held-out windows: leave it out with --text or --tokens");
+	if (!other && a->tokenizer)
+		argp_error(state,
+			   "--tokenizer is for --text: held-out windows and problems are made "
+			   "with the tokenizer of the data");
+	if (a->facts && a->kinds && strcmp(a->kinds, "single") == 0)
+		argp_error(state, "--facts: a problem of the kind single has one fact");
 	if (a->choose && !(a->niah && a->temperatures))
 		argp_error(state, "--choose chooses among the --temperatures of niah");
 	if (a->facts > SX_NEEDLE_MAX)

@@ -46,6 +46,7 @@ typedef struct {
 	bool unchecked;
 	int64_t tokens;
 	sx_generate_opts generate;
+	const char *draws; /* an option of the draws that was given, NULL: none */
 	int n;
 	char **overrides;
 } args;
@@ -94,9 +95,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_TOP_P:
 		a->generate.top_p = parse_number(state, "--top-p", arg);
+		a->draws = "--top-p";
 		return 0;
 	case KEY_SEED:
 		a->generate.seed = parse_seed(state, arg);
+		a->draws = "--seed";
 		return 0;
 	case SX_KEY_NO_CHECK:
 		a->unchecked = true;
@@ -109,6 +112,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (!a->model) argp_error(state, "which MODEL?");
+		if (a->draws && a->generate.temperature == 0)
+			argp_error(state,
+				   "%s does not apply at --temperature 0, where nothing is drawn",
+				   a->draws);
 		return 0;
 	default:
 		return sx_common_parse(&a->common, key, arg, state);

@@ -33,7 +33,7 @@ static const struct argp_option options[] = {
 	SX_ARG_STEP,
 	SX_ARG_PHASE,
 	SX_ARG_KINDS("text"),
-	{"over-run", KEY_RUN, NULL, 0, "print every score of every record instead, separated by tabs", 0},
+	{"over-run", KEY_RUN, NULL, 0, "print every score of every record instead, separated by tabs; an empty field is undefined", 0},
 	{0}};
 /* clang-format on */
 
@@ -54,6 +54,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_ARG:
 		if (a->path) argp_error(state, "%s: one FILE.h5 or RUN at a time", arg);
 		a->path = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (a->over_run && (a->record.step >= 0 || a->record.phase >= 0))
+			argp_error(state,
+				   "--over-run prints every record: leave out --step and --phase");
+		if (a->over_run && a->common.json)
+			argp_error(state, "--json has every record, too: leave out --over-run");
 		return 0;
 	case ARGP_KEY_NO_ARGS:
 		argp_error(state, "which FILE.h5 or RUN?");

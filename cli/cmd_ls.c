@@ -44,6 +44,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		a->schema = true;
 		return 0;
 	}
+	if (key == ARGP_KEY_END && a->schema && (a->path || a->common.json))
+		argp_error(state, "--schema is of no file, and a page: leave out %s",
+			   a->path ? a->path : "--json");
+	if (key == ARGP_KEY_END && a->dataset && a->common.json)
+		argp_error(state, "--json lists datasets; the values of one are printed as lines: "
+				  "leave it out");
+	if (key == ARGP_KEY_END) return 0;
 	if (key == ARGP_KEY_NO_ARGS && a->schema) return 0;
 	if (key == ARGP_KEY_NO_ARGS) argp_error(state, "which FILE.h5 or RUN?");
 	return sx_common_parse(&a->common, key, arg, state);

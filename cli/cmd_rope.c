@@ -40,7 +40,7 @@ static const struct argp_option options[] = {
 	{"groups", KEY_GROUPS, "FILE", 0, "names of heads, for the comparison", 0},
 	{"threshold", KEY_THRESHOLD, "A", 0, "least |A_c| (previous or diagonal) of a positional head, in place of its class (0.25 where there is none)", 0},
 	SX_ARG_KINDS("all but constant"),
-	{"pairs", KEY_PAIRS, NULL, 0, "print every head's pairs instead, separated by tabs", 0},
+	{"pairs", KEY_PAIRS, NULL, 0, "print every head's pairs instead, separated by tabs; an empty field is undefined", 0},
 	{0}};
 /* clang-format on */
 
@@ -51,8 +51,23 @@ struct args {
 	int n;
 	double factor, threshold;
 	const char *groups;
-	bool pairs;
+	const char *of_file; /* an option that `table` has no use for, NULL: none */
+	bool pairs, factor_given;
 };
+
+static const char *option_of_file(int key)
+{
+	static const struct {
+		int key;
+		const char *name;
+	} all[] = {{SX_KEY_STEP, "--step"},   {SX_KEY_PHASE, "--phase"},
+		   {SX_KEY_KINDS, "--kinds"}, {KEY_FACTOR, "--factor"},
+		   {KEY_GROUPS, "--groups"},  {KEY_THRESHOLD, "--threshold"},
+		   {KEY_PAIRS, "--pairs"}};
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+		if (all[i].key == key) return all[i].name;
+	return NULL;
+}
 
 static double parse_number(struct argp_state *state, const char *option, const char *arg)
 {
@@ -65,8 +80,16 @@ static double parse_number(struct argp_state *state, const char *option, const c
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct args *a = state->input;
+	if (!a->of_file) a->of_file = option_of_file(key);
 	switch (key) {
+	case ARGP_KEY_END:
+		if (a->pairs && (a->common.json || a->factor_given))
+			argp_error(state,
+				   "--pairs prints what was measured alone, as lines: leave out "
+				   "--json and --factor");
+		return 0;
 	case KEY_FACTOR:
+		a->factor_given = true;
 		a->factor = parse_number(state, "--factor", arg);
 		return 0;
 	case KEY_THRESHOLD:
@@ -123,6 +146,10 @@ static sx_status table(sx_ctx *ctx, struct args *a)
 	sx_pos_plan plan = {0};
 	char **words = a->words + 1;
 	int n = a->n - 1;
+	if (a->of_file)
+		return sx_fail(ctx, SX_EUSAGE,
+			       "%s is for a run file: `rope table` takes pos.KEY=VALUE alone",
+			       a->of_file);
 	for (int i = 0; i < n; i++)
 		if (!sx_is_override(words[i]))
 			return sx_fail(ctx, SX_EUSAGE, "%s: `rope table` takes pos.KEY=VALUE alone",

@@ -28,6 +28,7 @@ typedef struct {
 } arguments;
 
 enum { KEY_BATCH = 0x100, KEY_TOWARD, KEY_MEMORY };
+static const char standard_families[] = "diagonal,previous";
 
 /* clang-format off */
 static const struct argp_option options[] = {
@@ -199,6 +200,11 @@ static sx_status read_input(job *j)
 	const sx_spec *s = &j->subject.source.spec;
 	SX_TRY(sx_observe_choose(&j->measure, &j->map, &j->reduce, &j->sites, j->ctx, &a->observe,
 				 s, j->subject.in.S, j->subject.in.T));
+	if (a->in.ac != standard_families && !j->measure.ac)
+		SX_TRY(sx_fail(j->ctx, SX_EUSAGE,
+			       "--ac names families of A_c, which --observe %s leaves out: want "
+			       "--observe with ac or ac_value, or no --ac",
+			       a->observe.observe));
 	SX_TRY(open_later(j));
 	if (a->batch && !j->measure.ac_gradients)
 		SX_TRY(sx_fail(j->ctx, SX_EUSAGE,
@@ -303,7 +309,7 @@ out:
 static sx_status run(sx_ctx *ctx, int argc, char **argv)
 {
 	sx_status st = SX_OK;
-	arguments a = {.common = {.ctx = ctx}, .in.ac = "diagonal,previous"};
+	arguments a = {.common = {.ctx = ctx}, .in.ac = standard_families};
 	const struct argp argp = {options, parse, "MODEL [key=value..]", doc, NULL, NULL, NULL};
 	char *command = sx_command_line("trace", argc, argv);
 	a.overrides = sx_calloc((size_t)argc, sizeof *a.overrides);

@@ -2,6 +2,7 @@
 #include "cli/eval_print.h"
 
 #include "analysis/extension.h"
+#include "analysis/stats/words.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -191,12 +192,19 @@ out:
 
 /* ---- tables ---- */
 
+/* A number that not every variant has. */
 static void number_cell(sx_table *t, int digits, double v)
 {
 	if (isnan(v))
 		sx_table_cell(t, "-");
 	else
-		sx_table_cell(t, "%.*f", digits, v);
+		sx_table_cell(t, "%s", sx_words_f(digits, v).s);
+}
+
+/* One that should be there. */
+static void loss_cell(sx_table *t, int digits, double v)
+{
+	sx_table_cell(t, "%s", sx_words_f(digits, v).s);
 }
 
 static void interval_cell(sx_table *t, int64_t hits, int64_t trials)
@@ -241,7 +249,7 @@ static sx_status print_niah(const sx_eval_job *j)
 			sx_table_cell(t, "%s", sx_needle_kind_name(n->kind));
 			sx_table_cell(t, "%lld", (long long)n->hits);
 			sx_table_cell(t, "%lld", (long long)n->trials);
-			number_cell(t, 3, (double)n->hits / (double)n->trials);
+			number_cell(t, 3, sx_wilson(n->hits, n->trials).value);
 			interval_cell(t, n->hits, n->trials);
 			number_cell(t, 4, n->chance_blind);
 			number_cell(t, 4, n->chance_window);
@@ -260,21 +268,28 @@ static sx_status print_ppl(const sx_eval_job *j)
 	/* Retrieval and the loss on filler alone are known for the retrieval language only. */
 	bool items = j->has_data && j->data.lang.opts.on;
 	sx_table *t = sx_table_new(items ? 13 : 9, headings);
+	int undefined = 0;
 	for (int i = 0; i < j->n_result; i++) {
 		const sx_ppl *p = &j->results[i].row.ppl;
 		if (!sx_eval_is_own(j, i)) continue;
 		variant_cells(t, &j->results[i]);
 		sx_table_cell(t, "%lld", (long long)p->tokens);
-		number_cell(t, 4, p->nll);
+		loss_cell(t, 4, p->nll);
 		number_cell(t, 4, p->se);
-		number_cell(t, 4, p->nll_last);
+		loss_cell(t, 4, p->nll_last);
+		undefined += !isfinite(p->nll) || !isfinite(p->nll_last);
 		if (!items) continue;
 		number_cell(t, 4, p->text_nll);
 		number_cell(t, 4, p->text_nll_last);
-		number_cell(t, 3, (double)p->query_hits / (double)p->query_trials);
+		number_cell(t, 3, sx_wilson(p->query_hits, p->query_trials).value);
 		interval_cell(t, p->query_hits, p->query_trials);
 	}
-	return sx_table_print(t, j->ctx);
+	sx_status st = sx_table_print(t, j->ctx);
+	if (undefined)
+		printf("A loss is undefined where the model's logits are not numbers, or nothing "
+		       "was "
+		       "predicted.\n");
+	return st;
 }
 
 /* A line for each method and kind, with a column of rates for each length beyond the trained one. */

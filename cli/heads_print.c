@@ -60,10 +60,11 @@ static json_t *head_json(const sx_head_scores *s)
 	char label[LABEL];
 	named score[SCORES];
 	scores_of(score, s);
-	json_t *o = json_pack("{s:i, s:i, s:s, s:s, s:I, s:o}", "layer", s->layer, "head", s->head,
-			      "class", sx_head_class_name(s->cls), "label", label_text(label, s),
-			      "best_offset", (json_int_t)s->best_offset, "profile_shift",
-			      sx_json_number(s->profile_shift));
+	json_t *o = json_pack(
+		"{s:i, s:i, s:s, s:s, s:o, s:o}", "layer", s->layer, "head", s->head, "class",
+		sx_head_class_name(s->cls), "label", label_text(label, s), "best_offset",
+		isnan(s->best_ac.value) ? json_null() : json_integer((json_int_t)s->best_offset),
+		"profile_shift", sx_json_number(s->profile_shift));
 	for (int k = 0; o && k < SCORES; k++)
 		json_object_set_new(o, score[k].name,
 				    json_pack("{s:o, s:o, s:o}", "value",
@@ -166,13 +167,17 @@ sx_status sx_heads_print_run(sx_ctx *ctx, const sx_heads_print *p)
 		for (int64_t i = 0; i < h->layers * h->heads; i++) {
 			const sx_head_scores *s = &h->score[r * h->layers * h->heads + i];
 			scores_of(score, s);
-			printf("%lld\t%s\t%d\t%d\t%s\t%s\t%lld\t%.6g", (long long)h->step[r],
+			printf("%lld\t%s\t%d\t%d\t%s\t%s", (long long)h->step[r],
 			       sx_phase_text(h->phase[r]), s->layer, s->head,
-			       sx_head_class_name(s->cls), label_text(label, s),
-			       (long long)s->best_offset, s->profile_shift);
-			for (int k = 0; k < SCORES; k++)
-				printf("\t%.6g\t%.6g\t%.6g", score[k].i.value, score[k].i.lo,
-				       score[k].i.hi);
+			       sx_head_class_name(s->cls), label_text(label, s));
+			sx_print_field(17, isnan(s->best_ac.value) ? (double)NAN
+								   : (double)s->best_offset);
+			sx_print_field(6, s->profile_shift);
+			for (int k = 0; k < SCORES; k++) {
+				sx_print_field(6, score[k].i.value);
+				sx_print_field(6, score[k].i.lo);
+				sx_print_field(6, score[k].i.hi);
+			}
 			printf("\n");
 		}
 	if (ferror(stdout)) return sx_fail(ctx, SX_EIO, "writing to standard output failed");
@@ -183,18 +188,22 @@ sx_status sx_heads_print_run(sx_ctx *ctx, const sx_heads_print *p)
 
 static void interval_cell(sx_table *t, sx_interval i)
 {
-	if (isnan(i.lo))
-		sx_table_cell(t, "%.2f", i.value);
+	if (!isfinite(i.value) || !isfinite(i.lo) || !isfinite(i.hi))
+		sx_table_f(t, 2, i.value);
 	else
 		sx_table_cell(t, "%.2f [%.2f, %.2f]", i.value, i.lo, i.hi);
 }
 
-static void value_cell(sx_table *t, double v)
+/* The table, and what its dashes mean. */
+static sx_status print_scores(sx_ctx *ctx, sx_table *t)
 {
-	if (isnan(v))
-		sx_table_cell(t, "-");
-	else
-		sx_table_cell(t, "%.3f", v);
+	bool undefined = sx_table_undefined(t);
+	sx_status st = sx_table_print(t, ctx);
+	if (undefined)
+		printf("-: undefined: no row of these sequences qualifies, or what was measured is "
+		       "not a "
+		       "number.\n");
+	return st;
 }
 
 static void print_heading(const sx_heads_print *p)
@@ -250,9 +259,9 @@ static sx_status print_classes(sx_ctx *ctx, const sx_heads_print *p)
 		interval_cell(t, s->positional);
 		interval_cell(t, s->content);
 		interval_cell(t, s->key);
-		sx_table_cell(t, "%.2f", s->r2_offset.value);
-		sx_table_cell(t, "%.3f", s->entropy.value);
-		if (shift) sx_table_cell(t, "%.3f", s->profile_shift);
+		sx_table_f(t, 2, s->r2_offset.value);
+		sx_table_f(t, 3, s->entropy.value);
+		if (shift) sx_table_f(t, 3, s->profile_shift);
 	}
 	printf("\nShares of the scores' squares about their row means: one kernel of the offset "
 	       "for all sequences,\nwhat row, key and offset leave, what the key adds; r2_offset: "
@@ -261,7 +270,7 @@ static sx_status print_classes(sx_ctx *ctx, const sx_heads_print *p)
 		printf("Shift: share of the mass at other distances than before the drop, step "
 		       "%lld.\n",
 		       (long long)h->step[h->before_drop]);
-	return sx_table_print(t, ctx);
+	return print_scores(ctx, t);
 }
 
 static sx_status print_masses(sx_ctx *ctx, const sx_heads_print *p)
@@ -280,17 +289,17 @@ static sx_status print_masses(sx_ctx *ctx, const sx_heads_print *p)
 		sx_table_cell(t, "%d", s->layer);
 		sx_table_cell(t, "%d", s->head);
 		for (size_t k = 0; k < sizeof masses / sizeof masses[0]; k++)
-			value_cell(t, masses[k]);
-		sx_table_cell(t, "%.1f", s->mean_distance.value);
-		sx_table_cell(t, "%.2f", s->logit_std.value);
-		for (int k = 0; k < SX_HEADS_FAMILIES; k++) value_cell(t, s->ac[k].value);
-		sx_table_cell(t, "%lld", (long long)s->best_offset);
-		value_cell(t, s->best_ac.value);
-		value_cell(t, s->best_mass.value);
+			sx_table_f(t, 3, masses[k]);
+		sx_table_f(t, 1, s->mean_distance.value);
+		sx_table_f(t, 2, s->logit_std.value);
+		for (int k = 0; k < SX_HEADS_FAMILIES; k++) sx_table_f(t, 3, s->ac[k].value);
+		sx_table_f(t, 0, isnan(s->best_ac.value) ? (double)NAN : (double)s->best_offset);
+		sx_table_f(t, 3, s->best_ac.value);
+		sx_table_f(t, 3, s->best_mass.value);
 	}
 	printf("\nMasses; distance in tokens, logit std in nats; the offset with the largest A_c "
 	       "of a scan\n");
-	return sx_table_print(t, ctx);
+	return print_scores(ctx, t);
 }
 
 static void print_counts(const sx_heads_print *p)

@@ -39,6 +39,8 @@ static error_t parse_reduce(sx_observe_words *w, int key, char *arg, struct argp
 		if ((w->reduce.heads || w->reduce.rows) && !w->reducing && !w->sites)
 			argp_error(state, "--heads and --rows belong to --reduce, --spans, --top, "
 					  "--thumbnails, --sites");
+		if ((w->maps_typed || w->maps_stored) && !w->maps)
+			argp_error(state, "--maps-type and --maps-stored belong to --maps");
 		return ARGP_ERR_UNKNOWN;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -58,6 +60,7 @@ error_t sx_observe_parse(sx_observe_words *w, int key, char *arg, struct argp_st
 		break;
 	case SX_KEY_MAPS_TYPE:
 		w->maps_f32 = sx_parse_maps_type(state, arg);
+		w->maps_typed = true;
 		return 0;
 	case SX_KEY_MAPS_STORED:
 		w->maps_stored = true;

@@ -11,7 +11,7 @@
 typedef struct {
 	const char *observe; /* NULL: stats, rope, ac; else also ac_value */
 	const char *maps;    /* heads, NULL: none                         */
-	bool maps_f32, maps_stored, logits, grad;
+	bool maps_f32, maps_typed, maps_stored, logits, grad; /* typed: --maps-type was given */
 	sx_reduce_words reduce;
 	bool reducing;
 	const char *sites; /* NULL: none; heads and rows are those of reduce */

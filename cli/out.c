@@ -131,7 +131,7 @@ sx_status sx_print_json(sx_ctx *ctx, json_t *doc)
 
 struct sx_table {
 	int columns;
-	bool failed;
+	bool failed, undefined;
 	char **cell; /* headings first, then row by row */
 	size_t n;
 };
@@ -178,6 +178,35 @@ void sx_table_cell(sx_table *t, const char *fmt, ...)
 	table_push(t, text);
 }
 
+static bool is_undefined(sx_table *t, double v)
+{
+	if (isfinite(v)) return false;
+	sx_table_cell(t, "-");
+	if (t) t->undefined = true;
+	return true;
+}
+
+void sx_table_f(sx_table *t, int digits, double v)
+{
+	if (!is_undefined(t, v)) sx_table_cell(t, "%.*f", digits, v);
+}
+
+void sx_table_g(sx_table *t, int digits, double v)
+{
+	if (!is_undefined(t, v)) sx_table_cell(t, "%.*g", digits, v);
+}
+
+bool sx_table_undefined(const sx_table *t)
+{
+	return t && t->undefined;
+}
+
+void sx_print_field(int digits, double v)
+{
+	putchar('\t');
+	if (isfinite(v)) printf("%.*g", digits, v);
+}
+
 /* Columns on a terminal: code points, not bytes. */
 static int width_of(const char *s)
 {
@@ -186,11 +215,11 @@ static int width_of(const char *s)
 	return n;
 }
 
-/* Empty cells and nan count as numbers: they stand where one is missing. */
+/* Empty cells and dashes count as numbers: they stand where one is missing. */
 static bool is_number(const char *s)
 {
 	char *end;
-	if (!*s || strcmp(s, "-") == 0) return true;
+	if (!*s || strcmp(s, "-") == 0 || strcmp(s, "undefined") == 0) return true;
 	strtod(s, &end);
 	if (*end == '%') end++;
 	return end != s && !*end;

@@ -58,7 +58,15 @@ sx_status sx_print_json(sx_ctx *ctx, json_t *doc);
 typedef struct sx_table sx_table;
 sx_table *sx_table_new(int columns, const char *const *headings);
 void sx_table_cell(sx_table *t, const char *fmt, ...) SX_PRINTF(2, 3);
+/* A number as %.*f, or %.*g; a dash where it is undefined (NaN, infinite), which sx_table_undefined then
+ * tells, for the sentence that says why. */
+void sx_table_f(sx_table *t, int digits, double v);
+void sx_table_g(sx_table *t, int digits, double v);
+bool sx_table_undefined(const sx_table *t);
 sx_status sx_table_print(sx_table *t, sx_ctx *ctx);
+
+/* A field of a line for programs, behind a tab: %.*g, and nothing where it is undefined. */
+void sx_print_field(int digits, double v);
 
 /* ---- progress ---- */
 

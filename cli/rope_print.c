@@ -1,6 +1,8 @@
 /* What `sextant rope` prints. */
 #include "cli/rope_print.h"
 
+#include "analysis/stats/words.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -201,10 +203,22 @@ sx_status sx_rope_print_table(sx_ctx *ctx, const sx_pos_opts *o, const sx_pos_pl
 
 static void interval_cell(sx_table *t, sx_interval i)
 {
-	if (isnan(i.lo))
-		sx_table_cell(t, "%.3g", i.value);
+	if (!isfinite(i.value) || !isfinite(i.lo) || !isfinite(i.hi))
+		sx_table_g(t, 3, i.value);
 	else
 		sx_table_cell(t, "%.3g [%.3g, %.3g]", i.value, i.lo, i.hi);
+}
+
+/* The table, and what its dashes mean. */
+static sx_status print_shares(sx_ctx *ctx, sx_table *t)
+{
+	bool undefined = sx_table_undefined(t);
+	sx_status st = sx_table_print(t, ctx);
+	if (undefined)
+		printf("-: undefined: the file has no such number of this head, or what it has is "
+		       "not "
+		       "one.\n");
+	return st;
 }
 
 static int64_t turning_layers(const sx_rope_use *u)
@@ -265,18 +279,18 @@ static sx_status print_heads(sx_ctx *ctx, const sx_rope_print *p)
 		sx_table_cell(t, "%lld", (long long)h->layer);
 		sx_table_cell(t, "%lld", (long long)h->head);
 		sx_table_cell(t, "%s", p->name[i]);
-		for (int k = 0; k < SX_ROPE_FAMILIES; k++) sx_table_cell(t, "%.3f", h->ac[k]);
+		for (int k = 0; k < SX_ROPE_FAMILIES; k++) sx_table_f(t, 3, h->ac[k]);
 		interval_cell(t, h->centre);
-		sx_table_cell(t, "%.1f", two_pi / h->centre.value);
+		sx_table_f(t, 1, two_pi / h->centre.value);
 		interval_cell(t, h->slow);
-		sx_table_cell(t, "%.3g", norm);
+		sx_table_g(t, 3, norm);
 	}
 	printf("\nWhere each head lives on the spectrum\n"
 	       "centre: rad/token, geometric mean weighted by logit share; tokens: its "
 	       "wavelength.\n"
 	       "slow: logit share of the pairs that never complete a turn (%s).\n",
 	       "norm in slow: their share of the norms");
-	return sx_table_print(t, ctx);
+	return print_shares(ctx, t);
 }
 
 static void print_verdict(const sx_rope_print *p)
@@ -285,9 +299,11 @@ static void print_verdict(const sx_rope_print *p)
 	int64_t below = 0;
 	for (int64_t m = 0; m < p->use.freqs; m++) below += c->pair[m].p_holm <= 0.05;
 	printf("One test over the whole spectrum: centres of the positional heads against the "
-	       "%s heads', Cliff's\ndelta %+.2f (+1: all of them faster), p = %.2g, %s.\n",
-	       p->against, c->centre.cliff, c->centre.p,
-	       c->centre.exact ? "exact" : "normal approximation");
+	       "%s heads', Cliff's\ndelta %s (+1: all of them faster), p = %s, %s.\n",
+	       p->against, sx_words_plus(2, c->centre.cliff).s, sx_words_g(2, c->centre.p).s,
+	       isnan(c->centre.p) ? "for no centre of one of the groups is a number"
+	       : c->centre.exact  ? "exact"
+				  : "normal approximation");
 	if (!isnan(c->ac_centre.rho))
 		printf("Over all heads, |A_c| and centre: Spearman %+.2f, p = %.2g.\n",
 		       c->ac_centre.rho, c->ac_centre.p);
@@ -324,15 +340,18 @@ static sx_status print_contrast(sx_ctx *ctx, const sx_rope_print *p)
 		const sx_rope_contrast_pair *q = &c->pair[m];
 		double omega = p->use.inv_freq[m];
 		sx_table_cell(t, "%lld", (long long)m);
-		sx_table_cell(t, "%.4g", omega);
-		sx_table_cell(t, "%.4g", two_pi / omega);
-		sx_table_cell(t, "%.3f", q->mean_a);
-		sx_table_cell(t, "%.3f", q->mean_b);
-		sx_table_cell(t, "%+.2f", q->test.cliff);
-		sx_table_cell(t, "%.2g", q->test.p);
-		sx_table_cell(t, "%.2g", q->p_holm);
+		sx_table_g(t, 4, omega);
+		sx_table_g(t, 4, two_pi / omega);
+		sx_table_f(t, 3, q->mean_a);
+		sx_table_f(t, 3, q->mean_b);
+		if (isnan(q->test.cliff))
+			sx_table_f(t, 2, q->test.cliff);
+		else
+			sx_table_cell(t, "%+.2f", q->test.cliff);
+		sx_table_g(t, 2, q->test.p);
+		sx_table_g(t, 2, q->p_holm);
 	}
-	return sx_table_print(t, ctx);
+	return print_shares(ctx, t);
 }
 
 static sx_status print_methods(sx_ctx *ctx, const sx_rope_print *p)
@@ -367,11 +386,14 @@ static sx_status print_methods(sx_ctx *ctx, const sx_rope_print *p)
 		sx_table_cell(t, "%lld", (long long)h->layer);
 		sx_table_cell(t, "%lld", (long long)h->head);
 		for (int k = 0; k < p->n_method; k++)
-			sx_table_cell(t, "%.3f / %.3g", h->effect[k].moved.value,
-				      h->effect[k].shift.value);
-		sx_table_cell(t, "%.3g", h->logit_std.value);
+			if (isfinite(h->effect[k].moved.value + h->effect[k].shift.value))
+				sx_table_cell(t, "%.3f / %.3g", h->effect[k].moved.value,
+					      h->effect[k].shift.value);
+			else
+				sx_table_f(t, 3, (double)NAN);
+		sx_table_g(t, 3, h->logit_std.value);
 	}
-	return sx_table_print(t, ctx);
+	return print_shares(ctx, t);
 }
 
 sx_status sx_rope_print_text(sx_ctx *ctx, const sx_rope_print *p)
@@ -398,12 +420,15 @@ sx_status sx_rope_print_pairs(sx_ctx *ctx, const sx_rope_print *p)
 		for (int64_t m = 0; m < u->freqs; m++) {
 			const sx_rope_head *h = &p->heads[i];
 			int64_t at = h->layer * u->freqs + m;
-			printf("%lld\t%lld\t%s\t%lld\t%.9g\t%.9g", (long long)h->layer,
-			       (long long)h->head, p->name[i], (long long)m, u->inv_freq[at],
-			       u->gamma[at]);
+			printf("%lld\t%lld\t%s\t%lld", (long long)h->layer, (long long)h->head,
+			       p->name[i], (long long)m);
+			sx_print_field(9, u->inv_freq[at]);
+			sx_print_field(9, u->gamma[at]);
 			for (int k = 0; k < 3; k++) {
 				sx_interval s = share_of(&h->pair[m], (share)k);
-				printf("\t%.6g\t%.6g\t%.6g", s.value, s.lo, s.hi);
+				sx_print_field(6, s.value);
+				sx_print_field(6, s.lo);
+				sx_print_field(6, s.hi);
 			}
 			printf("\n");
 		}

@@ -18,6 +18,10 @@ static const struct {
 };
 /* clang-format on */
 static const unsigned char no_value[3] = {0xD4, 0xD4, 0xD4};
+/* Dark grey, which cividis goes through itself. */
+static const unsigned char undefined[][3] = {[SX_FIG_VIRIDIS] = {0x80, 0x80, 0x80},
+					     [SX_FIG_CIVIDIS] = {0xB0, 0x4A, 0x4A},
+					     [SX_FIG_DIVERGING] = {0x80, 0x80, 0x80}};
 
 double sx_fig_colour_unit(const sx_fig_colours *c, double v)
 {
@@ -33,8 +37,8 @@ double sx_fig_colour_unit(const sx_fig_colours *c, double v)
 
 void sx_fig_colour_of(const sx_fig_colours *c, double v, unsigned char rgb[3])
 {
-	for (int k = 0; k < 3; k++) rgb[k] = no_value[k];
-	if (isnan(v)) return;
+	for (int k = 0; k < 3; k++) rgb[k] = isinf(v) ? undefined[c->table][k] : no_value[k];
+	if (!isfinite(v)) return;
 	int n = tables[c->table].n;
 	double at = sx_fig_colour_unit(c, v) * (n - 1);
 	int i = (int)fmin(floor(at), n - 2);

@@ -123,10 +123,11 @@ static void limits_of(double *lowest, double *least, double *most, const part *p
 		}
 }
 
-/* "RoPE: not applicable" where it is drawn for none of its heads; of several, "2 of 4". */
-static void note_empty(sx_fig *f, int panel, const part *p, double x)
+/* "RoPE: not applicable" where it is drawn for none of its heads, "RoPE: undefined" where it applies and
+ * a side is not a number; of several, "2 of 4". */
+static void note_empty_as(sx_fig *f, int panel, const part *p, double x, bool undefined)
 {
-	const char *label = NULL;
+	const char *label = NULL, *word = undefined ? "undefined" : "not applicable";
 	char text[160];
 	int n = 0, all = 0;
 	for (int i = 0; i < p->n; i++) {
@@ -135,15 +136,22 @@ static void note_empty(sx_fig *f, int panel, const part *p, double x)
 		all++;
 		for (int64_t e = 0; e < p->in[i].n; e++)
 			empty = empty ||
-				(family_in(p->in[i].name[e], p->name) && is_empty(&p->in[i], e));
+				(family_in(p->in[i].name[e], p->name) &&
+				 undefined == !p->in[i].why_not[e] && is_empty(&p->in[i], e));
 		if (empty) n++, label = p->in[i].at.label;
 	}
 	if (n == 0) return;
 	if (n == 1)
-		snprintf(text, sizeof text, "%s: not applicable", label);
+		snprintf(text, sizeof text, "%s: %s", label, word);
 	else
-		snprintf(text, sizeof text, "%d of %d: not applicable", n, all);
+		snprintf(text, sizeof text, "%d of %d: %s", n, all, word);
 	sx_fig_note(f, panel, x, (double)INFINITY, text);
+}
+
+static void note_empty(sx_fig *f, int panel, const part *p, double x)
+{
+	note_empty_as(f, panel, p, x, false);
+	note_empty_as(f, panel, p, x, true);
 }
 
 static sx_status add_scatter(sx_fig *f, sx_ctx *ctx, const part *p, const int *series,
@@ -342,6 +350,18 @@ static sx_status check(sx_ctx *ctx, const sx_fig_bound_data *in, int n,
 	return SX_OK;
 }
 
+/* Does any of the inequalities apply anywhere? */
+static bool applies(const sx_fig_bound_data *in, int n, const char *const *inequality,
+		    int n_inequality)
+{
+	for (int k = 0; k < n_inequality; k++)
+		for (int i = 0; i < n; i++)
+			for (int64_t e = 0; e < in[i].n; e++)
+				if (family_in(in[i].name[e], inequality[k]) && !in[i].why_not[e])
+					return true;
+	return false;
+}
+
 sx_status sx_fig_bounds(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 			const sx_fig_bound_data *in, int n, const char *const *inequality,
 			int n_inequality)
@@ -371,8 +391,13 @@ sx_status sx_fig_bounds(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 						 : add_ratio(f, ctx, &p, lines, row, col, &drawn));
 	}
 	if (!drawn)
-		SX_TRY(sx_fail(ctx, SX_EDATA, "none of the inequalities applies to %s",
-			       n == 1 ? in[0].at.label : "any of the inputs"));
+		SX_TRY(sx_fail(
+			ctx, SX_EDATA,
+			applies(in, n, inequality, n_inequality)
+				? "there is nothing to draw: where the inequalities apply to "
+				  "%s, their sides are zero or not numbers"
+				: "none of the inequalities applies to %s",
+			n == 1 ? in[0].at.label : "any of the inputs"));
 	describe(f, in, cast.label, n, inequality, n_inequality);
 	*out = f;
 	f = NULL;

@@ -52,7 +52,7 @@ static void add_names(sx_fig *f, int panel, const sx_fig_drop_data *d)
 	for (int k = 0; k < NAMED; k++) {
 		int64_t best = -1;
 		for (int64_t h = 0; h < all; h++) {
-			bool taken = isnan(d->value[h]);
+			bool taken = !isfinite(d->value[h]);
 			for (int i = 0; i < k; i++) taken = taken || named[i] == h;
 			if (!taken && (best < 0 || d->value[h] > d->value[best])) best = h;
 		}
@@ -65,6 +65,18 @@ static void add_names(sx_fig *f, int panel, const sx_fig_drop_data *d)
 	}
 }
 
+/* Heads that lack one of the three. */
+static int64_t undefined_heads(const sx_fig_drop_data *d)
+{
+	int64_t count = 0, all = d->n_layer * d->n_head;
+	for (int64_t h = 0; h < all; h++) {
+		bool whole = true;
+		for (int t = 0; t < TIMES; t++) whole = whole && isfinite(d->value[t * all + h]);
+		count += !whole;
+	}
+	return count;
+}
+
 static void add_panel(sx_fig *f, const sx_fig_drop_data *d, int row, int col, const char *run)
 {
 	static const double at[TIMES] = {0, 1, 2};
@@ -75,6 +87,7 @@ static void add_panel(sx_fig *f, const sx_fig_drop_data *d, int row, int col, co
 	sx_fig_x_ticks(f, panel, TIMES, at, words);
 	for (int64_t h = 0; h < d->n_layer * d->n_head; h++) add_head(f, panel, d, h);
 	add_names(f, panel, d);
+	sx_part_note_undefined(f, panel, x.lo, undefined_heads(d), d->n_layer * d->n_head);
 }
 
 static void add_key(sx_fig *f, const sx_fig_drop_data *d)

@@ -5,13 +5,17 @@
 
 #include "analysis/figure/parts.h"
 
-/* Mean over sequences at the last record, heads of all layers below each other. */
+/* Mean over sequences at the last record, heads of all layers below each other; infinite where it is
+ * undefined. */
 static void cells_of(double *z, const sx_fig_frequency_data *d)
 {
 	const sx_fig_probe *p = &d->at;
 	int64_t per_seq = p->n_layer * p->n_head * d->n_freq;
 	const double *v = d->value + (p->n_step - 1) * p->n_seq * per_seq;
-	for (int64_t i = 0; i < per_seq; i++) z[i] = sx_part_mean(v + i, p->n_seq, per_seq, p->use);
+	for (int64_t i = 0; i < per_seq; i++) {
+		z[i] = sx_part_mean(v + i, p->n_seq, per_seq, p->use);
+		if (!isfinite(z[i])) z[i] = (double)INFINITY;
+	}
 }
 
 /* Between which frequencies the period grows beyond the context; NaN if it does not, or if nothing
@@ -114,7 +118,8 @@ sx_status sx_fig_frequencies(sx_fig **out, sx_ctx *ctx, const sx_fig_style *styl
 	if (!z) SX_TRY(sx_fail(ctx, SX_ENOMEM, "out of memory for a figure"));
 	double top = 0;
 	for (int i = 0; i < n; i++) cells_of(z + i * cells, &in[i]);
-	for (int64_t i = 0; i < cells * n; i++) top = fmax(top, fabs(z[i]));
+	for (int64_t i = 0; i < cells * n; i++)
+		if (isfinite(z[i])) top = fmax(top, fabs(z[i]));
 	bool narrow = sx_part_is_narrow(style);
 	SX_TRY(sx_fig_new(&f, ctx, style, narrow ? n : 1, narrow ? 1 : n));
 	double least = narrow ? (n == 1 ? 0.5 : 0.35) : n == 1 ? 0.3 : 0.5;

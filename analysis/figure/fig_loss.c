@@ -190,13 +190,15 @@ static sx_status add_after(sx_fig *f, sx_ctx *ctx, int panel, const curve *c, do
 	int64_t from = 0;
 	while (from < r->n && (own ? r->phase[from] == 0 : r->tokens_seen[from] < common)) from++;
 	int64_t n = r->n - from;
-	if (n < 2) return SX_OK;
+	if (n < 1) return SX_OK;
 
 	double *since = sx_calloc((size_t)n, sizeof *since);
 	if (!since)
 		return sx_fail(ctx, SX_ENOMEM, "out of memory for a figure of %lld records",
 			       (long long)n);
-	double batch = record_step(r->tokens_seen + from, n);
+	/* Of a single record the step is that from the one before it. */
+	bool single = n == 1 && from > 0;
+	double batch = record_step(r->tokens_seen + from - single, n + single);
 	for (int64_t i = 0; i < n; i++)
 		since[i] = r->tokens_seen[from + i] - r->tokens_seen[from] + batch;
 	sx_fig_pale(f, panel, c->series, since, r->loss + from, n);

@@ -4,16 +4,18 @@
 
 #include "analysis/figure/parts.h"
 
-/* A map without the pairs that the mask takes out; *top is its largest weight so far. */
+/* A map without the pairs that the mask takes out, infinite where a weight is undefined; *top is its
+ * largest weight so far. */
 static void mask(double *out, const sx_fig_map_data *m, int64_t map, double *top)
 {
 	const double *p = m->prob + map * m->n_query * m->n_key;
 	for (int64_t i = 0; i < m->n_query; i++)
 		for (int64_t j = 0; j < m->n_key; j++) {
 			bool seen = j <= i && (m->window == 0 || i - j < m->window);
-			double v = seen ? p[i * m->n_key + j] : (double)NAN;
-			out[i * m->n_key + j] = v;
-			*top = fmax(*top, v);
+			double v = p[i * m->n_key + j];
+			if (!isfinite(v)) v = (double)INFINITY;
+			out[i * m->n_key + j] = seen ? v : (double)NAN;
+			if (seen && isfinite(v)) *top = fmax(*top, v);
 		}
 }
 

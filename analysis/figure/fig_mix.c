@@ -68,7 +68,7 @@ static void add_guide(sx_fig *f, const sx_fig_mix_data *in, const int *group, in
 	for (int g = 0; g < n; g++)
 		for (int64_t t = 0; group[g] == g && t < in[g].n_t; t++) {
 			double x = spread_of(in, group, n, g, t);
-			if (!(x > 0)) continue;
+			if (!(x > 0) || isinf(x)) continue;
 			lo = fmin(lo, x);
 			hi = fmax(hi, x);
 			level = fmin(level, over_layers(in, group, n, g, t, panel).mean / x);

@@ -52,6 +52,20 @@ static void profile_of(double *out, const sx_fig_offset_data *d, int64_t record,
 		out[b] = sx_part_mean(v + b, p->n_seq, per_seq, p->use);
 }
 
+/* Bins up to the last that any of the heads has a weight for: the others are longer than the sequences. */
+static int64_t bins_of(const sx_fig_offset_data *d, const moment *m, int n, const int32_t *layer,
+		       const int32_t *head, int64_t n_show, double *y)
+{
+	int64_t n_bin = 0;
+	for (int64_t i = 0; i < n_show; i++)
+		for (int k = 0; k < n && n_bin < d->n_bin; k++) {
+			profile_of(y, d, m[k].record, layer[i], head[i]);
+			for (int64_t b = n_bin; b < d->n_bin; b++)
+				if (isfinite(y[b])) n_bin = b + 1;
+		}
+	return n_bin;
+}
+
 static int add_panel(sx_fig *f, const sx_part_grid *g, int64_t i, double last)
 {
 	static const double at[] = {0.5, 1, 10, 100, 1000, 1e4, 1e5};
@@ -135,10 +149,8 @@ sx_status sx_fig_offsets(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style,
 	if (!x) SX_TRY(sx_fail(ctx, SX_ENOMEM, "out of memory for a figure"));
 	double *y = x + d->n_bin;
 	for (int64_t b = 0; b < d->n_bin; b++) x[b] = middle(d->edge + b);
-	profile_of(y, d, m[0].record, 0, 0);
-	for (int64_t b = 0; b < d->n_bin; b++)
-		if (!isnan(y[b])) n_bin = b + 1; /* the others are longer than the sequences */
-	if (n_bin == 0) SX_TRY(sx_fail(ctx, SX_EDATA, "%s has no offset profiles", d->at.label));
+	n_bin = bins_of(d, m, n, layer, head, n_show, y);
+	if (n_bin == 0) n_bin = d->n_bin; /* no weight is a number */
 	SX_TRY(sx_fig_new(&f, ctx, style, g.rows, g.cols));
 	sx_fig_share(f, 1);
 	for (int k = 0; k < n; k++)

@@ -143,6 +143,18 @@ static void add_head(sx_fig *f, int panel, const way *w, int64_t head, bool stro
 	sx_fig_dots(f, panel, end, x + last, y + last, 1);
 }
 
+/* Heads without a place at the end. */
+static int64_t undefined_heads(const way *w)
+{
+	int64_t count = 0;
+	for (int64_t h = 0; h < w->d->at.n_layer * w->d->at.n_head; h++) {
+		double x, y;
+		position_of(&x, &y, w, w->n - 1, h);
+		count += !isfinite(x) || !isfinite(y);
+	}
+	return count;
+}
+
 static void add_panel(sx_fig *f, const way *w, int row, int col, const char *title)
 {
 	int64_t chosen[MOST_LABELS], H = w->d->at.n_head, heads = w->d->at.n_layer * H;
@@ -158,6 +170,7 @@ static void add_panel(sx_fig *f, const way *w, int row, int col, const char *tit
 		for (int k = 0; k < n; k++) strong = strong || chosen[k] == i;
 		add_head(f, panel, w, i, strong);
 	}
+	sx_part_note_undefined(f, panel, x.lo, undefined_heads(w), heads);
 	for (int k = 0; k < n; k++) {
 		double at_x, at_y;
 		char name[48];

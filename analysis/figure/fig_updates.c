@@ -38,11 +38,14 @@ static bool has_spans(const sx_fig_update_data *in, int n)
 
 /* ---- heads ---- */
 
+/* Of what is a number; NaN where nothing is. */
 static double rms_of(const double *x, int64_t n)
 {
 	double sum = 0;
-	for (int64_t i = 0; i < n; i++) sum += x[i] * x[i];
-	return sqrt(sum / (double)n);
+	int64_t count = 0;
+	for (int64_t i = 0; i < n; i++)
+		if (isfinite(x[i])) sum += x[i] * x[i], count++;
+	return count > 0 ? sqrt(sum / (double)count) : (double)NAN;
 }
 
 static sx_status add_dots(sx_fig *f, sx_ctx *ctx, const sx_fig_update_data *d, int series)
@@ -50,12 +53,13 @@ static sx_status add_dots(sx_fig *f, sx_ctx *ctx, const sx_fig_update_data *d, i
 	double *x = sx_calloc((size_t)(3 * d->n) + 1, sizeof *x), scale = rms_of(d->change, d->n);
 	if (!x) return sx_fail(ctx, SX_ENOMEM, "out of memory for a figure");
 	double *y = x + d->n, *h = y + d->n;
-	for (int64_t i = 0; i < d->n && scale > 0; i++) {
+	bool shown = scale > 0 || isnan(scale); /* undefined ones are said to be so */
+	for (int64_t i = 0; i < d->n && shown; i++) {
 		y[i] = d->change[i] / scale;
 		x[i] = d->first_w[i] / scale;
 		h[i] = (d->first_w[i] + d->first_h[i]) / scale;
 	}
-	if (scale > 0) {
+	if (shown) {
 		sx_fig_dots(f, FIRST_W, series, x, y, d->n);
 		sx_fig_dots(f, FIRST_WH, series, h, y, d->n);
 	}

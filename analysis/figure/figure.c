@@ -18,6 +18,7 @@ sx_status sx_fig_new(sx_fig **out, sx_ctx *ctx, const sx_fig_style *style, int r
 	f->png_dpi = style->png_dpi;
 	f->rows = rows;
 	f->aspect = 1 / golden;
+	f->undefined = -1;
 	f->cols = cols;
 	*out = f;
 	return SX_OK;
@@ -50,6 +51,7 @@ void sx_fig_free(sx_fig *f)
 	for (int i = 0; i < f->n_series; i++) {
 		free(f->series[i].label);
 		free(f->series[i].markup);
+		free(f->series[i].empty_markup);
 	}
 	free(f->panel);
 	free(f->series);
@@ -133,6 +135,7 @@ int sx_fig_series(sx_fig *f, const char *label, sx_fig_look look)
 	sx_fig_series_data *s = &list[f->n_series];
 	s->label = kept(f, sx_strdup(label));
 	s->markup = kept(f, sx_text_markup(label));
+	s->empty_markup = s->markup ? kept(f, sx_format("%s (no values)", s->markup)) : NULL;
 	s->look = look;
 	return f->n_series++;
 }
@@ -302,6 +305,11 @@ void sx_fig_heat(sx_fig *f, int panel, const double *z, int64_t rows, int64_t co
 	m->rows = rows;
 	m->cols = cols;
 	f->has_heat = true;
+	bool undefined = false;
+	for (int64_t i = 0; i < rows * cols; i++) undefined = undefined || isinf(z[i]);
+	if (!undefined || f->undefined >= 0) return;
+	f->undefined = sx_fig_series(f, "undefined", (sx_fig_look){.dash = SX_FIG_SOLID});
+	if (f->undefined >= 0) f->series[f->undefined].entry = ENTRY_PATCH;
 }
 
 void sx_fig_rule(sx_fig *f, int panel, double y)
@@ -333,6 +341,21 @@ void sx_fig_label(sx_fig *f, int panel, double x, double y, const char *text)
 }
 
 /* ---- what it says of itself ---- */
+
+bool sx_fig_is_empty(const sx_fig *f)
+{
+	bool any = false;
+	for (int i = 0; i < f->n_panel; i++)
+		for (int k = 0; k < f->panel[i].n_mark; k++) {
+			const sx_fig_mark *m = &f->panel[i].mark[k];
+			if (sx_fig_holds_data(m) && sx_fig_has_values(&f->panel[i], m))
+				return false;
+			any = any || sx_fig_holds_data(m) || m->z;
+			for (int64_t c = 0; m->z && c < m->rows * m->cols; c++)
+				if (isfinite(m->z[c])) return false;
+		}
+	return any;
+}
 
 double sx_fig_width(const sx_fig *f)
 {
@@ -374,13 +397,20 @@ static sx_status walk_cells(sx_fig_row row, const sx_fig_mark *m, row_fn *fn, vo
 {
 	sx_status st = SX_OK;
 	for (int64_t i = 0; m->z && i < m->rows * m->cols && st == SX_OK; i++) {
-		if (isnan(m->z[i])) continue;
+		if (!isfinite(m->z[i])) continue;
 		row.x = (double)(i % m->cols);
 		row.y = (double)(i / m->cols);
 		row.value = m->z[i];
 		st = fn(self, &row);
 	}
 	return st;
+}
+
+static void undefine(sx_fig_row *row)
+{
+	double *v[] = {&row->x, &row->y, &row->low, &row->high};
+	for (int i = 0; i < 4; i++)
+		if (isinf(*v[i])) *v[i] = (double)NAN;
 }
 
 /* row: its panel and item are set. */
@@ -415,6 +445,8 @@ static sx_status walk_mark(const sx_fig *f, sx_fig_row row, const sx_fig_mark *m
 			row.high = m->high[i];
 			*low = (double)NAN;
 		}
+		/* What cannot be drawn; of texts it is the panel's edge. */
+		if (m->kind < MARK_NOTE) undefine(&row);
 		st = fn(self, &row);
 	}
 	return st;

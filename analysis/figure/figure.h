@@ -100,6 +100,8 @@ void sx_fig_shape(sx_fig *f, double aspect);
 /* Title and one-sentence description (alternative text, caption stub) for the file's metadata. */
 void sx_fig_about(sx_fig *f, const char *title, const char *alt);
 const char *sx_fig_alt(const sx_fig *f);
+/* Has it marks, none of whose values can be shown? */
+bool sx_fig_is_empty(const sx_fig *f);
 /* Dots per inch of a PNG, in place of the style's. */
 void sx_fig_png_dpi(sx_fig *f, double dpi);
 /* Width of the printed figure. */
@@ -135,7 +137,10 @@ int sx_fig_panel(sx_fig *f, int row, int col, const char *title, sx_fig_axis x, 
 void sx_fig_x_ticks(sx_fig *f, int panel, int n, const double *at, const char *const *text);
 void sx_fig_y_ticks(sx_fig *f, int panel, int n, const double *at, const char *const *text);
 
-/* Marks. x, y, lo, hi (n); NaN breaks a line. What a log axis cannot show is reported, not drawn.
+/* Marks. x, y, lo, hi (n); NaN breaks a line; a value that no line reaches is drawn as a marker of the
+ * line's look, and the interval of such a one, of a band, as a thin bar. A series none of whose values
+ * can be shown is named so in the key, and a panel says that it has no values. What a log axis cannot
+ * show, and what is infinite, is reported, not drawn.
  * pale: a thin light line behind the others, such as the raw data of a smoothed curve. */
 void sx_fig_line(sx_fig *f, int panel, int series, const double *x, const double *y, int64_t n);
 void sx_fig_pale(sx_fig *f, int panel, int series, const double *x, const double *y, int64_t n);
@@ -155,8 +160,9 @@ void sx_fig_y_intervals(sx_fig *f, int panel, int series, const double *x, const
 			const double *high, int64_t n);
 /* A thin line from place to place. */
 void sx_fig_path(sx_fig *f, int panel, int series, const double *x, const double *y, int64_t n);
-/* Cells coloured by z (rows, cols), the centre of cell (r, c) at x = c, y = r. NaN is light grey: no
- * value, which differs from 0. Of cells smaller than a printer's dot the one farthest from zero is
+/* Cells coloured by z (rows, cols), the centre of cell (r, c) at x = c, y = r. NaN is light grey: there is
+ * none, which differs from 0. An infinite z is dark grey and named in the key: undefined, where there
+ * should be a value. Of cells smaller than a printer's dot the one farthest from zero is
  * shown. Only in a figure with shared axes and a colour scale. */
 void sx_fig_heat(sx_fig *f, int panel, const double *z, int64_t rows, int64_t cols);
 /* A white line between two rows of cells. */
@@ -184,8 +190,8 @@ typedef struct {
 	double x, y, low, high, value; /* value: of a cell of a heat map */
 } sx_fig_row;
 
-/* Calls fn for all marks' numbers in the order of drawing up, before any thinning; cells without a
- * value are left out. Ends with fn's first status that is not SX_OK. SX_ENOMEM. */
+/* Calls fn for all marks' numbers in the order of drawing up, before any thinning; an infinite one is NaN,
+ * cells without a value are left out. Ends with fn's first status that is not SX_OK. SX_ENOMEM. */
 sx_status sx_fig_rows(const sx_fig *f, sx_ctx *ctx,
 		      sx_status (*fn)(void *self, const sx_fig_row *row), void *self) SX_NODISCARD;
 /* These rows as CSV: panel,mark,series,x,y,low,high, with heat maps also value. */

@@ -53,19 +53,22 @@ typedef struct {
 	bool own_x_ticks, own_y_ticks; /* not computed                          */
 	sx_ticks x_asked, y_asked;     /* those                                 */
 	bool x_texts, y_texts;         /* at the outer edge, set by layout          */
+	bool is_empty;                 /* as a series is, set by layout             */
 	sx_ticks x_ticks, y_ticks;     /* set by layout                             */
 	char *x_full, *y_full;         /* labels with the factor 10^k, set by layout */
 } sx_fig_panel_data;
 
-typedef enum { ENTRY_NONE, ENTRY_LINE, ENTRY_POINT, ENTRY_DOT } entry_kind;
+typedef enum { ENTRY_NONE, ENTRY_LINE, ENTRY_POINT, ENTRY_DOT, ENTRY_PATCH } entry_kind;
 
 typedef struct {
-	char *label, *markup;
+	char *label, *markup, *empty_markup; /* the last: in the key where it has no values */
 	sx_fig_look look;
-	bool unnamed;                        /* not in the key                            */
-	entry_kind entry;                    /* of the key alone, no marks                */
-	bool has_line, has_points, has_dots; /* what the key must show, set by layout */
-	double key_y;                        /* direct label: its middle, set by layout */
+	bool unnamed;     /* not in the key                            */
+	entry_kind entry; /* of the key alone, no marks                */
+	/* What the key must show, set by layout; lone: values that no line reaches, bars: intervals. */
+	bool has_line, has_lone, has_bars, has_points, has_dots, has_patch;
+	bool is_empty; /* it has marks, and none of their values can be shown; set by layout */
+	double key_y;  /* direct label: its middle, set by layout */
 } sx_fig_series_data;
 
 /* How the series are named: at the ends of the lines, in a corner of a panel, above all panels. */
@@ -98,6 +101,7 @@ struct sx_fig {
 	sx_ticks bar_ticks;
 	char *bar_full;
 	bool has_heat;
+	int undefined; /* the key's entry for cells without a value that should have one; -1: none */
 };
 
 /* Sets everything marked "set by layout". Reports to the log what a log axis cannot show.
@@ -108,6 +112,22 @@ sx_status sx_fig_layout(sx_fig *f, sx_text *t, sx_ctx *ctx) SX_NODISCARD;
 double sx_fig_bar_y(const sx_fig *f, double v);
 
 /* ---- place.c: within a panel ---- */
+
+/* Larger numbers are as good as infinite: ticks of such an axis could not be computed. */
+#define SX_FIG_BEYOND 1e100
+/* Can an axis of this map show v? */
+bool sx_fig_can_show(sx_fig_map map, double v);
+/* Does the mark hold values, rather than a guide or a text; and can any of them be shown? */
+bool sx_fig_holds_data(const sx_fig_mark *m);
+bool sx_fig_has_values(const sx_fig_panel_data *p, const sx_fig_mark *m);
+/* What a line or band is drawn in one go of: the points [from, to) between two gaps. lone: no line
+ * would be seen, for it is a single place. */
+typedef struct {
+	int64_t from, to;
+	bool lone;
+} sx_fig_piece;
+/* The piece behind *at, which is {0} for the first one; false where there is none. Needs the limits. */
+bool sx_fig_next_piece(const sx_fig_panel_data *p, const sx_fig_mark *m, sx_fig_piece *at);
 
 double sx_fig_device_x(const sx_fig_panel_data *p, double x); /* NaN off a log map */
 double sx_fig_device_y(const sx_fig_panel_data *p, double y);
@@ -132,7 +152,8 @@ sx_status sx_fig_full_label(char **out, const char *label, int exponent) SX_NODI
 
 /* key.c: which series the key must show, where it stands, and texts beside marks. place_direct and
  * place_corner say whether there is room; place_strip always finds some. */
-void sx_fig_mark_key_use(sx_fig *f);
+void sx_fig_mark_key_use(sx_fig *f); /* needs the limits */
+const char *sx_fig_key_text(const sx_fig_series_data *s);
 int sx_fig_key_count(const sx_fig *f);
 double sx_fig_key_width(const sx_fig *f, sx_text *t);
 bool sx_fig_place_direct(sx_fig *f, const sx_fig_panel_data *p, sx_text *t);

@@ -8,6 +8,27 @@ static double line_height(const sx_fig_style *s)
 	return 1.35 * s->small_pt;
 }
 
+static bool has_intervals(const sx_fig_mark *m)
+{
+	return m->kind == MARK_X_INTERVALS || m->kind == MARK_Y_INTERVALS;
+}
+
+/* What of a series a mark shows. */
+static void add_use(sx_fig_series_data *s, const sx_fig_panel_data *p, const sx_fig_mark *m)
+{
+	if (m->kind == MARK_POINTS) {
+		s->has_points = true;
+	} else if (m->kind == MARK_DOTS) {
+		s->has_dots = true;
+	} else if (m->kind == MARK_LINE || m->kind == MARK_PALE || m->kind == MARK_BAND) {
+		bool *lone = m->kind == MARK_BAND ? &s->has_bars : &s->has_lone;
+		for (sx_fig_piece at = {0}; sx_fig_next_piece(p, m, &at);)
+			*(at.lone ? lone : &s->has_line) = true;
+	} else if (!has_intervals(m)) {
+		s->has_line = true;
+	}
+}
+
 void sx_fig_mark_key_use(sx_fig *f)
 {
 	for (int i = 0; i < f->n_series; i++) {
@@ -15,18 +36,35 @@ void sx_fig_mark_key_use(sx_fig *f)
 		s->has_line = s->entry == ENTRY_LINE;
 		s->has_points = s->entry == ENTRY_POINT;
 		s->has_dots = s->entry == ENTRY_DOT;
+		s->has_patch = s->entry == ENTRY_PATCH;
+		s->has_lone = s->has_bars = s->is_empty = false;
 	}
-	for (int i = 0; i < f->n_panel; i++)
-		for (int k = 0; k < f->panel[i].n_mark; k++) {
-			const sx_fig_mark *m = &f->panel[i].mark[k];
-			if (m->series < 0 || m->n == 0) continue;
-			if (m->kind == MARK_POINTS)
-				f->series[m->series].has_points = true;
-			else if (m->kind == MARK_DOTS)
-				f->series[m->series].has_dots = true;
-			else if (m->kind != MARK_X_INTERVALS && m->kind != MARK_Y_INTERVALS)
-				f->series[m->series].has_line = true;
+	for (int i = 0; i < f->n_panel; i++) {
+		sx_fig_panel_data *p = &f->panel[i];
+		bool data = false, values = false;
+		for (int k = 0; k < p->n_mark; k++) {
+			const sx_fig_mark *m = &p->mark[k];
+			bool any = sx_fig_has_values(p, m);
+			if (!sx_fig_holds_data(m)) continue;
+			data = true;
+			values = values || any;
+			if (any && m->series >= 0) add_use(&f->series[m->series], p, m);
+			if (!any && m->series >= 0 && !has_intervals(m))
+				f->series[m->series].is_empty = true;
 		}
+		p->is_empty = data && !values;
+	}
+	for (int i = 0; i < f->n_series; i++) {
+		sx_fig_series_data *s = &f->series[i];
+		bool shown = s->has_line || s->has_lone || s->has_points || s->has_dots;
+		if (!shown && s->has_bars) s->has_line = shown = true;
+		if (shown) s->is_empty = false;
+	}
+}
+
+const char *sx_fig_key_text(const sx_fig_series_data *s)
+{
+	return s->is_empty ? s->empty_markup : s->markup;
 }
 
 int sx_fig_key_count(const sx_fig *f)
@@ -41,7 +79,8 @@ double sx_fig_key_width(const sx_fig *f, sx_text *t)
 	double w = 0;
 	for (int i = 0; i < f->n_series; i++)
 		if (sx_fig_in_key(f, i))
-			w = fmax(w, sx_text_width(t, f->series[i].markup, f->style->small_pt));
+			w = fmax(w, sx_text_width(t, sx_fig_key_text(&f->series[i]),
+						  f->style->small_pt));
 	return w;
 }
 
@@ -112,11 +151,6 @@ static bool meets(sx_rect r, double ax, double ay, double bx, double by)
 static bool has_markers(const sx_fig_mark *m)
 {
 	return m->kind == MARK_POINTS || m->kind == MARK_DOTS;
-}
-
-static bool has_intervals(const sx_fig_mark *m)
-{
-	return m->kind == MARK_X_INTERVALS || m->kind == MARK_Y_INTERVALS;
 }
 
 static double hits_intervals(const sx_fig_panel_data *p, const sx_fig_mark *m, sx_rect r)
@@ -221,6 +255,10 @@ static void place_vline_labels(const sx_fig *f, sx_fig_panel_data *p, sx_text *t
 		if (m->kind != MARK_VLINE) continue;
 		double w = sx_text_width(t, m->markup, size);
 		double x = fmin(sx_fig_device_x(p, m->x[0]) - w / 2, p->box.x + p->box.w - w);
+		if (!isfinite(sx_fig_device_x(p, m->x[0]))) {
+			m->text_x = (double)NAN;
+			continue;
+		}
 		m->text_x = fmax(x, taken + gap);
 		m->text_y = p->box.y - 0.35 * size;
 		taken = m->text_x + w;
@@ -232,6 +270,7 @@ static void place_note(const sx_fig *f, sx_fig_panel_data *p, sx_text *t, sx_fig
 	double size = f->style->small_pt, w = sx_text_width(t, m->markup, size);
 	double x = sx_fig_device_x(p, m->x[0]), y = sx_fig_device_y(p, m->y[0]);
 	double top = p->box.y + (0.3 + SX_TEXT_CAP) * size, least = (double)INFINITY;
+	if (!isfinite(x) || m->y[0] < -SX_FIG_BEYOND) return; /* left out */
 	if (!(y > top)) y = top;
 
 	/* Beside the point, ever farther off, as long as something is in the way. */
@@ -270,6 +309,7 @@ static void place_label(const sx_fig *f, const sx_fig_panel_data *p, sx_text *t,
 	double size = f->style->small_pt, w = sx_text_width(t, m->markup, size);
 	double h = SX_TEXT_CAP * size, least = (double)INFINITY;
 	double x = sx_fig_device_x(p, m->x[0]), y = sx_fig_device_y(p, m->y[0]);
+	if (!isfinite(x) || !isfinite(y)) return;
 	for (double off = 0.6; off < 1.5; off += 0.4)
 		for (int k = 0; k < 8; k++) {
 			double gap = (off + (k < 4 ? 0 : -0.2)) * size;

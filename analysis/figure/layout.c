@@ -9,17 +9,18 @@
 
 typedef struct {
 	double lo, hi;
-	int64_t lost; /* not shown: zero or negative on a log axis */
+	int64_t lost, beyond; /* not shown: zero or negative on a log axis; too large for any */
 } range;
-
-/* What is larger, or not a number, does not widen an axis: its ticks could not be computed. */
-static const double beyond = 1e100;
 
 static void widen(range *r, const double *v, int64_t n, sx_fig_map map)
 {
 	for (int64_t i = 0; v && i < n; i++) {
-		if (!(fabs(v[i]) < beyond)) continue;
-		if (map == SX_FIG_LOG10 && v[i] <= 0) {
+		if (isnan(v[i])) continue;
+		if (fabs(v[i]) >= SX_FIG_BEYOND) {
+			r->beyond++;
+			continue;
+		}
+		if (!sx_fig_can_show(map, v[i])) {
 			r->lost++;
 			continue;
 		}
@@ -39,12 +40,21 @@ static void report_lost(const sx_fig *f, int panel, const sx_fig_mark *m, char a
 	       m->series < 0 ? m->label : f->series[m->series].label, axis);
 }
 
+static void report_beyond(const sx_fig *f, int panel, const sx_fig_mark *m, int64_t n, sx_ctx *ctx)
+{
+	if (n == 0 || !sx_fig_holds_data(m)) return;
+	sx_log(ctx, SX_LOG_WARN,
+	       "panel (%c): %lld of the numbers of \"%s\" are infinite, or larger than an axis can "
+	       "be, and are not shown",
+	       'a' + panel % 26, (long long)n, m->series < 0 ? "" : f->series[m->series].label);
+}
+
 /* From what was asked for, what the data fill, and a margin where the data decide. */
 static void settle(double *lo, double *hi, const sx_fig_axis *a, range r, double margin)
 {
 	bool log = a->map == SX_FIG_LOG10;
-	bool own_lo = fabs(a->lo) < beyond && !(log && a->lo <= 0);
-	bool own_hi = fabs(a->hi) < beyond && !(log && a->hi <= 0);
+	bool own_lo = sx_fig_can_show(a->map, a->lo);
+	bool own_hi = sx_fig_can_show(a->map, a->hi);
 	double l = own_lo ? a->lo : r.lo, h = own_hi ? a->hi : r.hi;
 
 	if (own_hi && !own_lo && l >= h)
@@ -72,14 +82,14 @@ static void settle(double *lo, double *hi, const sx_fig_axis *a, range r, double
 	*hi = log ? pow(10, h) : h;
 }
 
-static const range empty = {(double)NAN, (double)NAN, 0};
+static const range empty = {(double)NAN, (double)NAN, 0, 0};
 
 static void add_marks(const sx_fig *f, int panel, range *x, range *y, sx_ctx *ctx)
 {
 	const sx_fig_panel_data *p = &f->panel[panel];
 	for (int i = 0; i < p->n_mark; i++) {
 		const sx_fig_mark *m = &p->mark[i];
-		int64_t x_lost = x->lost, y_lost = y->lost;
+		int64_t x_lost = x->lost, y_lost = y->lost, beyond = x->beyond + y->beyond;
 		widen(x, m->x, m->n, p->x.map);
 		widen(y, m->y, m->n, p->y.map);
 		if (m->kind == MARK_X_INTERVALS)
@@ -88,6 +98,7 @@ static void add_marks(const sx_fig *f, int panel, range *x, range *y, sx_ctx *ct
 			widen(y, m->high, m->n, p->y.map);
 		report_lost(f, panel, m, 'x', x->lost - x_lost, ctx);
 		report_lost(f, panel, m, 'y', y->lost - y_lost, ctx);
+		report_beyond(f, panel, m, x->beyond + y->beyond - beyond, ctx);
 	}
 }
 
@@ -214,8 +225,8 @@ static sx_status place_all(sx_fig *f, sx_text *t)
 
 sx_status sx_fig_layout(sx_fig *f, sx_text *t, sx_ctx *ctx)
 {
-	sx_fig_mark_key_use(f);
 	find_limits(f, ctx);
+	sx_fig_mark_key_use(f);
 	f->key = f->shared && sx_fig_key_count(f) > 0 ? KEY_STRIP : KEY_NONE;
 	sx_status st = place_all(f, t);
 	if (st != SX_OK) return sx_fail(ctx, st, "out of memory for the labels of the figure");

@@ -115,6 +115,15 @@ void sx_part_when(char out[SX_PART_WHEN], int64_t step)
 	if (step >= 0) snprintf(out, SX_PART_WHEN, " after %lld updates", (long long)step);
 }
 
+void sx_part_note_undefined(sx_fig *f, int panel, double x, int64_t undefined, int64_t heads)
+{
+	char text[64];
+	if (undefined == 0) return;
+	snprintf(text, sizeof text, "%lld of %lld heads: undefined", (long long)undefined,
+		 (long long)heads);
+	sx_fig_note(f, panel, x, (double)INFINITY, text);
+}
+
 void sx_part_about(sx_fig *f, const char *title, char *alt)
 {
 	sx_fig_about(f, title, alt ? alt : title);

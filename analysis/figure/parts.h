@@ -43,6 +43,9 @@ void sx_part_title(char *out, size_t size, const char *const *label, const int64
 enum { SX_PART_WHEN = 48 };
 void sx_part_when(char out[SX_PART_WHEN], int64_t step);
 
+/* Notes at the panel's top, from x on, how many of its heads are undefined, if any. */
+void sx_part_note_undefined(sx_fig *f, int panel, double x, int64_t undefined, int64_t heads);
+
 /* Sets title and description and frees the description; NULL when memory was out. */
 void sx_part_about(sx_fig *f, const char *title, char *alt);
 

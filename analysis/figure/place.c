@@ -17,6 +17,72 @@ double sx_fig_device_y(const sx_fig_panel_data *p, double y)
 	return p->box.y + p->box.h * (p->y.down ? up : 1 - up);
 }
 
+/* ---- what can be seen of a mark ---- */
+
+bool sx_fig_can_show(sx_fig_map map, double v)
+{
+	return fabs(v) < SX_FIG_BEYOND && (map == SX_FIG_LINEAR || v > 0);
+}
+
+bool sx_fig_holds_data(const sx_fig_mark *m)
+{
+	return m->n > 0 && m->kind >= MARK_BAND && m->kind < MARK_NOTE;
+}
+
+static bool is_shown(const sx_fig_panel_data *p, const sx_fig_mark *m, int64_t i)
+{
+	bool across = m->kind == MARK_X_INTERVALS;
+	return sx_fig_can_show(p->x.map, m->x[i]) && sx_fig_can_show(p->y.map, m->y[i]) &&
+	       (!m->high || sx_fig_can_show(across ? p->x.map : p->y.map, m->high[i]));
+}
+
+bool sx_fig_has_values(const sx_fig_panel_data *p, const sx_fig_mark *m)
+{
+	for (int64_t i = 0; i < m->n; i++)
+		if (is_shown(p, m, i)) return true;
+	return false;
+}
+
+/* Does a marker of the same series stand at point i already? */
+static bool is_marked(const sx_fig_panel_data *p, const sx_fig_mark *m, int64_t i)
+{
+	for (int k = 0; k < p->n_mark; k++) {
+		const sx_fig_mark *o = &p->mark[k];
+		if (o->series != m->series || (o->kind != MARK_POINTS && o->kind != MARK_DOTS))
+			continue;
+		for (int64_t at = 0; at < o->n; at++)
+			if (o->x[at] == m->x[i] && o->y[at] == m->y[i]) return true;
+	}
+	return false;
+}
+
+/* Of a line neither as wide nor as high as a line is thick, of a band not as wide. A pale line is
+ * the data of another one: of it a single point alone. */
+static bool is_lone(const sx_fig_panel_data *p, const sx_fig_mark *m, int64_t from, int64_t to)
+{
+	const double least = 0.004; /* of the panel's side: a point of one column */
+	double x0 = HUGE_VAL, x1 = -HUGE_VAL, y0 = HUGE_VAL, y1 = -HUGE_VAL;
+	if (m->kind == MARK_PALE) return to - from == 1;
+	for (int64_t i = from; i < to; i++) {
+		double x = sx_scale_unit(p->x.map, p->x0, p->x1, m->x[i]);
+		double y = sx_scale_unit(p->y.map, p->y0, p->y1, m->y[i]);
+		x0 = fmin(x0, x), x1 = fmax(x1, x);
+		y0 = fmin(y0, y), y1 = fmax(y1, y);
+	}
+	if (m->kind == MARK_BAND) return x1 - x0 < least;
+	return x1 - x0 < least && y1 - y0 < least && !is_marked(p, m, from);
+}
+
+bool sx_fig_next_piece(const sx_fig_panel_data *p, const sx_fig_mark *m, sx_fig_piece *at)
+{
+	at->from = at->to;
+	while (at->from < m->n && !is_shown(p, m, at->from)) at->from++;
+	at->to = at->from;
+	while (at->to < m->n && is_shown(p, m, at->to)) at->to++;
+	at->lone = at->from < at->to && is_lone(p, m, at->from, at->to);
+	return at->from < at->to;
+}
+
 double sx_fig_title_size(const sx_fig *f)
 {
 	return f->shared ? f->style->small_pt : f->style->font_pt;
@@ -32,13 +98,15 @@ bool sx_fig_is_heat(const sx_fig_panel_data *p)
 bool sx_fig_in_key(const sx_fig *f, int series)
 {
 	const sx_fig_series_data *s = &f->series[series];
-	return s->markup[0] && !s->unnamed && (s->has_line || s->has_points || s->has_dots);
+	bool shown = s->has_line || s->has_lone || s->has_points || s->has_dots || s->has_patch;
+	return s->markup[0] && !s->unnamed && (shown || s->is_empty);
 }
 
 double sx_fig_key_sample(const sx_fig *f)
 {
 	for (int i = 0; i < f->n_series; i++)
-		if (sx_fig_in_key(f, i) && f->series[i].has_line) return 2.4 * f->style->font_pt;
+		if (sx_fig_in_key(f, i) && (f->series[i].has_line || f->series[i].is_empty))
+			return 2.4 * f->style->font_pt;
 	return 0.7 * f->style->font_pt;
 }
 

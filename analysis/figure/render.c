@@ -93,11 +93,9 @@ static double near_page(double v)
 
 static bool point(const sx_fig_panel_data *p, double x, double y, double *px, double *py)
 {
-	*px = sx_fig_device_x(p, x);
-	*py = sx_fig_device_y(p, y);
-	if (!isfinite(*px) || !isfinite(*py)) return false;
-	*px = near_page(*px);
-	*py = near_page(*py);
+	if (!sx_fig_can_show(p->x.map, x) || !sx_fig_can_show(p->y.map, y)) return false;
+	*px = near_page(sx_fig_device_x(p, x));
+	*py = near_page(sx_fig_device_y(p, y));
 	return true;
 }
 
@@ -121,18 +119,14 @@ static void stroke_line(const pen *d, const sx_fig_panel_data *p, const sx_fig_m
 /* Between two gaps: along the upper edge and back along the lower one. */
 static void fill_band(const pen *d, const sx_fig_panel_data *p, const sx_fig_mark *m)
 {
-	double x, y, y2;
-	for (int64_t from = 0, to; from < m->n; from = to + 1) {
-		for (to = from; to < m->n; to++)
-			if (!point(p, m->x[to], m->y[to], &x, &y) ||
-			    !point(p, m->x[to], m->high[to], &x, &y2))
-				break;
+	double x, y;
+	for (sx_fig_piece at = {0}; sx_fig_next_piece(p, m, &at);) {
 		thinner q = {.cr = d->cr};
 		cairo_new_path(d->cr);
-		for (int64_t i = from; i < to; i++)
+		for (int64_t i = at.from; i < at.to; i++)
 			if (point(p, m->x[i], m->high[i], &x, &y)) thin_to(&q, x, y);
 		flush_column(&q);
-		for (int64_t i = to - 1; i >= from; i--)
+		for (int64_t i = at.to - 1; i >= at.from; i--)
 			if (point(p, m->x[i], m->y[i], &x, &y)) thin_to(&q, x, y);
 		flush_column(&q);
 		cairo_close_path(d->cr);
@@ -187,17 +181,48 @@ static void draw_marker(const pen *d, const sx_fig_look *l, double x, double y)
 	cairo_stroke(cr);
 }
 
-/* Full, and a little transparent, so that a cloud shows where it is dense. */
-static void draw_dot(const pen *d, const sx_fig_look *l, double x, double y)
+/* In the colour that is set; width: of the line that it belongs to. */
+static void draw_full_marker(const pen *d, sx_fig_marker marker, double x, double y, double width)
 {
-	trace_marker(d->cr, l->marker, x, y, 1.5 * d->s->line_pt);
-	set_look(d, l, 1, 0.75);
+	trace_marker(d->cr, marker, x, y, 1.5 * width);
 	cairo_set_dash(d->cr, NULL, 0, 0);
-	cairo_set_line_width(d->cr, 0.8 * d->s->line_pt);
-	if (l->marker == SX_FIG_CROSS)
+	cairo_set_line_width(d->cr, 0.8 * width);
+	if (marker == SX_FIG_CROSS)
 		cairo_stroke(d->cr);
 	else
 		cairo_fill(d->cr);
+}
+
+/* Full, and a little transparent, so that a cloud shows where it is dense. */
+static void draw_dot(const pen *d, const sx_fig_look *l, double x, double y)
+{
+	set_look(d, l, 1, 0.75);
+	draw_full_marker(d, l->marker, x, y, d->s->line_pt);
+}
+
+/* The values of a line that it does not reach, in its colour; width: of the line. */
+static void draw_lone_points(const pen *d, const sx_fig_panel_data *p, const sx_fig_mark *m,
+			     sx_fig_marker marker, double width)
+{
+	double x, y;
+	for (sx_fig_piece at = {0}; sx_fig_next_piece(p, m, &at);)
+		if (at.lone && point(p, m->x[at.from], m->y[at.from], &x, &y))
+			draw_full_marker(d, marker, x, y, width);
+}
+
+/* The intervals of a band where it has no width, as bars; of several there the first. */
+static void draw_lone_intervals(const pen *d, const sx_fig_panel_data *p, const sx_fig_mark *m)
+{
+	for (sx_fig_piece at = {0}; sx_fig_next_piece(p, m, &at);) {
+		double x, y, y2;
+		if (!at.lone || !point(p, m->x[at.from], m->y[at.from], &x, &y)) continue;
+		if (!point(p, m->x[at.from], m->high[at.from], &x, &y2)) continue;
+		cairo_move_to(d->cr, x, y);
+		cairo_line_to(d->cr, x, y2);
+	}
+	cairo_set_dash(d->cr, NULL, 0, 0);
+	cairo_set_line_width(d->cr, 0.5 * d->s->line_pt);
+	cairo_stroke(d->cr);
 }
 
 static void draw_points(const pen *d, const sx_fig_panel_data *p, const sx_fig_mark *m,
@@ -256,6 +281,16 @@ static void draw_rule(const pen *d, const sx_fig_panel_data *p, const sx_fig_mar
 	cairo_stroke(d->cr);
 }
 
+/* A line, and markers for what it does not reach. */
+static void draw_curve(const pen *d, const sx_fig_panel_data *p, const sx_fig_mark *m,
+		       sx_fig_dash dash, sx_fig_marker marker, double width)
+{
+	set_dash(d, dash);
+	cairo_set_line_width(d->cr, width);
+	stroke_line(d, p, m);
+	draw_lone_points(d, p, m, marker, width);
+}
+
 static void draw_mark(const pen *d, const sx_fig_panel_data *p, const sx_fig_mark *m)
 {
 	static const sx_fig_look plain = {{ink, ink, ink}, SX_FIG_SOLID, SX_FIG_CIRCLE};
@@ -273,24 +308,20 @@ static void draw_mark(const pen *d, const sx_fig_panel_data *p, const sx_fig_mar
 	case MARK_BAND:
 		set_look(d, l, 1, 0.2);
 		fill_band(d, p, m);
+		set_look(d, l, 1, 0.5);
+		draw_lone_intervals(d, p, m);
 		break;
 	case MARK_GUIDE:
 		set_grey(d, 0.45);
-		set_dash(d, SX_FIG_DOTTED);
-		cairo_set_line_width(d->cr, d->s->axis_pt);
-		stroke_line(d, p, m);
+		draw_curve(d, p, m, SX_FIG_DOTTED, l->marker, d->s->axis_pt);
 		break;
 	case MARK_PALE:
 		set_look(d, l, 1, 0.25);
-		cairo_set_dash(d->cr, NULL, 0, 0);
-		cairo_set_line_width(d->cr, 0.4 * d->s->line_pt);
-		stroke_line(d, p, m);
+		draw_curve(d, p, m, SX_FIG_SOLID, l->marker, 0.4 * d->s->line_pt);
 		break;
 	case MARK_LINE:
 		set_look(d, l, 1, 1);
-		set_dash(d, l->dash);
-		cairo_set_line_width(d->cr, d->s->line_pt);
-		stroke_line(d, p, m);
+		draw_curve(d, p, m, l->dash, l->marker, d->s->line_pt);
 		break;
 	case MARK_X_INTERVALS:
 	case MARK_Y_INTERVALS:
@@ -424,6 +455,9 @@ static void draw_texts(const pen *d, const sx_fig_panel_data *p)
 			sx_text_draw(d->t, d->cr, m->markup, d->s->small_pt, m->text_x, m->text_y,
 				     m->text_align, false);
 	}
+	if (p->is_empty)
+		sx_text_draw(d->t, d->cr, "no values", d->s->small_pt, p->box.x + p->box.w / 2,
+			     p->box.y + p->box.h / 2, 0.5, false);
 }
 
 static void draw_bar_texts(const pen *d)
@@ -454,8 +488,15 @@ static void draw_bar_texts(const pen *d)
 
 static void draw_sample(const pen *d, const sx_fig_series_data *s, double x, double y)
 {
-	double w = sx_fig_key_sample(d->f);
-	if (s->has_line) {
+	double w = sx_fig_key_sample(d->f), side = 0.7 * d->s->small_pt;
+	if (s->has_patch) {
+		unsigned char rgb[3];
+		sx_fig_colour_of(&d->f->colours, (double)INFINITY, rgb);
+		cairo_set_source_rgb(d->cr, rgb[0] / 255.0, rgb[1] / 255.0, rgb[2] / 255.0);
+		cairo_rectangle(d->cr, x + (w - side) / 2, y - side / 2, side, side);
+		cairo_fill(d->cr);
+	}
+	if (s->has_line || s->is_empty) {
 		set_look(d, &s->look, 1, 1);
 		set_dash(d, s->look.dash);
 		cairo_set_line_width(d->cr, d->s->line_pt);
@@ -463,10 +504,14 @@ static void draw_sample(const pen *d, const sx_fig_series_data *s, double x, dou
 		cairo_line_to(d->cr, x + w, y);
 		cairo_stroke(d->cr);
 	}
-	if (s->has_points)
+	if (s->has_points) {
 		draw_marker(d, &s->look, x + w / 2, y);
-	else if (s->has_dots)
+	} else if (s->has_dots) {
 		draw_dot(d, &s->look, x + w / 2, y);
+	} else if (s->has_lone) {
+		set_look(d, &s->look, 1, 1);
+		draw_full_marker(d, s->look.marker, x + w / 2, y, d->s->line_pt);
+	}
 }
 
 static void draw_key(const pen *d)
@@ -480,8 +525,8 @@ static void draw_key(const pen *d)
 		if (!sx_fig_in_key(f, i)) continue;
 		if (f->key == KEY_DIRECT) {
 			set_look(d, &s->look, 0.8, 1);
-			sx_text_draw(d->t, d->cr, s->markup, small, box->x + box->w + 0.5 * small,
-				     s->key_y + half, 0, false);
+			sx_text_draw(d->t, d->cr, sx_fig_key_text(s), small,
+				     box->x + box->w + 0.5 * small, s->key_y + half, 0, false);
 			continue;
 		}
 		int columns = f->key == KEY_STRIP ? f->key_columns : 1;
@@ -489,8 +534,8 @@ static void draw_key(const pen *d)
 		double y = r->y + (k / columns + 0.5) * line;
 		draw_sample(d, s, x, y);
 		set_grey(d, 0);
-		sx_text_draw(d->t, d->cr, s->markup, small, x + sx_fig_key_sample(f) + 0.5 * small,
-			     y + half, 0, false);
+		sx_text_draw(d->t, d->cr, sx_fig_key_text(s), small,
+			     x + sx_fig_key_sample(f) + 0.5 * small, y + half, 0, false);
 		k++;
 	}
 }

@@ -7,7 +7,8 @@
 
 static sx_status read_input(sx_input *in, sx_ctx *ctx, const sx_figure_args *a)
 {
-	return sx_input_ac(in, ctx, a->step);
+	(void)a;
+	return sx_input_ac(in, ctx, -1);
 }
 
 static sx_status read_grad(sx_input *in, sx_ctx *ctx, const sx_figure_args *a)
@@ -81,6 +82,7 @@ const sx_figure_row sx_figure_ac = {
 	.what = "A_c of every head over training, a panel per layer, the drop marked; a run and "
 		"its branch are joined",
 	.make = make,
+	.takes = SX_FIGURE_LABEL,
 	.least = 1,
 	.needs = SX_FIGURE_NEEDS_FILES,
 };
@@ -90,6 +92,7 @@ const sx_figure_row sx_figure_ac_grad = {
 	.what = "gradient norm of A_c by layer, mean over heads, of traces or a run's first "
 		"record; RoPE over NoPE (--step N)",
 	.make = make_grad,
+	.takes = SX_FIGURE_LABEL | SX_FIGURE_STEP | SX_FIGURE_OF,
 	.least = 1,
 	.needs = SX_FIGURE_NEEDS_FILES,
 };

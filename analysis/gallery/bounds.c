@@ -72,6 +72,7 @@ const sx_figure_row sx_figure_bounds = {
 	.what = "the theory's inequalities: left side against bound, and their ratio by layer "
 		"(--of I9,I10,I11)",
 	.make = make,
+	.takes = SX_FIGURE_LABEL | SX_FIGURE_STEP | SX_FIGURE_OF,
 	.least = 1,
 	.needs = "files of sextant bounds -o",
 };

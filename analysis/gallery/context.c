@@ -242,6 +242,7 @@ const sx_figure_row sx_figure_context = {
 	.what = "perplexity and retrieval by context length, each method at the temperature chosen "
 		"for it, a control with its best (--of all: all)",
 	.make = make,
+	.takes = SX_FIGURE_LABEL | SX_FIGURE_STEP | SX_FIGURE_OF,
 	.least = 1,
 	.needs = "files of sextant eval -o, or runs",
 };

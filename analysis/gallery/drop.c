@@ -80,7 +80,8 @@ out:
 
 static sx_status read_input(sx_input *in, sx_ctx *ctx, const sx_figure_args *a)
 {
-	return sx_input_stats(in, ctx, a->step);
+	(void)a;
+	return sx_input_stats(in, ctx, -1);
 }
 
 static sx_status make(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a)
@@ -98,6 +99,7 @@ const sx_figure_row sx_figure_drop = {
 	.what = "every head before the drop, right after it and at the end: A_c, and retrieval "
 		"mass where it was measured",
 	.make = make,
+	.takes = SX_FIGURE_LABEL,
 	.least = 1,
 	.needs = "run folders with a drop",
 };

@@ -73,6 +73,7 @@ const sx_figure_row sx_figure_figure4 = {
 	.what = "the paper's figure 4 beside its printed curves, by the protocol that is nearest "
 		"(--of nearest|shape)",
 	.make = make,
+	.takes = SX_FIGURE_OF,
 	.least = 2,
 	.needs = "traces of the paper's model with and without rotation",
 };

@@ -65,6 +65,7 @@ const sx_figure_row sx_figure_frequencies = {
 	.what = "what each head does with each rotary frequency (--of "
 		"logit_var|logit_share|q_norm|k_norm)",
 	.make = make,
+	.takes = SX_FIGURE_LABEL | SX_FIGURE_STEP | SX_FIGURE_OF,
 	.least = 1,
 	.needs = SX_FIGURE_NEEDS_FILES,
 };

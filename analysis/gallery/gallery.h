@@ -5,6 +5,18 @@
 
 #include "analysis/figure/figures.h"
 
+/* The choices that some figures take, as bits; one that a figure does not take is refused, never
+ * passed over. */
+enum {
+	SX_FIGURE_LABEL = 1,
+	SX_FIGURE_STEP = 2,
+	SX_FIGURE_SEQUENCE = 4,
+	SX_FIGURE_HEADS = 8,
+	SX_FIGURE_SCALE = 16,
+	SX_FIGURE_OF = 32,
+	SX_FIGURE_AXES = 64 /* x, log, x-label, y-label */
+};
+
 typedef struct {
 	const char *name, *output, *labels, *data;
 	const sx_fig_style *style;
@@ -20,6 +32,7 @@ typedef struct {
 	const char *name, *what;
 	sx_status (*make)(sx_fig **out, sx_ctx *ctx, const sx_figure_args *a);
 	int least, most;        /* inputs; most 0 = any number   */
+	unsigned takes;         /* choices                       */
 	const char *needs;      /* "figure ac needs ..."         */
 	bool labels_are_series; /* --label names columns         */
 } sx_figure_row;

@@ -641,6 +641,11 @@ sx_status sx_input_context(sx_input *in, sx_ctx *ctx, int64_t at_step)
 	if (sx_run_has(in->file, SX_RUN_EXTENSION_METHOD)) {
 		int64_t phase = 0;
 		kinds = SX_RUN_EXTENSION_KIND;
+		if (at_step >= 0)
+			SX_TRY(sx_fail(ctx, SX_EUSAGE,
+				       "--step chooses among the records of a run; %s is an "
+				       "evaluation of one checkpoint: leave --step out",
+				       in->path));
 		if (sx_run_has_attr(in->file, "/extension", "phase"))
 			SX_TRY(sx_run_get_int(in->file, "/extension", "phase", &phase));
 		in->kind = kind_of(in, (int)phase);

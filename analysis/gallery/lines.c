@@ -64,6 +64,9 @@ static sx_status make_columns(sx_fig_column *out, int *n, char **names, sx_ctx *
 		col.name = names[*n];
 		out[(*n)++] = col;
 	}
+	if (a->labels && sx_label_count(a->labels) > *n)
+		return sx_fail(ctx, SX_EUSAGE, "--label has %d names for the %d series of %s",
+			       sx_label_count(a->labels), *n, a->inputs[0]);
 	return SX_OK;
 }
 
@@ -106,6 +109,7 @@ const sx_figure_row sx_figure_lines = {
 	.what = "a CSV of your own: x (the first column or --x), series, bands NAME_lo and NAME_hi "
 		"(--log x|y)",
 	.make = make,
+	.takes = SX_FIGURE_LABEL | SX_FIGURE_AXES,
 	.least = 1,
 	.most = 1,
 	.needs = "one CSV file",

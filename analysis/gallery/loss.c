@@ -92,6 +92,7 @@ const sx_figure_row sx_figure_loss = {
 	.name = "loss",
 	.what = "training curves of run folders: loss against tokens seen, and after the drop",
 	.make = make,
+	.takes = SX_FIGURE_LABEL,
 	.least = 1,
 	.needs = "run folders",
 };

@@ -32,6 +32,8 @@ const sx_figure_row sx_figure_maps = {
 	.what = "attention maps by layer and head (--heads L2-4/H*, --step N, --sequence K, "
 		"--scale linear|sqrt|log)",
 	.make = make,
+	.takes = SX_FIGURE_LABEL | SX_FIGURE_STEP | SX_FIGURE_SEQUENCE | SX_FIGURE_HEADS |
+		 SX_FIGURE_SCALE,
 	.least = 1,
 	.most = 1,
 	.needs = SX_FIGURE_NEEDS_FILE,

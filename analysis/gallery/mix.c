@@ -94,6 +94,7 @@ const sx_figure_row sx_figure_mix = {
 	.what = "A_c and its gradients against the spread of the tokens, with the power they "
 		"follow it by (--of diagonal)",
 	.make = make,
+	.takes = SX_FIGURE_LABEL | SX_FIGURE_OF,
 	.least = 1,
 	.needs = "files of sextant bounds --mix -o",
 };

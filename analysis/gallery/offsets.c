@@ -29,6 +29,7 @@ const sx_figure_row sx_figure_offsets = {
 	.what = "attention weight at each distance, a panel per head; before and after the drop of "
 		"a run (--heads)",
 	.make = make,
+	.takes = SX_FIGURE_LABEL | SX_FIGURE_STEP | SX_FIGURE_HEADS,
 	.least = 1,
 	.most = 1,
 	.needs = SX_FIGURE_NEEDS_FILE,

@@ -93,6 +93,7 @@ const sx_figure_row sx_figure_plane = {
 	.what = "each head by its positional and its content share, by class; of a run with a drop "
 		"its path through it",
 	.make = make,
+	.takes = SX_FIGURE_LABEL | SX_FIGURE_STEP,
 	.least = 1,
 	.needs = SX_FIGURE_NEEDS_FILES,
 };

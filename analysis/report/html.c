@@ -116,6 +116,14 @@ static void put_figure(FILE *out, const report_block *b)
 	fputs("</span></figcaption>\n</figure>\n", out);
 }
 
+/* The text of a number or an interval; the notebook has "inf", as Python prints it. */
+static void put_shown(FILE *out, const char *text)
+{
+	for (const char *inf; (inf = strstr(text, "inf")); text = inf + 3)
+		fprintf(out, "%.*s∞", (int)(inf - text), text);
+	fputs(text, out);
+}
+
 static void put_cell(FILE *out, const report_col *c, const report_cell *v, bool leads)
 {
 	report_cell alone = *v;
@@ -128,11 +136,13 @@ static void put_cell(FILE *out, const report_col *c, const report_cell *v, bool 
 	} else if (all && value) {
 		bool pair = c->kind == COL_INTERVAL;
 		fputs(pair ? "<td class=\"n value\">" : "<td class=\"n\">", out);
-		put_plain(out, strcmp(value, "-") == 0 ? "–" : value);
+		put_shown(out, strcmp(value, "-") == 0 ? "–" : value);
 		fputs("</td>", out);
-		if (pair)
-			fprintf(out, "<td class=\"end soft\">%s</td>",
-				all + strlen(value) + (all[strlen(value)] == ' '));
+		if (pair) {
+			fputs("<td class=\"end soft\">", out);
+			put_shown(out, all + strlen(value) + (all[strlen(value)] == ' '));
+			fputs("</td>", out);
+		}
 	}
 	free(all);
 	free(value);

@@ -212,14 +212,23 @@ static void put_tex_number(FILE *out, const report_col *c, double v)
 		sx_report_put_number(out, c, v);
 }
 
+/* Within a formula. */
+static void put_tex_end(FILE *out, const report_col *c, double v)
+{
+	if (isinf(v))
+		fputs(v < 0 ? "-\\infty" : "\\infty", out);
+	else
+		sx_report_put_number(out, c, v);
+}
+
 static void put_tex_interval(FILE *out, const report_col *c, const report_cell *v)
 {
 	if (!has_interval(v)) return;
 	/* braces: a bracket first in a row would be \\'s argument */
 	fputs("{$[", out);
-	sx_report_put_number(out, c, v->lo);
+	put_tex_end(out, c, v->lo);
 	fputs(",\\, ", out);
-	sx_report_put_number(out, c, v->hi);
+	put_tex_end(out, c, v->hi);
 	fputs("]$}", out);
 }
 

@@ -35,6 +35,7 @@ typedef struct {
 	double step[MOST], value[MOST], value_bound[MOST], grad[MOST], grad_bound[MOST],
 		spread[MOST];
 	double tightest; /* largest ratio of a head to its bound, of A_c and its gradient */
+	bool undefined;  /* A_c, or that ratio, somewhere                                 */
 	int64_t n;
 } course;
 
@@ -61,6 +62,7 @@ static sx_status add_point(sx_section_job *j, sx_report_table *t, course *c,
 	c->value_bound[c->n] = m.value_bound;
 	c->grad[c->n] = m.grad;
 	c->grad_bound[c->n] = m.grad_bound;
+	c->undefined = c->undefined || !isfinite(m.value) || !isfinite(m.value_ratio);
 	c->tightest = fmax(c->tightest, fmax(m.value_ratio, m.grad_ratio));
 	c->n++;
 	return SX_OK;
@@ -101,6 +103,7 @@ static sx_status add_course(sx_section_job *j, sx_report_table *t, course *c, in
 	const sx_section_item *item = &j->item[first];
 	c->n = 0;
 	c->tightest = (double)NAN;
+	c->undefined = false;
 	for (int k = first; k < j->n && c->n < MOST; k++) {
 		if (!belong_together(item, &j->item[k])) continue;
 		sx_status st = add_point(j, t, c, &j->item[k]);
@@ -108,15 +111,19 @@ static sx_status add_course(sx_section_job *j, sx_report_table *t, course *c, in
 	}
 	sx_section_say(
 		j,
-		"%s%s, seed %lld: A_c and its gradient %s (the largest ratio of a head is %.2g); "
-		"means over heads: |A_c| from %.2g to %.2g, its bound from %.2g to %.2g, prefix "
-		"spread from %.3g to %.3g.",
+		"%s%s, seed %lld: A_c and its gradient %s (the largest ratio of a head is %s); "
+		"means over heads: |A_c| from %s to %s, its bound from %s to %s, prefix "
+		"spread from %s to %s.",
 		begins ? "*Bounds through training* (diagonal). " : "", item->label,
 		(long long)item->seed,
-		c->tightest <= 1 ? "stay within their bounds at every checkpoint"
-				 : "leave their bounds at some checkpoint",
-		c->tightest, c->value[0], c->value[c->n - 1], c->value_bound[0],
-		c->value_bound[c->n - 1], c->spread[0], c->spread[c->n - 1]);
+		c->undefined       ? "have no value or no bound at some checkpoint: what is there "
+				     "is not a number"
+		: c->tightest <= 1 ? "stay within their bounds at every checkpoint"
+				   : "leave their bounds at some checkpoint",
+		sx_words_g(2, c->tightest).s, sx_words_g(2, c->value[0]).s,
+		sx_words_g(2, c->value[c->n - 1]).s, sx_words_g(2, c->value_bound[0]).s,
+		sx_words_g(2, c->value_bound[c->n - 1]).s, sx_words_g(3, c->spread[0]).s,
+		sx_words_g(3, c->spread[c->n - 1]).s);
 	return SX_OK;
 }
 

@@ -35,7 +35,7 @@ typedef struct {
 	const char *what;
 	double least;
 	bool retrieval; /* else of position */
-	int all, lost, back, failed;
+	int all, lost, back, failed, undefined;
 	double after;     /* the most that any keeps right after the drop */
 	char layers[512]; /* "layer 0: 1 of 2, layer 1: 0 of 2": back, of all */
 } counts;
@@ -43,6 +43,11 @@ typedef struct {
 static void count_head(counts *c, const sx_drop_head *d, int *here, int *half)
 {
 	double before = d->at[SX_DROP_BEFORE].value;
+	for (int k = 0; k < SX_DROP_TIMES; k++)
+		if (!isfinite(d->at[k].value)) {
+			c->undefined++;
+			return;
+		}
 	const sx_interval *end = &d->at[SX_DROP_END], *after = &d->at[SX_DROP_AFTER];
 	if (!(before >= c->least)) return;
 	bool back = end->lo >= before / 2;
@@ -77,6 +82,11 @@ static counts count_heads(const sx_section_job *j, const traces *x, const char *
 
 static void say_counts(sx_section_job *j, const counts *c)
 {
+	if (c->undefined)
+		sx_section_say(
+			j, "Of %d heads %s is undefined before or after the drop: not a number.",
+			c->undefined, c->what);
+	if (!c->all && c->undefined) return;
 	if (!c->all) {
 		sx_section_say(j, "No head has %s of %.1f or more before the drop.", c->what,
 			       c->least);
@@ -84,10 +94,10 @@ static void say_counts(sx_section_job *j, const counts *c)
 	}
 	sx_section_say(j,
 		       "%d heads have %s of at least %.1f before the drop; right after it none has "
-		       "more than %.3f; at the end %d have at least half of theirs back (%s), %d "
+		       "more than %s; at the end %d have at least half of theirs back (%s), %d "
 		       "have not, and for %d the 95 %% interval leaves it open.",
-		       c->all, c->what, c->least, c->after, c->back, c->layers, c->failed,
-		       c->all - c->back - c->failed);
+		       c->all, c->what, c->least, sx_words_f(3, c->after).s, c->back, c->layers,
+		       c->failed, c->all - c->back - c->failed);
 }
 
 static const char *restored(const counts *c)

@@ -64,8 +64,8 @@ static void say_label(sx_section_job *j, const sx_extension *e, int first)
 		const sx_interval *v = &r->rate[r->n_length - 1];
 		c[0] = '\0';
 		if (!isnan(r->c)) snprintf(c, sizeof c, " (c = %g)", r->c);
-		int w = snprintf(list + used, sizeof list - used, "%s%s%s %.2f [%.2f, %.2f]",
-				 used ? "; " : "", r->method, c, v->value, v->lo, v->hi);
+		int w = snprintf(list + used, sizeof list - used, "%s%s%s %s", used ? "; " : "",
+				 r->method, c, sx_words_interval(2, *v).s);
 		used += w > 0 && used + (size_t)w < sizeof list ? (size_t)w : 0;
 	}
 	if (used) sx_section_say(j, "%s: %s.", label, list);
@@ -87,9 +87,9 @@ static void say_labels(sx_section_job *j, const sx_extension *e)
 		if (!first) continue;
 		if (is_unlearned(r))
 			sx_section_say(j,
-				       "%s was not learned: %.2f of the needles at the trained "
+				       "%s was not learned: %s of the needles at the trained "
 				       "length.",
-				       r->label, r->rate[trained_column(r)].value);
+				       r->label, sx_words_f(2, r->rate[trained_column(r)].value).s);
 		else
 			say_label(j, e, i);
 	}
@@ -177,7 +177,9 @@ static void conclude(sx_section_job *j, const sx_extension *e, const comparison 
 		       "others, %s%s, and %s %s.",
 		       (long long)T, (double)T / (double)r->trained_length, r->label,
 		       needles[sign + 1], b, sign ? "" : ", in retrieval",
-		       texts[sx_section_sign(c->text) + 1], text_b);
+		       isnan(c->text.value) ? "on the text cannot be compared with"
+					    : texts[sx_section_sign(c->text) + 1],
+		       text_b);
 }
 
 /* "retrieves .99 [..], the other .98 [..]": and the test. */
@@ -188,9 +190,9 @@ static void say_needles(sx_section_job *j, const sx_extension *e, const comparis
 	char a[128], b[128];
 	name_row(e, c->a, a, sizeof a);
 	name_row(e, c->b, b, sizeof b);
-	sx_section_say(j, "Needles: %s %.3f [%.3f, %.3f] of %lld, %s %.3f [%.3f, %.3f] of %lld.", a,
-		       x->value, x->lo, x->hi, (long long)c->a->trials[last], b, y->value, y->lo,
-		       y->hi, (long long)c->b->trials[last]);
+	sx_section_say(j, "Needles: %s %s of %lld, %s %s of %lld.", a, sx_words_interval(3, *x).s,
+		       (long long)c->a->trials[last], b, sx_words_interval(3, *y).s,
+		       (long long)c->b->trials[last]);
 	if (c->pairs.pairs)
 		sx_section_say(j,
 			       "Of the same %lld problems %lld were solved by the first alone and "
@@ -200,10 +202,10 @@ static void say_needles(sx_section_job *j, const sx_extension *e, const comparis
 			       (long long)c->pairs.only_b, c->pairs.p);
 	else
 		sx_section_say(j,
-			       "The difference is %+.3f [%+.3f, %+.3f] (Newcombe's interval, as of "
+			       "The difference is %s (Newcombe's interval, as of "
 			       "independent samples): these files do not say which problems were "
 			       "hit, or the problems differ, so there is no paired test.",
-			       c->rate.value, c->rate.lo, c->rate.hi);
+			       sx_words_interval_plus(3, c->rate).s);
 }
 
 static void say_text(sx_section_job *j, const sx_extension *e, const comparison *c)
@@ -213,20 +215,25 @@ static void say_text(sx_section_job *j, const sx_extension *e, const comparison 
 	char a[128], b[128];
 	name_row(e, c->text_a, a, sizeof a);
 	name_row(e, c->text_b, b, sizeof b);
-	sx_section_say(j, "Loss on the text, last half of the window: %s %.2f nats, %s %.2f.", a,
-		       c->text_a->text_nll_last[last], b, c->text_b->text_nll_last[last]);
-	if (c->windows)
-		sx_section_say(
-			j,
-			"The difference is %+.2f [%+.2f, %+.2f], mean of %lld windows that count "
-			"alike (the losses are per token).",
-			c->text.value, c->text.lo, c->text.hi, (long long)c->windows);
+	sx_section_say(j, "Loss on the text, last half of the window: %s %s nats, %s %s.", a,
+		       sx_words_f(2, c->text_a->text_nll_last[last]).s, b,
+		       sx_words_f(2, c->text_b->text_nll_last[last]).s);
+	if (isnan(c->text.value))
+		sx_section_say(j,
+			       "The difference is undefined: a loss is not a number, or the files "
+			       "have different numbers of seeds.");
+	else if (c->windows)
+		sx_section_say(j,
+			       "The difference is %s, mean of %lld windows that count "
+			       "alike (the losses are per token).",
+			       sx_words_interval_plus(2, c->text).s, (long long)c->windows);
 	else if (!isnan(c->text.lo))
 		sx_section_say(j,
-			       "The difference is %+.2f, from %+.2f to %+.2f over the %d seeds: "
+			       "The difference is %s, from %s to %s over the %d seeds: "
 			       "these files hold no losses of single windows, so the range over "
 			       "seeds stands in for an interval.",
-			       c->text.value, c->text.lo, c->text.hi, c->text_a->n_seed);
+			       sx_words_plus(2, c->text.value).s, sx_words_plus(2, c->text.lo).s,
+			       sx_words_plus(2, c->text.hi).s, c->text_a->n_seed);
 	else
 		sx_section_say(j, "These files hold no losses of single windows, so this "
 				  "difference has no interval.");
@@ -249,10 +256,12 @@ static void conclude_alone(sx_section_job *j, const sx_extension *e)
 	name_row(e, r, name, sizeof name);
 	sx_section_say(j,
 		       "*Beyond the trained length*: at %lld tokens %s, which did best on the "
-		       "problems set apart, retrieves %.2f [%.2f, %.2f] of the needles, %s.",
-		       (long long)r->length[last], name, v->value, v->lo, v->hi,
-		       v->lo > r->chance_window[last] ? "more than by chance"
-						      : "which chance could do as well");
+		       "problems set apart, retrieves %s of the needles, %s.",
+		       (long long)r->length[last], name, sx_words_interval(2, *v).s,
+		       !isfinite(v->lo) || !isfinite(r->chance_window[last])
+			       ? "and the level of chance is undefined"
+		       : v->lo > r->chance_window[last] ? "more than by chance"
+							: "which chance could do as well");
 }
 
 /* ---- table ---- */
@@ -347,11 +356,11 @@ static sx_status say_all(sx_section_job *j, const sx_extension *e)
 		       "problems set apart, for the text that with the least loss on %s, both over "
 		       "all lengths beyond the trained one; the best of the others was picked by "
 		       "the same numbers. Needles retrieved at %lld tokens, of %lld (a guess among "
-		       "the values that stand in the window is right in %.2f of them):",
+		       "the values that stand in the window is right in %s of them):",
 		       e->text_apart ? "windows set apart"
 				     : "the reported windows themselves (none were set apart)",
 		       (long long)r->length[r->n_length - 1], (long long)r->trials[r->n_length - 1],
-		       r->chance_window[r->n_length - 1]);
+		       sx_words_f(2, r->chance_window[r->n_length - 1]).s);
 	say_labels(j, e);
 	return SX_OK;
 }

@@ -99,8 +99,8 @@ static sx_report_table *class_table(sx_section_job *j)
 
 /* All seeds' traces of one label and name. */
 typedef struct {
-	const sx_section_item *item; /* the first of them */
-	int count[SX_HEAD_CLASSES], all;
+	const sx_section_item *item;                /* the first of them */
+	int count[SX_HEAD_CLASSES], all, undefined; /* the last: without the shares */
 	bool binned, longer; /* some have offsets in bins; sequences beyond the context */
 } class_sums;
 
@@ -118,6 +118,7 @@ static sx_status add_classes(sx_section_job *j, sx_report_table *t, const sx_sec
 		describe(t, item, s);
 		sums->count[s->cls]++;
 		sums->all++;
+		sums->undefined += !isfinite(s->positional.value);
 	}
 	sums->binned = sums->binned || (h->one_kernel && h->binned_from >= 0);
 	sums->longer = sums->longer || (h->context > 0 && h->T > h->context);
@@ -156,12 +157,21 @@ static void say_conclusion(sx_section_job *j, const class_sums *sums, int n)
 {
 	const class_sums *most = sums, *least = sums;
 	bool binned = false, longer = false;
+	int undefined = 0, all = 0;
 	for (int i = 0; i < n; i++) {
 		if (positional_part(&sums[i]) > positional_part(most)) most = &sums[i];
 		if (positional_part(&sums[i]) < positional_part(least)) least = &sums[i];
+		undefined += sums[i].undefined, all += sums[i].all;
 		binned = binned || sums[i].binned;
 		longer = longer || sums[i].longer;
 	}
+	if (undefined)
+		sx_section_say(
+			j,
+			"What %d of %d heads do is undefined: the shares of their scores are not "
+			"numbers.",
+			undefined, all);
+	if (undefined == all) return;
 	if (most != least)
 		sx_section_say(
 			j,
@@ -220,9 +230,10 @@ static sx_status say_shift(sx_section_job *j, const sx_section_item *item)
 		"%s: recalibration brings %lld of %lld heads back nearer to the distances that "
 		"they "
 		"attended over before the drop: the share of a head's mass that lies at other "
-		"distances than then (mean over heads) is %.2f right after the drop and %.2f "
+		"distances than then (mean over heads) is %s right after the drop and %s "
 		"at the end.",
-		name, (long long)shift.nearer, (long long)shift.n, shift.right_after, shift.end);
+		name, (long long)shift.nearer, (long long)shift.n,
+		sx_words_f(2, shift.right_after).s, sx_words_f(2, shift.end).s);
 out:
 	sx_heads_free(h);
 	return st;
@@ -286,29 +297,45 @@ static sx_status contrast(sx_section_job *j, sx_report_table *t, const sx_sectio
 	frequency_row(t, item, &c);
 	if (!say) goto out;
 	sx_section_name(j, item, name, sizeof name);
-	if (c.n_a && c.n_b)
+	if (c.n_a && c.n_b && isnan(c.centre.p))
+		sx_section_say(
+			j,
+			"%s: whether its positional heads use other frequencies than the rest is "
+			"undefined: no centre of one of the groups is a number.",
+			name);
+	else if (c.n_a && c.n_b)
 		sx_section_say(
 			j,
 			"%s: positional heads %s semantic, key and "
 			"mixed ones: %lld against %lld, centres of their frequencies, Cliff's "
 			"delta "
-			"%+.2f (+1: every positional head's is higher), p = %.2g for the heads "
+			"%s (+1: every positional head's is higher), p = %s for the heads "
 			"of this one model.",
 			name,
 			c.centre.p > level   ? "cannot be told by their frequencies from"
 			: c.centre.cliff > 0 ? "use higher frequencies than"
 					     : "use lower frequencies than",
-			(long long)c.n_a, (long long)c.n_b, c.centre.cliff, c.centre.p);
+			(long long)c.n_a, (long long)c.n_b, sx_words_plus(2, c.centre.cliff).s,
+			sx_words_g(2, c.centre.p).s);
 	else
 		sx_section_say(
 			j,
 			"%s: positional heads %lld, semantic, key and mixed ones %lld, so no "
 			"contrast between them can be tested.",
 			name, (long long)c.n_a, (long long)c.n_b);
-	sx_section_say(j,
-		       "Over all its heads |A_c| and the centre correlate with rho = %+.2f (p = "
-		       "%.2g).",
-		       c.ac_centre.rho, c.ac_centre.p);
+	if (isnan(c.ac_centre.rho))
+		sx_section_say(
+			j,
+			"The correlation of |A_c| and the centre over its heads is undefined: "
+			"%s.",
+			c.ac_centre.n < 3 ? "fewer than 3 heads have both"
+					  : "one of them is the same in every head");
+	else
+		sx_section_say(
+			j,
+			"Over all its heads |A_c| and the centre correlate with rho = %s (p = "
+			"%s).",
+			sx_words_plus(2, c.ac_centre.rho).s, sx_words_g(2, c.ac_centre.p).s);
 out:
 	sx_rope_contrast_free(&c);
 	return st;

@@ -57,6 +57,18 @@ out:
 	return st;
 }
 
+/* "0.900 to 1.100" with so many digits behind the point, for negative `digits` so many in all. */
+static sx_words between(int digits, const range *r)
+{
+	sx_words w;
+	bool fixed = digits > 0;
+	if (!(r->lo <= r->hi)) return sx_words_f(0, (double)NAN);
+	snprintf(w.s, sizeof w.s, "%.40s to %.40s",
+		 fixed ? sx_words_f(digits, r->lo).s : sx_words_g(-digits, r->lo).s,
+		 fixed ? sx_words_f(digits, r->hi).s : sx_words_g(-digits, r->hi).s);
+	return w;
+}
+
 /* What powers between these two mean in words. */
 static const char *law(const range *s)
 {
@@ -81,12 +93,18 @@ static sx_status mix_label(sx_section_job *j, sx_report_table *t, const int *at,
 	if (s[SX_MIX_VALUE].lo <= s[SX_MIX_VALUE].hi)
 		sx_section_say(
 			j,
-			"%s%s: |A_c| %s. Its powers of the spread are %.3f to %.3f over "
-			"layers, families and seeds, those of the gradient's norm by W_Q %.3f "
-			"to %.3f, by W_K %.3f to %.3f.",
+			"%s%s: |A_c| %s. Its powers of the spread are %s over "
+			"layers, families and seeds, those of the gradient's norm by W_Q %s, "
+			"by W_K %s.",
 			first ? "*The epsilon law*. " : "", label, law(&s[SX_MIX_VALUE]),
-			s[SX_MIX_VALUE].lo, s[SX_MIX_VALUE].hi, s[SX_MIX_WQ].lo, s[SX_MIX_WQ].hi,
-			s[SX_MIX_WK].lo, s[SX_MIX_WK].hi);
+			between(3, &s[SX_MIX_VALUE]).s, between(3, &s[SX_MIX_WQ]).s,
+			between(3, &s[SX_MIX_WK]).s);
+	else
+		sx_section_say(j,
+			       "%s%s: its powers of the spread are undefined: in no layer and "
+			       "family are there two values of t, near "
+			       "its small end, at which |A_c| and the spread are above 0.",
+			       first ? "*The epsilon law*. " : "", label);
 	return SX_OK;
 }
 
@@ -181,14 +199,15 @@ static sx_status figure4_seed(sx_section_job *j, sx_report_table *t, const int *
 	if (!nearest || !shape) SX_TRY(sx_fail(j->ctx, SX_ENOMEM, "no memory for a sentence"));
 	sx_section_say(j,
 		       "*Figure 4* at the paper's size, seed %lld: the nearest protocol is off the "
-		       "printed curves by %.0f %%, and %s the one that is nearest in shape.",
-		       (long long)seed, 100 * expm1(a->rms),
+		       "printed curves by %s %%, and %s the one that is nearest in shape.",
+		       (long long)seed, sx_words_f(0, 100 * expm1(a->rms)).s,
 		       strcmp(nearest, shape) == 0 ? "it is" : "it is not");
-	sx_section_say(
-		j,
-		"Seed %lld: nearest is %s, root mean square of ln(ours/printed) %.3f; with a "
-		"free factor %s, %.3f times %.3g; of the ratio of RoPE to NoPE %.3f.",
-		(long long)seed, nearest, a->rms, shape, b->rms_scaled, b->factor, b->rms_ratio);
+	sx_section_say(j,
+		       "Seed %lld: nearest is %s, root mean square of ln(ours/printed) %s; with a "
+		       "free factor %s, %s times %s; of the ratio of RoPE to NoPE %s.",
+		       (long long)seed, nearest, sx_words_f(3, a->rms).s, shape,
+		       sx_words_f(3, b->rms_scaled).s, sx_words_g(3, b->factor).s,
+		       sx_words_f(3, b->rms_ratio).s);
 out:
 	free(nearest);
 	free(shape);
@@ -263,16 +282,27 @@ static bool has_constant_maps(const sx_section_item *i)
 static sx_status conclude_constant(sx_section_job *j, const int *at, int n)
 {
 	double nope = -HUGE_VAL, rope = HUGE_VAL, *l1 = NULL;
+	int64_t undefined = 0;
 	for (int i = 0; i < n; i++) {
 		const sx_section_item *item = &j->item[at[i]];
 		int64_t count = 0;
 		sx_status st = sx_run_read_all(item->file, SX_RUN_AC_MEAN_UNIFORM_L1, &l1, &count);
 		if (st != SX_OK) return st;
 		for (int64_t k = 0; k < count; k++) {
+			undefined += !isfinite(l1[k]);
+			if (!isfinite(l1[k])) continue;
 			if (item->nope) nope = fmax(nope, l1[k]);
 			if (!item->nope) rope = fmin(rope, l1[k]);
 		}
 		free(l1);
+	}
+	if (undefined) {
+		sx_section_say(
+			j,
+			"*One token repeated*: undefined: the distance from uniform attention is "
+			"not a number in %lld heads.",
+			(long long)undefined);
+		return SX_OK;
 	}
 	if (isinf(nope) || isinf(rope)) {
 		sx_section_say(j,
@@ -313,7 +343,7 @@ sx_status sx_section_constant(sx_section_job *j)
 		for (int64_t k = 0; k < count; k++) widen(&r, l1[k]);
 		free(l1);
 		l1 = NULL;
-		sx_section_say(j, "%s: %.2g to %.2g over heads.", item->label, r.lo, r.hi);
+		sx_section_say(j, "%s: %s over heads.", item->label, between(-2, &r).s);
 	}
 out:
 	free(l1);

@@ -108,11 +108,12 @@ static void say_losses(sx_section_job *j, const int *at, int n, const losses *l)
 			sum += l[k].nll, seeds++;
 			least = fmin(least, l[k].nll), most = fmax(most, l[k].nll);
 		}
-		int w = snprintf(list + used, sizeof list - used, "%s%s %.3f", used ? "; " : "",
-				 j->item[at[i]].label, sum / seeds);
+		int w = snprintf(list + used, sizeof list - used, "%s%s %s", used ? "; " : "",
+				 j->item[at[i]].label, sx_words_f(3, sum / seeds).s);
 		used += w > 0 && used + (size_t)w < sizeof list ? (size_t)w : 0;
-		if (seeds < 2) continue;
-		w = snprintf(list + used, sizeof list - used, " (%.3f to %.3f)", least, most);
+		if (seeds < 2 || !isfinite(sum)) continue;
+		w = snprintf(list + used, sizeof list - used, " (%s to %s)", sx_words_f(3, least).s,
+			     sx_words_f(3, most).s);
 		used += w > 0 && used + (size_t)w < sizeof list ? (size_t)w : 0;
 	}
 	int seeds = sx_section_seeds(j, at, n);
@@ -173,12 +174,16 @@ static void conclude(sx_section_job *j, const numbers *x)
 		said = true;
 	}
 	if (said) return;
-	int best = 0;
-	for (int i = 1; i < x->n; i++)
-		if (x->loss[i].nll < x->loss[best].nll) best = i;
-	sx_section_say(j, "*Loss*: %s reaches %s%.3f nats per token on held-out windows.",
-		       j->item[x->at[best]].label, x->n > 1 ? "the least here, " : "",
-		       x->loss[best].nll);
+	int best = -1;
+	for (int i = 0; i < x->n; i++)
+		if (isfinite(x->loss[i].nll) && (best < 0 || x->loss[i].nll < x->loss[best].nll))
+			best = i;
+	if (best < 0)
+		sx_section_say(j, "*Loss*: undefined: that of no model is a number.");
+	else
+		sx_section_say(j, "*Loss*: %s reaches %s%s nats per token on held-out windows.",
+			       j->item[x->at[best]].label, x->n > 1 ? "the least here, " : "",
+			       sx_words_f(3, x->loss[best].nll).s);
 }
 
 /* "DroPE minus RoPE, window by window: seed 1 +0.056 [0.050, 0.062], seed 2 .." */
@@ -189,9 +194,9 @@ static void say_differences(sx_section_job *j, const numbers *x, const char *lab
 	size_t used = 0;
 	for (int i = 0; i < x->n; i++) {
 		if (strcmp(j->item[x->at[i]].label, label) != 0 || isnan(d[i].value)) continue;
-		int w = snprintf(list + used, sizeof list - used,
-				 "%sseed %lld %+.3f [%+.3f, %+.3f]", used ? ", " : "",
-				 (long long)j->item[x->at[i]].seed, d[i].value, d[i].lo, d[i].hi);
+		int w = snprintf(list + used, sizeof list - used, "%sseed %lld %s",
+				 used ? ", " : "", (long long)j->item[x->at[i]].seed,
+				 sx_words_interval_plus(3, d[i]).s);
 		used += w > 0 && used + (size_t)w < sizeof list ? (size_t)w : 0;
 	}
 	if (used) sx_section_say(j, "%s minus %s, window by window: %s.", label, other, list);

@@ -179,6 +179,13 @@ sx_status sx_section_draw(sx_section_job *j, const char *figure, const char *nam
 		.of = words ? words->of : NULL,
 		.scale = SX_FIG_SCALE_SQRT};
 	SX_TRY(row->make(&f, j->ctx, &a));
+	if (sx_fig_is_empty(f)) {
+		sx_fig_free(f);
+		sx_section_write(
+			j, "*Left out*: the figure `%s`, for not one of its values is a number.",
+			figure);
+		goto out;
+	}
 	sx_report_figure(j->report, f, name, whole);
 out:
 	free(whole);

@@ -6,7 +6,7 @@
 
 #include "analysis/report/report.h"
 #include "analysis/sections/item.h"
-#include "analysis/stats/stats.h"
+#include "analysis/stats/words.h"
 #include "probes/runfile/runfile.h"
 
 /* One thing to report on. Strings are borrowed. */

@@ -41,30 +41,39 @@ typedef struct {
 /* Larger, smaller or neither, by all intervals. */
 static void conclude_ratios(sx_section_job *j, const ratio_ends *r, int n)
 {
-	int above = 0, below = 0, steeper = 0;
+	int above = 0, below = 0, steeper = 0, undefined = 0;
 	double lo = HUGE_VAL, hi = -HUGE_VAL;
 	for (int i = 0; i < n; i++) {
 		above += r[i].last.lo > 1;
 		below += r[i].last.hi < 1;
 		steeper += r[i].last.lo > r[i].first.hi;
+		undefined += !isfinite(r[i].first.value) || !isfinite(r[i].last.value);
 		lo = fmin(lo, r[i].last.value);
 		hi = fmax(hi, r[i].last.value);
 	}
 	const char *what = above == n   ? "makes the gradient of A_c larger"
 			   : below == n ? "makes the gradient of A_c smaller"
 					: "does not change the gradient of A_c in one direction";
-	sx_section_say(j,
-		       "*At initialisation*, with the same weights, rotation %s in the last layer "
-		       "(%.2f to %.2f times over families and seeds)%s.",
-		       what, lo, hi, steeper == n ? ", and more so than in the first" : "");
-	for (int i = 0; i < n; i++)
+	if (undefined)
 		sx_section_say(
 			j,
-			"%s, seed %lld: RoPE's norm over NoPE's is %.2f [%.2f, %.2f] in layer "
-			"0, %.2f [%.2f, %.2f] in layer %lld.",
-			r[i].family, (long long)r[i].seed, r[i].first.value, r[i].first.lo,
-			r[i].first.hi, r[i].last.value, r[i].last.lo, r[i].last.hi,
-			(long long)(r[i].layers - 1));
+			"*At initialisation* what rotation does to the gradient of A_c is "
+			"undefined in %d of %d families and seeds: a norm is not a number, or 0.",
+			undefined, n);
+	else
+		sx_section_say(
+			j,
+			"*At initialisation*, with the same weights, rotation %s in the last layer "
+			"(%s to %s times over families and seeds)%s.",
+			what, sx_words_f(2, lo).s, sx_words_f(2, hi).s,
+			steeper == n ? ", and more so than in the first" : "");
+	for (int i = 0; i < n; i++)
+		sx_section_say(j,
+			       "%s, seed %lld: RoPE's norm over NoPE's is %s in layer 0, %s in "
+			       "layer %lld.",
+			       r[i].family, (long long)r[i].seed,
+			       sx_words_interval(2, r[i].first).s,
+			       sx_words_interval(2, r[i].last).s, (long long)(r[i].layers - 1));
 }
 
 sx_status sx_section_gradients(sx_section_job *j)
@@ -128,7 +137,7 @@ static bool is_bounds(const sx_section_item *i)
 }
 
 typedef struct {
-	int64_t evaluated, violated, paper_broken;
+	int64_t evaluated, violated, missing, paper_broken;
 } totals;
 
 static sx_status bounds_rows(sx_section_job *j, sx_report_table *t, const sx_section_item *item,
@@ -148,16 +157,17 @@ static sx_status bounds_rows(sx_section_job *j, sx_report_table *t, const sx_sec
 		const sx_bounds_line *l = &line[k];
 		sum->evaluated += l->evaluated;
 		sum->violated += l->violated;
+		sum->missing += l->missing;
 		sum->paper_broken += l->paper_broken;
-		if (!l->violated && sx_section_in_course(j, item)) continue;
+		if (!l->violated && !l->missing && sx_section_in_course(j, item)) continue;
 		sx_report_cell_text(t, item->label);
 		sx_report_cell_text(t, item->name);
 		sx_report_cell_int(t, item->seed);
 		sx_report_cell_int(t, r.step);
 		sx_report_cell_text(t, l->name);
 		sx_report_cell_text(t, l->violated    ? "violated"
+				       : l->missing   ? l->evaluated ? "undecided" : "not evaluated"
 				       : l->evaluated ? "holds"
-				       : l->missing   ? "not evaluated"
 						      : sx_reason_name(l->reason));
 		sx_report_cell_int(t, l->evaluated);
 		sx_report_cell_int(t, l->violated);
@@ -234,15 +244,23 @@ sx_status sx_section_bounds(sx_section_job *j)
 	sx_report_col_real(t, "median", "Median", "1", "median ratio", "%.3g");
 	sx_report_col_real(t, "paper", "Paper", "1", "printed over corrected right side", "%.3g");
 	for (int i = 0; i < n; i++) SX_TRY(bounds_rows(j, t, &j->item[at[i]], &sum));
+	if (sum.missing)
+		sx_section_say(
+			j,
+			"*The theory's inequalities and identities* could not be evaluated in "
+			"%lld places, where a side is not a number: nothing can be said of them.",
+			(long long)sum.missing);
 	if (sum.violated)
 		sx_section_say(j,
 			       "*The theory's inequalities and identities* are violated in %lld of "
 			       "%lld evaluations.",
 			       (long long)sum.violated, (long long)sum.evaluated);
-	else
+	else if (sum.evaluated || !sum.missing)
 		sx_section_say(j,
-			       "*The theory's inequalities and identities* hold in every one of "
-			       "%lld evaluations, within what rounding may add.",
+			       "%s hold in every one of %lld evaluations, within what rounding may "
+			       "add.",
+			       sum.missing ? "Where both sides are numbers, they"
+					   : "*The theory's inequalities and identities*",
 			       (long long)sum.evaluated);
 	sx_section_say(j, "The forms printed in the paper, where they differ, fail in %lld.",
 		       (long long)sum.paper_broken);

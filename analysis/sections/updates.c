@@ -110,11 +110,11 @@ static sx_status conclude(sx_section_job *j, const sx_first_order *o, const int 
 	SX_TRY(pool(&s, &single, j, o, at, n, NULL));
 	if (!single) goto out;
 	sx_section_say(j,
-		       "%s, %d single updates: the first order in W_Q and W_K explains %.3f [%.3f, "
-		       "%.3f] of what these do with h as it was, and with the first order in h "
-		       "%.3f [%.3f, %.3f] of the change of A_c.",
-		       family, single, s.w.value, s.w.lo, s.w.hi, s.whole_h.value, s.whole_h.lo,
-		       s.whole_h.hi);
+		       "%s, %d single updates: the first order in W_Q and W_K explains %s "
+		       "of what these do with h as it was, and with the first order in h "
+		       "%s of the change of A_c.",
+		       family, single, sx_words_interval(3, s.w).s,
+		       sx_words_interval(3, s.whole_h).s);
 	for (int i = 0; i < n; i++) {
 		const char *label = j->item[at[i]].label;
 		int k = 0;
@@ -123,10 +123,10 @@ static sx_status conclude(sx_section_job *j, const sx_first_order *o, const int 
 		SX_TRY(pool(&s, &single, j, o, at, n, label));
 		if (!single) continue;
 		sx_section_say(j,
-			       "%s: W_Q and W_K alone explain %.2f [%.2f, %.2f] of the change, and "
-			       "use %.2f [%.2f, %.2f] of the rate that the gradient's norm allows.",
-			       label, s.whole.value, s.whole.lo, s.whole.hi, s.used.value,
-			       s.used.lo, s.used.hi);
+			       "%s: W_Q and W_K alone explain %s of the change, and "
+			       "use %s of the rate that the gradient's norm allows.",
+			       label, sx_words_interval(2, s.whole).s,
+			       sx_words_interval(2, s.used).s);
 	}
 out:
 	return st;

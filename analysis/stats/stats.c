@@ -170,7 +170,8 @@ sx_interval sx_wilson(int64_t hits, int64_t trials)
 {
 	const double z = 1.959963984540054; /* 97.5 % point of the normal distribution */
 	double n = (double)trials, p = (double)hits / n;
-	if (trials < 1) return (sx_interval){undefined, undefined, undefined};
+	if (trials < 1 || hits < 0 || hits > trials)
+		return (sx_interval){undefined, undefined, undefined};
 	double middle = (p + z * z / (2 * n)) / (1 + z * z / n);
 	double half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
 	/* Rounding would leave the ends an ulp from 0 and 1. */

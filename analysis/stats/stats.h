@@ -53,7 +53,8 @@ sx_status sx_line_slope(double *slope, int64_t *used, sx_ctx *ctx, const double 
 
 /* ---- proportions ---- */
 
-/* hits / trials and Wilson's 95 % interval (E. B. Wilson 1927); NaN without trials. */
+/* hits / trials and Wilson's 95 % interval (E. B. Wilson 1927); NaN without trials, and where there are
+ * not so many hits. */
 sx_interval sx_wilson(int64_t hits, int64_t trials);
 /* The difference a - b of two independent proportions with Wilson's intervals: 95 %, method 10 of
  * R. G. Newcombe 1998, Statistics in Medicine 17, 873. */

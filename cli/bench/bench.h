@@ -12,6 +12,8 @@ typedef struct {
 	sx_spec spec; /* checked */
 	int64_t batch, rounds, pairs;
 	const char *observers; /* of `probes` and `pass`; NULL: all */
+	/* The last option given that is of `step`, of the two others, of any; NULL: none. */
+	const char *of_step, *of_pairs, *of_any;
 } sx_bench_args;
 
 /* Each measures for a while; then prints text or, with --json, sets *doc. */

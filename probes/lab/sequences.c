@@ -186,6 +186,11 @@ static sx_status held_out(sx_sequences *q, sx_ctx *ctx, const sx_sequences_words
 			       "%s has no configuration that names its data: give --text, --tokens "
 			       "or --prompt",
 			       s->name);
+	if (w->tokenizer)
+		SX_TRY(sx_fail(
+			ctx, SX_EUSAGE,
+			"--tokenizer is for --text and --prompt: held-out sequences are made "
+			"with the tokenizer of the data"));
 	SX_TRY(count_kinds(of_kind, ctx, w->kinds ? w->kinds : d->kinds,
 			   w->sequences ? w->sequences : d->each));
 	for (int k = 0; k < SX_PROBE_KINDS; k++) S += of_kind[k];

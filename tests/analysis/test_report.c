@@ -465,7 +465,7 @@ static void test_page(void **state)
 		"<td class=\"n value\">0.67</td><td class=\"end soft\">[0.60, 0.70]</td>",
 		"<td class=\"n value\">\xE2\x80\x93</td><td class=\"end soft\"></td>",
 		"<td class=\"n value\">10.50</td><td class=\"end soft\">[-, 11.00]</td>",
-		"<td class=\"n\">+inf</td>",
+		"<td class=\"n\">+\xE2\x88\x9E</td>",
 		"<th scope=\"col\" class=\"n\" title=\"change of the loss\">Change (%)</th>",
 		"prefers-color-scheme:dark",
 		"default-src 'none'; img-src data:; style-src 'unsafe-inline'",

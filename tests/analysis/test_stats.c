@@ -1,6 +1,6 @@
 /* Statistics against closed forms, numbers other programs document, enumeration of all permutations
  * where there are few, and simulated coverage of the intervals. */
-#include "analysis/stats/stats.h"
+#include "analysis/stats/words.h"
 #include "tests/support/check.h"
 
 enum { SEED = 7 };
@@ -389,6 +389,28 @@ static void test_mcnemar(void **state)
 	assert_true(sx_mcnemar(0, 0) == 1);
 }
 
+/* What is not a number is never printed as one. */
+static void test_words(void **state)
+{
+	(void)state;
+	const double nan = (double)NAN, inf = (double)INFINITY;
+	assert_string_equal(sx_words_f(2, 1.005).s, "1.00");
+	assert_string_equal(sx_words_f(2, -nan).s, "undefined");
+	assert_string_equal(sx_words_plus(1, 2).s, "+2.0");
+	assert_string_equal(sx_words_plus(1, -inf).s, "-infinite");
+	assert_string_equal(sx_words_g(3, 1e-9).s, "1e-09");
+	assert_string_equal(sx_words_g(3, inf).s, "infinite");
+	assert_string_equal(sx_words_f(2, 1e300).s, "1e+300");
+	assert_string_equal(sx_words_interval(2, (sx_interval){0.5, 0.25, 0.75}).s,
+			    "0.50 [0.25, 0.75]");
+	assert_string_equal(sx_words_interval(2, (sx_interval){0.5, nan, nan}).s,
+			    "0.50 (no interval)");
+	assert_string_equal(sx_words_interval(2, (sx_interval){nan, 0, 1}).s, "undefined");
+	assert_string_equal(sx_words_interval_plus(1, (sx_interval){1, -inf, 2}).s,
+			    "+1.0 [-infinite, +2.0]");
+	assert_true(isnan(sx_wilson(5, 4).value) && isnan(sx_wilson(-1, 4).lo));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -404,6 +426,7 @@ int main(void)
 		cmocka_unit_test(test_wilson),
 		cmocka_unit_test(test_newcombe),
 		cmocka_unit_test(test_mcnemar),
+		cmocka_unit_test(test_words),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,7 +39,7 @@ static int remove_dir(void **state)
 	return system(command);
 }
 
-static char *slurp(const char *path, size_t *size)
+static inline char *slurp(const char *path, size_t *size)
 {
 	char *text = NULL;
 	size_t n = 0;

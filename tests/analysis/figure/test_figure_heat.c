@@ -48,13 +48,17 @@ static void test_colours_ordered(void **state)
 		const sx_fig_colours c = {.table = (sx_fig_table)table, .hi = 1, .gamma = 1};
 		double last = -1;
 		for (int i = 0; i <= 400; i++) {
-			unsigned char rgb[3], none[3];
+			unsigned char rgb[3], none[3], undefined[3];
 			double v = table == SX_FIG_DIVERGING ? i / 200.0 - 1 : i / 400.0;
 			sx_fig_colour_of(&c, v, rgb);
 			sx_fig_colour_of(&c, (double)NAN, none);
-			double far = 0;
-			for (int k = 0; k < 3; k++) far += abs(rgb[k] - none[k]);
-			assert_true(far > 30);
+			sx_fig_colour_of(&c, (double)INFINITY, undefined);
+			double far = 0, from_undefined = 0;
+			for (int k = 0; k < 3; k++) {
+				far += abs(rgb[k] - none[k]);
+				from_undefined += abs(rgb[k] - undefined[k]);
+			}
+			assert_true(far > 30 && from_undefined > 30);
 			double grey = 0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2];
 			if (table != SX_FIG_DIVERGING) assert_true(grey >= last - 0.5);
 			last = grey;
