@@ -97,7 +97,7 @@ static sx_status make_group(sx_run *run, sx_run_id id)
 	    H5Pset_obj_track_times(gcpl, false) >= 0)
 		g = H5Gcreate2(run->file, group, H5P_DEFAULT, gcpl, H5P_DEFAULT);
 	sx_status st = g < 0 ? sx_run_broke(run, group) : SX_OK;
-	if (g >= 0) H5Gclose(g);
+	if (g >= 0 && H5Gclose(g) < 0 && st == SX_OK) st = sx_run_broke(run, group);
 	if (gcpl >= 0) H5Pclose(gcpl);
 	return st;
 }
