@@ -169,7 +169,8 @@ char *sx_text_markup(const char *label)
 		}
 	}
 	g_free(valid);
-	if (out && fclose(out) == 0) return markup;
+	bool bad = !out || ferror(out) != 0;
+	if (out && fclose(out) == 0 && !bad) return markup;
 	free(markup);
 	return NULL;
 }

@@ -224,7 +224,8 @@ static char *plain_label(const char *markup)
 			fputc(*s, out);
 		if (end) s = end;
 	}
-	if (out && fclose(out) != 0) {
+	bool bad = !out || ferror(out) != 0;
+	if ((out && fclose(out) != 0) || bad) {
 		free(text);
 		return NULL;
 	}

@@ -289,9 +289,9 @@ static void put_html(FILE *out, const void *r)
 	sx_report_put_html(out, r);
 }
 
-static void put_json(FILE *out, const void *doc)
+static void put_line(FILE *out, const void *text)
 {
-	if (json_dumpf(doc, out, JSON_INDENT(1) | JSON_SORT_KEYS) == 0) fputc('\n', out);
+	fprintf(out, "%s\n", (const char *)text);
 }
 
 static sx_status write_table(saving *s, const sx_report_table *t)
@@ -335,13 +335,20 @@ out:
 	return st;
 }
 
+/* Writes a document, and lets go of it. */
+static sx_status write_json(saving *s, const char *name, json_t *doc)
+{
+	char *text = json_dumps(doc, JSON_INDENT(1) | JSON_SORT_KEYS);
+	sx_status st = text ? write_text(s, name, put_line, text) : no_memory(s->ctx);
+	free(text);
+	json_decref(doc);
+	return st;
+}
+
 static sx_status write_notebook(saving *s)
 {
 	json_t *nb = sx_report_notebook(s->r);
-	if (!nb) return no_memory(s->ctx);
-	sx_status st = write_text(s, "report.ipynb", put_json, nb);
-	json_decref(nb);
-	return st;
+	return nb ? write_json(s, "report.ipynb", nb) : no_memory(s->ctx);
 }
 
 static sx_status write_results(saving *s)
@@ -380,10 +387,9 @@ static sx_status write_manifest(saving *s)
 	/* It cannot list itself. */
 	json_t *listed = s->outputs;
 	s->outputs = json_array();
-	sx_status st = write_text(s, "manifest.json", put_json, m);
+	sx_status st = write_json(s, "manifest.json", m);
 	json_decref(s->outputs);
 	s->outputs = listed;
-	json_decref(m);
 	return st;
 }
 

@@ -51,7 +51,8 @@ char *sx_report_shown(const report_col *c, const report_cell *v)
 		fputc(' ', out);
 		put_interval(out, c, v);
 	}
-	if (fclose(out) != 0) {
+	bool bad = ferror(out) != 0;
+	if (fclose(out) != 0 || bad) {
 		free(text);
 		return NULL;
 	}

@@ -466,6 +466,7 @@ sx_status sx_train_run(sx_ctx *ctx, const sx_train_request *r)
 	} else {
 		sx_status end = sx_train_log_event(s.log, ctx, st == SX_OK ? "end" : "stopped",
 						   s.trainer->step);
+		if (end == SX_OK) end = sx_train_log_sync(s.log, ctx);
 		if (end == SX_OK)
 			end = sx_run_close(&s.run,
 					   st == SX_OK ? SX_RUN_COMPLETE : SX_RUN_INTERRUPTED);

@@ -59,6 +59,51 @@ bool sx_run_is_map(sx_run_id id);
 /* "/stats" of "/stats/entropy". */
 void sx_run_group(sx_run_id id, char out[32]);
 
+/* ---- the end of a finished file (finish.c) ---- */
+
+/* Rows [from, from + n) of a dataset, and a sum over their elements. */
+typedef struct {
+	int64_t from, n;
+	uint32_t sum;
+} sx_given_block;
+
+/* clang-format off */
+/* What was handed over of a dataset, to be compared with what the closed file holds. */
+typedef struct {
+	sx_given_block *rows; /* (n), ascending                                          */
+	size_t n, cap;
+	bool loose;           /* rows in parts, or twice: read, but not compared         */
+	bool packed;          /* in chunks made elsewhere                                */
+	uint64_t chunks;      /* the sum over those                                      */
+} sx_given;
+
+typedef struct {
+	const char *path;
+	sx_run_type type; /* in memory; text is of variable length in the file           */
+	int ndim;
+	int64_t dims[SX_RUN_MAX_DIMS];
+	sx_given given;
+} sx_h5_kept;
+/* clang-format on */
+
+/* Sums of elements in memory, and of texts. */
+uint32_t sx_h5_sum(const void *data, size_t bytes);
+uint32_t sx_h5_sum_texts(const char *const *texts, size_t n);
+/* Notes rows that were handed over; false when memory is out. Again the same rows: the later ones. */
+bool sx_given_rows(sx_given *g, int64_t from, int64_t n, uint32_t sum) SX_NODISCARD;
+/* Notes a packed chunk, each once. */
+void sx_given_chunk(sx_given *g, const hsize_t *at, int ndim, const void *packed, size_t bytes);
+void sx_given_free(sx_given *g);
+
+/* Closes a file whose datasets are closed, reads it back, brings it to the disk and gives it its name.
+ * SX_EIO where the n datasets do not hold what was handed over; it has no name then. SX_ECREATE. */
+sx_status sx_h5_finish(sx_ctx *ctx, hid_t file, const sx_output *o, const sx_h5_kept *kept,
+		       int n) SX_NODISCARD;
+/* Brings a closed or live file to the disk and gives it its name, which *named tells even where the
+ * name does not reach the disk. SX_EIO, SX_ECREATE. */
+sx_status sx_h5_take_name(sx_ctx *ctx, const sx_output *o, bool *named) SX_NODISCARD;
+sx_status sx_sync_path(sx_ctx *ctx, const char *path) SX_NODISCARD;
+
 /* ---- a file being written (put.c, define.c above it, write.c above both) ---- */
 
 /* clang-format off */
@@ -74,6 +119,7 @@ typedef struct {
 	bool column;          /* no other axis than that: rows wait in buf for the flush */
 	unsigned char *buf;   /* (held, size) rows dims[0] .. dims[0] + held - 1         */
 	int64_t held, cap;
+	sx_given given;       /* of a sealed file                                        */
 } sx_run_column;
 
 struct sx_run {

@@ -58,21 +58,24 @@ static sx_status convert(sx_run *run, sx_run_id id, const void **data, sx_run_me
 	return SX_OK;
 }
 
-/* Writes a selection of a dataset; fixed-length texts to where they vary by way of pointers. */
+/* Writes a selection of a dataset; fixed-length texts to where they vary by way of pointers. *sum: over
+ * what a sealed file was given. */
 static herr_t write_selection(const sx_run *run, const sx_run_column *c, hid_t block, hid_t disk,
-			      const void *data)
+			      const void *data, uint32_t *sum)
 {
 	herr_t e = -1;
+	size_t n = (size_t)H5Sget_simple_extent_npoints(block);
 	bool vary = sx_run_texts_vary(run, c);
 	hid_t type = vary ? sx_h5_text_type() : sx_h5_mem_type(c->type, c->size);
 	const char **texts = NULL;
 	if (vary) {
-		size_t n = (size_t)H5Sget_simple_extent_npoints(block);
 		texts = sx_calloc(n, sizeof *texts);
 		for (size_t i = 0; texts && i < n; i++) texts[i] = (const char *)data + i * c->size;
 	}
 	if (type >= 0 && (texts || !vary))
 		e = H5Dwrite(c->set, type, block, disk, H5P_DEFAULT, vary ? texts : data);
+	if (e >= 0 && !run->live)
+		*sum = vary ? sx_h5_sum_texts(texts, n) : sx_h5_sum(data, n * c->size);
 	free(texts);
 	if (type >= 0) H5Tclose(type);
 	return e;
@@ -102,13 +105,21 @@ sx_status sx_run_write_set(sx_run *run, sx_run_id id, const int64_t *start, cons
 		n[i] = (hsize_t)count[i];
 	}
 	hid_t disk = -1, block = -1;
+	uint32_t sum = 0;
+	bool whole = true; /* rows, of all other axes */
 	SX_TRY(reach(run, id, start[0] + count[0]));
 	block = H5Screate_simple(c->ndim, n, NULL);
 	disk = H5Dget_space(c->set);
 	if (block < 0 || disk < 0 ||
 	    H5Sselect_hyperslab(disk, H5S_SELECT_SET, at, NULL, n, NULL) < 0 ||
-	    write_selection(run, c, block, disk, data) < 0)
+	    write_selection(run, c, block, disk, data, &sum) < 0) {
 		st = sx_run_broke(run, sx_run_rows[id].path);
+		goto out;
+	}
+	for (int i = 1; i < c->ndim; i++) whole = whole && count[i] == c->dims[i];
+	if (!whole) c->given.loose = true;
+	if (!run->live && !sx_given_rows(&c->given, start[0], count[0], sum))
+		st = sx_fail(run->ctx, SX_ENOMEM, "no memory to write %s", sx_run_rows[id].path);
 out:
 	if (disk >= 0) H5Sclose(disk);
 	if (block >= 0) H5Sclose(block);
@@ -217,6 +228,8 @@ sx_status sx_run_put_chunk(sx_run *run, sx_run_id id, const int64_t *start, cons
 	SX_TRY(reach(run, id, start[0] + 1));
 	if (H5Dwrite_chunk(c->set, H5P_DEFAULT, 0, at, (size_t)bytes, packed) < 0)
 		st = sx_run_broke(run, sx_run_rows[id].path);
+	else if (!run->live)
+		sx_given_chunk(&run->col[id].given, at, c->ndim, packed, (size_t)bytes);
 out:
 	return st;
 }

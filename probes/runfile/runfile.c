@@ -181,8 +181,8 @@ herr_t sx_h5_put_attr(hid_t file, const char *where, const char *name, hid_t dis
 		attr = H5Acreate2(obj, name, disk, space, H5P_DEFAULT, H5P_DEFAULT);
 	if (attr >= 0) e = H5Awrite(attr, mem, value);
 out:
-	if (attr >= 0) H5Aclose(attr);
-	if (obj >= 0) H5Oclose(obj);
+	if (attr >= 0 && H5Aclose(attr) < 0) e = -1;
+	if (obj >= 0 && H5Oclose(obj) < 0) e = -1;
 	if (space >= 0) H5Sclose(space);
 	return e;
 }

@@ -36,7 +36,7 @@ typedef struct {
 typedef struct {
 	hid_t to;
 	bool replace;
-	herr_t error;
+	bool unread, unwritten;
 } attr_copy;
 
 static bool is_ours(const char *name)
@@ -61,17 +61,18 @@ static herr_t copy_attr(hid_t from, const char *name, const H5A_info_t *info, vo
 	hssize_t n = space < 0 ? -1 : H5Sget_simple_extent_npoints(space);
 	void *value = type < 0 || n < 0 ? NULL : sx_calloc((size_t)n, H5Tget_size(type));
 	herr_t e = value && H5Aread(src, type, value) >= 0 ? 0 : -1;
-	bool read = e >= 0;
-	if (e >= 0 && there) e = H5Adelete(c->to, name);
+	c->unread = e < 0;
+	if (!c->unread && there) e = H5Adelete(c->to, name);
 	if (e >= 0) dst = H5Acreate2(c->to, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
-	if (e < 0 || dst < 0 || H5Awrite(dst, type, value) < 0) c->error = -1;
-	if (read) H5Dvlen_reclaim(type, space, H5P_DEFAULT, value);
+	if (dst >= 0) e = H5Awrite(dst, type, value);
+	if (dst >= 0 && H5Aclose(dst) < 0) e = -1;
+	c->unwritten = !c->unread && (dst < 0 || e < 0);
+	if (!c->unread) H5Dvlen_reclaim(type, space, H5P_DEFAULT, value);
 	free(value);
-	if (dst >= 0) H5Aclose(dst);
 	if (type >= 0) H5Tclose(type);
 	if (space >= 0) H5Sclose(space);
 	if (src >= 0) H5Aclose(src);
-	return c->error;
+	return c->unread || c->unwritten ? -1 : 0;
 }
 
 /* Leaves a part of a segment out, and says so. */
@@ -89,20 +90,20 @@ static sx_status leave_out(seal *s, const char *segment, const char *path, const
 
 static sx_status copy_attrs(seal *s, const sx_run_file *from, const char *path, bool replace)
 {
-	attr_copy c = {-1, replace, 0};
+	attr_copy c = {-1, replace, false, false};
 	hid_t src = H5Oopen(sx_run_file_hid(from), path, H5P_DEFAULT);
 	c.to = H5Oopen(s->out->file, path, H5P_DEFAULT);
 	herr_t e = src < 0 || c.to < 0
 			   ? -1
 			   : H5Aiterate2(src, H5_INDEX_NAME, H5_ITER_INC, NULL, copy_attr, &c);
 	sx_status st = SX_OK;
-	if ((e < 0 || c.error < 0) && s->bad && c.to >= 0)
+	bool written = c.to >= 0 && H5Oclose(c.to) >= 0 && !c.unwritten;
+	if (e < 0 && written && s->bad)
 		st = leave_out(s, sx_run_file_path(from), path, "not all attributes can be read");
-	else if (e < 0 || c.error < 0)
+	else if (e < 0 || !written)
 		st = sx_h5_fail(s->ctx, SX_EIO, "cannot copy the attributes of %s from %s", path,
 				sx_run_file_path(from));
 	if (src >= 0) H5Oclose(src);
-	if (c.to >= 0) H5Oclose(c.to);
 	return st;
 }
 

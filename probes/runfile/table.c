@@ -1,9 +1,7 @@
 /* Files of tables: what analyses concluded. Independent of the run file's schema. */
 #include "probes/runfile/priv.h"
 
-#include <errno.h>
 #include <hdf5_hl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,9 +12,11 @@ struct sx_tables {
 	sx_ctx *ctx;
 	sx_output output; /* the name it will have, the name it has */
 	hid_t file;
-	hid_t row;    /* axis of the table under way, or -1 */
-	char *table;  /* its path                           */
-	int64_t rows; /* its length                         */
+	hid_t row;        /* axis of the table under way, or -1 */
+	char *table;      /* its path                           */
+	int64_t rows;     /* its length                         */
+	sx_h5_kept *kept; /* (n_kept) datasets written      */
+	int n_kept;
 };
 
 static sx_status broke(sx_tables *t, const char *what)
@@ -112,19 +112,38 @@ static hid_t column_plist(sx_run_mem mem, int64_t rows)
 	return -1;
 }
 
+static sx_run_type type_of(sx_run_mem mem)
+{
+	return mem == SX_MEM_F64   ? SX_DISK_F64
+	       : mem == SX_MEM_I64 ? SX_DISK_I64
+	       : mem == SX_MEM_I32 ? SX_DISK_I32
+				   : SX_DISK_STR;
+}
+
 /* New type ids of data in memory: as stored, and as they are. */
 static void column_types(sx_run_mem mem, hid_t *disk, hid_t *here)
 {
-	sx_run_type type = mem == SX_MEM_F64   ? SX_DISK_F64
-			   : mem == SX_MEM_I64 ? SX_DISK_I64
-			   : mem == SX_MEM_I32 ? SX_DISK_I32
-					       : SX_DISK_STR;
+	sx_run_type type = type_of(mem);
 	*disk = type == SX_DISK_STR ? sx_h5_text_type() : sx_h5_disk_type(type, 0);
 	*here = type == SX_DISK_STR ? sx_h5_text_type() : sx_h5_mem_type(type, 0);
 }
 
+/* Notes what the closed file must hold. */
+static bool keep(sx_tables *t, const char *path, const void *data, sx_run_mem mem)
+{
+	size_t n = (size_t)t->rows, bytes = n * sx_disk_size(type_of(mem), 0);
+	uint32_t sum = mem == SX_MEM_STR ? sx_h5_sum_texts(data, n) : sx_h5_sum(data, bytes);
+	sx_h5_kept *grown = sx_grow(t->kept, (size_t)t->n_kept + 1, sizeof *grown);
+	if (!grown) return false;
+	t->kept = grown;
+	t->kept[t->n_kept] = (sx_h5_kept){
+		.path = sx_strdup(path), .type = type_of(mem), .ndim = 1, .dims = {t->rows}};
+	sx_h5_kept *k = &t->kept[t->n_kept++];
+	return k->path && sx_given_rows(&k->given, 0, t->rows, sum);
+}
+
 /* Makes and writes a dataset of t->rows elements; its id is the caller's, -1 on failure. */
-static hid_t write_set(const sx_tables *t, const char *path, const void *data, sx_run_mem mem)
+static hid_t write_set(sx_tables *t, const char *path, const void *data, sx_run_mem mem)
 {
 	/* HDF5 wants chunks no larger than a fixed axis: one of length 0 is left open. */
 	hsize_t n = (hsize_t)t->rows, most = n ? n : H5S_UNLIMITED;
@@ -133,7 +152,9 @@ static hid_t write_set(const sx_tables *t, const char *path, const void *data, s
 	column_types(mem, &disk, &here);
 	if (space >= 0 && plist >= 0 && disk >= 0 && here >= 0)
 		set = H5Dcreate2(t->file, path, disk, space, H5P_DEFAULT, plist, H5P_DEFAULT);
-	if (set >= 0 && n && H5Dwrite(set, here, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) {
+	bool written = set >= 0 && keep(t, path, data, mem) &&
+		       (!n || H5Dwrite(set, here, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0);
+	if (set >= 0 && !written) {
 		H5Dclose(set);
 		set = -1;
 	}
@@ -153,10 +174,10 @@ static herr_t make_groups(const sx_tables *t, const char *path)
 	    H5Pset_attr_creation_order(gcpl, order) >= 0 &&
 	    H5Pset_obj_track_times(gcpl, false) >= 0)
 		g = H5Gcreate2(t->file, path, lcpl, gcpl, H5P_DEFAULT);
-	if (g >= 0) H5Gclose(g);
+	herr_t e = g < 0 ? -1 : H5Gclose(g);
 	if (lcpl >= 0) H5Pclose(lcpl);
 	if (gcpl >= 0) H5Pclose(gcpl);
-	return g < 0 ? -1 : 0;
+	return e;
 }
 
 static bool is_there(const sx_tables *t, const char *path)
@@ -169,12 +190,15 @@ static bool is_there(const sx_tables *t, const char *path)
 	return there;
 }
 
-static void leave_table(sx_tables *t)
+/* A dataset's chunks may wait for its close. */
+static sx_status leave_table(sx_tables *t)
 {
-	if (t->row >= 0) H5Dclose(t->row);
+	sx_status st = SX_OK;
+	if (t->row >= 0 && H5Dclose(t->row) < 0) st = broke(t, t->table);
 	t->row = -1;
 	free(t->table);
 	t->table = NULL;
+	return st;
 }
 
 sx_status sx_tables_add(sx_tables *t, const char *path, int64_t rows)
@@ -182,7 +206,7 @@ sx_status sx_tables_add(sx_tables *t, const char *path, int64_t rows)
 	sx_status st = SX_OK;
 	int64_t *index = NULL;
 	char *axis = sx_format("%s/row", path);
-	leave_table(t);
+	SX_TRY(leave_table(t));
 	t->rows = rows;
 	t->table = sx_strdup(path);
 	index = sx_calloc(rows > 0 ? (size_t)rows : 1, sizeof *index);
@@ -230,7 +254,7 @@ sx_status sx_tables_column_as(sx_tables *t, const char *table, const char *name,
 	SX_TRY(sx_tables_attr_str(t, path, "units", units));
 	SX_TRY(sx_tables_attr_str(t, path, "long_name", long_name));
 out:
-	if (set >= 0) H5Dclose(set);
+	if (set >= 0 && H5Dclose(set) < 0 && st == SX_OK) st = broke(t, path);
 	free(path);
 	return st;
 }
@@ -239,6 +263,11 @@ out:
 
 static void release(sx_tables *t)
 {
+	for (int i = 0; i < t->n_kept; i++) {
+		free((char *)(uintptr_t)t->kept[i].path);
+		sx_given_free(&t->kept[i].given);
+	}
+	free(t->kept);
 	sx_output_drop(&t->output); /* without a name it is removed */
 	free(t);
 }
@@ -247,14 +276,12 @@ sx_status sx_tables_close(sx_tables **which)
 {
 	sx_tables *t = *which;
 	*which = NULL;
-	sx_status st = SX_OK;
-	leave_table(t);
-	herr_t e = H5Fclose(t->file);
-	t->file = -1;
-	if (e < 0)
-		st = broke(t, "the end");
+	sx_status st = leave_table(t);
+	if (st == SX_OK)
+		st = sx_h5_finish(t->ctx, t->file, &t->output, t->kept, t->n_kept);
 	else
-		st = sx_output_name(&t->output, t->ctx);
+		H5Fclose(t->file);
+	t->file = -1;
 	release(t);
 	return st;
 }
@@ -262,7 +289,8 @@ sx_status sx_tables_close(sx_tables **which)
 void sx_tables_free(sx_tables *t)
 {
 	if (!t) return;
-	leave_table(t);
+	t->ctx = NULL; /* the first message is the one to keep */
+	(void)!leave_table(t);
 	if (t->file >= 0) H5Fclose(t->file);
 	release(t);
 }

@@ -2,8 +2,6 @@
 #include "probes/runfile/priv.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,36 +50,17 @@ out:
 
 /* ---- names ---- */
 
-static sx_status sync_path(sx_ctx *ctx, const char *path)
-{
-	int fd = open(path, O_RDONLY);
-	int bad = fd < 0 || fsync(fd) != 0 ? errno : 0;
-	if (fd >= 0) close(fd);
-	if (bad)
-		return sx_fail(ctx, SX_EIO, "cannot bring %s to the disk: %s", path, strerror(bad));
-	return SX_OK;
-}
-
 /* The file under way takes its name; both it and the name are on the disk then. */
 static sx_status take_name(sx_run *run)
 {
-	sx_status st = SX_OK;
-	char *folder = sx_strdup(run->path), *name = sx_strdup(run->path);
-	if (!folder || !name) {
-		st = sx_fail(run->ctx, SX_ENOMEM, "no memory to name %s", run->path);
-		goto out;
+	char *name = sx_strdup(run->path);
+	if (!name) return sx_fail(run->ctx, SX_ENOMEM, "no memory to name %s", run->path);
+	sx_status st = sx_h5_take_name(run->ctx, &run->output, &run->named);
+	free(run->named ? run->writing : name);
+	if (run->named) {
+		run->writing = name;
+		sx_output_drop(&run->output);
 	}
-	SX_TRY(sync_path(run->ctx, run->writing));
-	SX_TRY(sx_output_name(&run->output, run->ctx));
-	sx_output_drop(&run->output);
-	free(run->writing);
-	run->writing = name;
-	name = NULL;
-	run->named = true;
-	st = sync_path(run->ctx, dirname(folder));
-out:
-	free(folder);
-	free(name);
 	return st;
 }
 
@@ -251,14 +230,20 @@ sx_status sx_run_sync(sx_run *run)
 
 /* ---- the end ---- */
 
-/* After a failed write HDF5 may refuse to close: its answer is returned, not acted on. */
-static herr_t close_ids(sx_run *run)
+static herr_t close_sets(sx_run *run)
 {
 	herr_t worst = 0;
 	for (int i = 0; i < SX_RUN_COUNT; i++) {
 		if (run->col[i].set && H5Dclose(run->col[i].set) < 0) worst = -1;
 		run->col[i].set = 0;
 	}
+	return worst;
+}
+
+/* After a failed write HDF5 may refuse to close: its answer is returned, not acted on. */
+static herr_t close_ids(sx_run *run)
+{
+	herr_t worst = close_sets(run);
 	if (run->file >= 0 && H5Fclose(run->file) < 0) worst = -1;
 	run->file = -1;
 	return worst;
@@ -271,15 +256,47 @@ static sx_status put_status(sx_run *run, sx_run_status status)
 	hid_t text = sx_h5_text_type();
 	hid_t attr = H5Aopen(run->file, "status", H5P_DEFAULT);
 	herr_t e = text < 0 || attr < 0 ? -1 : H5Awrite(attr, text, &name);
+	if (attr >= 0 && H5Aclose(attr) < 0) e = -1;
 	sx_status st = e < 0 ? sx_run_broke(run, "the status") : SX_OK;
-	if (attr >= 0) H5Aclose(attr);
 	if (text >= 0) H5Tclose(text);
 	return st;
 }
 
+/* A sealed file is not called so before it was read back. */
+static sx_status finish_sealed(sx_run *run)
+{
+	sx_h5_kept kept[SX_RUN_COUNT];
+	int n = 0;
+	for (int i = 0; i < SX_RUN_COUNT; i++) {
+		const sx_run_column *c = &run->col[i];
+		if (!c->set) continue;
+		kept[n] = (sx_h5_kept){.path = sx_run_rows[i].path,
+				       .type = c->type,
+				       .ndim = c->ndim,
+				       .given = c->given};
+		memcpy(kept[n++].dims, c->dims, sizeof c->dims);
+	}
+	/* the flush comes first: it decides where chunks lie */
+	if (H5Fflush(run->file, H5F_SCOPE_LOCAL) < 0 || close_sets(run) < 0)
+		return sx_run_broke(run, "the end");
+	hid_t file = run->file;
+	run->file = -1;
+	return sx_h5_finish(run->ctx, file, &run->output, kept, n);
+}
+
+static sx_status finish_live(sx_run *run)
+{
+	if (H5Fflush(run->file, H5F_SCOPE_LOCAL) < 0 || close_ids(run) < 0)
+		return sx_run_broke(run, "the end");
+	return run->named ? sx_sync_path(run->ctx, run->writing) : take_name(run);
+}
+
 static void release(sx_run *run)
 {
-	for (int i = 0; i < SX_RUN_COUNT; i++) free(run->col[i].buf);
+	for (int i = 0; i < SX_RUN_COUNT; i++) {
+		free(run->col[i].buf);
+		sx_given_free(&run->col[i].given);
+	}
 	free(run->scratch);
 	free(run->path);
 	free(run->writing);
@@ -295,15 +312,7 @@ sx_status sx_run_close(sx_run **which, sx_run_status status)
 	SX_TRY(sx_run_check(run));
 	SX_TRY(flush_all(run));
 	SX_TRY(put_status(run, status));
-	if (H5Fflush(run->file, H5F_SCOPE_LOCAL) < 0) {
-		st = sx_run_broke(run, "the end");
-		goto out;
-	}
-	if (close_ids(run) < 0) {
-		st = sx_run_broke(run, "the end");
-		goto out;
-	}
-	st = run->named ? sync_path(run->ctx, run->writing) : take_name(run);
+	st = run->live ? finish_live(run) : finish_sealed(run);
 out:
 	if (st != SX_OK) close_ids(run);
 	release(run);

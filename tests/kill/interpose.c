@@ -1,5 +1,5 @@
 /* A library for LD_PRELOAD, for tests alone: it numbers a program's calls that change files, kills the
- * program at one of them, or lets the disk be full from one on.
+ * program at one of them, lets one of them fail, or lets the disk be full from one on.
  *
  *	SX_DO      count            writes "calls tearable" to SX_COUNT at the end
  *	           before, after    SIGKILL before or after call SX_AT (from 1)
@@ -9,6 +9,11 @@
  *	           fail             call SX_AT and all later ones fail: the folder is read-only
  *	           full             from call SX_AT on nothing is created and no file grows: the disk
  *	                            is full
+ *	           once             call SX_AT alone fails, with errno SX_ERRNO; writes "calls tearable"
+ *	                            to SX_COUNT at the end (SX_AT 0: none fails). close and fclose of
+ *	                            what was written to are numbered, too
+ *	           lost             call SX_AT says that it wrote, and did not; writes "calls tearable" to
+ *	                            SX_COUNT at the end. Only pwrite is numbered
  *	           term             SIGTERM before call SX_AT
  *	           record           appends to SX_COUNT what is written to the first segment: offset, bytes (two
  *	                            int64), data; bytes -1 where it takes its name
@@ -58,6 +63,12 @@ static long at(void)
 	return s ? strtol(s, NULL, 10) : 0;
 }
 
+static int code(void)
+{
+	const char *s = getenv("SX_ERRNO");
+	return s ? (int)strtol(s, NULL, 10) : EIO;
+}
+
 static void die(void)
 {
 	raise(SIGKILL);
@@ -66,9 +77,15 @@ static void die(void)
 /* Numbers a call, which makes something or makes it larger, or not; false: it is to fail. */
 static bool enter(bool grows)
 {
+	if (asked("lost")) return true;
 	long n = atomic_fetch_add(&calls, 1) + 1;
 	if (asked("before") && n == at()) die();
 	if (asked("term") && n == at()) raise(SIGTERM);
+	if (asked("once")) {
+		if (n != at()) return true;
+		errno = code();
+		return false;
+	}
 	bool full = asked("full") && grows;
 	if (n < at() || (!asked("fail") && !full)) return true;
 	errno = full ? ENOSPC : EROFS;
@@ -143,7 +160,7 @@ static void tear(int fd, const void *data, size_t n, off_t offset)
 __attribute__((destructor)) static void tell(void)
 {
 	const char *path = getenv("SX_COUNT");
-	if (!asked("count") || !path) return;
+	if ((!asked("count") && !asked("once") && !asked("lost")) || !path) return;
 	int (*next)(const char *, int, ...);
 	real("open", &next);
 	char text[64];
@@ -205,6 +222,7 @@ ssize_t write(int fd, const void *data, size_t n)
 
 ssize_t pwrite(int fd, const void *data, size_t n, off_t offset)
 {
+	if (asked("lost") && atomic_fetch_add(&calls, 1) + 1 == at()) return (ssize_t)n;
 	if (!enter(extends(fd, offset + (off_t)n))) return -1;
 	tear(fd, data, n, offset);
 	if (asked("record") && is_segment(fd)) record(data, (int64_t)n, offset);
@@ -265,6 +283,37 @@ int fflush(FILE *f)
 	int bad = next(f);
 	leave();
 	return bad;
+}
+
+/* Whether a close is one that may tell of a failed write. */
+static bool tells(int fd)
+{
+	struct stat sb;
+	int flags = fcntl(fd, F_GETFL);
+	return asked("once") && fd > STDERR_FILENO && flags >= 0 &&
+	       (flags & O_ACCMODE) != O_RDONLY && fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode) &&
+	       !is_shared_memory(fd);
+}
+
+/* The descriptor is gone in any case. */
+int close(int fd)
+{
+	int (*next)(int);
+	real("close", &next);
+	if (!tells(fd) || enter(false)) return next(fd);
+	next(fd);
+	errno = code();
+	return -1;
+}
+
+int fclose(FILE *f)
+{
+	int (*next)(FILE *);
+	real("fclose", &next);
+	if (!tells(fileno(f)) || enter(false)) return next(f);
+	next(f);
+	errno = code();
+	return EOF;
 }
 
 int rename(const char *from, const char *to)

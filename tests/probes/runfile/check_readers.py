@@ -113,6 +113,10 @@ def open_by_h5py(path):
     with h5py.File(path) as f:
         for group in f.values():
             for d in group.values():
+                # netCDF-C 4.10 dies on closing a file with a half that has one
+                if d.dtype == np.float16:
+                    filled = d.id.get_create_plist().fill_value_defined()
+                    check(filled != h5py.h5d.FILL_VALUE_USER_DEFINED, path, d.name, "fill value")
                 if h5py.h5ds.is_scale(d.id):
                     continue
                 for axis, n in zip(d.dims, d.shape):
@@ -120,11 +124,21 @@ def open_by_h5py(path):
                     check(good and axis[0].shape == (n,), "h5py", path, d.name, axis.label)
 
 
+def takes_halves_for_text():
+    import netCDF4
+
+    return tuple(int(n) for n in netCDF4.__netcdf4libversion__.split(".")[:2]) >= (4, 10)
+
+
 def open_by(engine, path):
     import xarray
 
     with h5py.File(path) as f:
         for group in f:
+            # netCDF-C 4.10 takes a half for a text, of anybody's file, and dies of reading it
+            if any(d.dtype == np.float16 for d in f[group].values()) and engine == "netcdf4" and takes_halves_for_text():
+                print("skipped: xarray with netCDF4 on %s of %s" % (group, path))
+                continue
             x = xarray.open_dataset(path, group=group, engine=engine, decode_cf=False)
             check(set(x.variables) == set(f[group]), path, group, "variables")
             for name, d in f[group].items():

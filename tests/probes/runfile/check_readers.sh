@@ -37,8 +37,11 @@ for maps in 20 0; do
 	pid=
 	"$python" "$here/check_readers.py" compare run$maps || failed=1
 done
-"$sextant" trace run20 --text text.txt --length 32 --sequences 2 --maps 'L0/H*' --logits --grad --sites all -o trace.h5 -q || failed=1
+"$sextant" trace run20 --text text.txt --length 32 --sequences 2 --maps 'L0/H*' --logits --grad --sites all --reduce --thumbnails 4 --top 4 -o trace.h5 -q || failed=1
+"$sextant" trace run20 --text text.txt --length 32 --sequences 2 --maps 'L0/H*' --maps-type f32 -o f32.h5 -q || failed=1
 "$sextant" bounds run20 -o bounds.h5 -q >/dev/null || failed=1
 "$sextant" eval niah run20 --lengths 64,128 --trials 4 --temperatures 0,0.4 --choose 4 --windows 2 -o eval.h5 -q >/dev/null || failed=1
-"$python" "$here/check_readers.py" open run20/run.h5 trace.h5 bounds.h5 eval.h5 || failed=1
+"$sextant" eval ppl run20 --lengths 64,128 --windows 2 -o ppl.h5 -q >/dev/null || failed=1
+cp -r run20 recovered && rm recovered/run.h5 && "$sextant" recover recovered -q || failed=1
+"$python" "$here/check_readers.py" open run20/run.h5 trace.h5 f32.h5 bounds.h5 eval.h5 ppl.h5 recovered/run.h5 || failed=1
 exit $failed
