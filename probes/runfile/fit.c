@@ -8,10 +8,10 @@
 #include <string.h>
 
 enum {
-	MOST_CHUNK = 64 << 20,   /* bytes: HDF5 takes a chunk whole; ours have a MiB            */
-	MOST_DEFLATED = 1100,    /* deflate makes 1032 bytes of one at best                     */
-	SMALL_AXIS = 64 << 10,   /* bytes that are believed without a look at what is stored:   */
-	SMALL_ARRAY = 256 << 20, /* axes are written, of the rest missing values may not be     */
+	MOST_CHUNK = 64 << 20, /* bytes: HDF5 takes a chunk whole; ours have a MiB             */
+	MOST_CHUNKS = 1 << 28, /* HDF5 goes through them all                                   */
+	MOST_DEFLATED = 1100,  /* deflate makes 1032 bytes of one at best                      */
+	BELIEVED = 256 << 20,  /* bytes of missing values, which may not have been written     */
 };
 
 sx_status sx_run_misfit(sx_run_file *f, sx_run_id id, const char *fmt, ...)
@@ -127,10 +127,49 @@ static int64_t element(const sx_run_set *s)
 				      : PLACE;
 }
 
-bool sx_run_is_stored(hid_t set, int64_t bytes, int64_t believed)
+/* Chunks that a shape has; 1 where it is not stored in chunks, -1 where there are too many to go
+ * through. */
+static int64_t count_chunks(hid_t made, const int64_t *dims, int ndim)
 {
-	if (bytes <= believed) return true;
-	return (bytes - believed) / MOST_DEFLATED <= (int64_t)H5Dget_storage_size(set);
+	hsize_t chunk[SX_RUN_MAX_DIMS];
+	int64_t chunks = 1;
+	if (H5Pget_layout(made) != H5D_CHUNKED) return 1;
+	if (H5Pget_chunk(made, SX_RUN_MAX_DIMS, chunk) != ndim) return -1;
+	for (int i = 0; i < ndim; i++) {
+		int64_t n = dims[i] < 0 ? MOST_CHUNKS
+			    : dims[i]   ? (dims[i] - 1) / (int64_t)chunk[i] + 1
+					: 0;
+		if (n > 0 && chunks > MOST_CHUNKS / n) return -1;
+		chunks *= n;
+	}
+	return chunks;
+}
+
+int64_t sx_run_stored(hid_t set, const int64_t *dims, int ndim)
+{
+	hid_t made = H5Dget_create_plist(set);
+	bool few = made >= 0 && count_chunks(made, dims, ndim) >= 0;
+	if (made >= 0) H5Pclose(made);
+	return few ? (int64_t)H5Dget_storage_size(set) : -1;
+}
+
+bool sx_run_is_stored(hid_t set, int64_t bytes, int64_t believed, const int64_t *dims, int ndim)
+{
+	int64_t stored = sx_run_stored(set, dims, ndim);
+	return stored >= 0 && (bytes - believed) / MOST_DEFLATED <= stored;
+}
+
+/* Whether every chunk of an axis was written: they always are. */
+static bool is_written(const sx_run_set *s, hid_t made)
+{
+	hsize_t n = 0;
+	int64_t chunks = count_chunks(made, s->dims, s->ndim);
+	if (H5Pget_layout(made) != H5D_CHUNKED || s->dims[0] == 0)
+		return (int64_t)H5Dget_storage_size(s->set) >= element(s) * s->dims[0];
+	hid_t space = H5Dget_space(s->set);
+	bool known = chunks >= 0 && space >= 0 && H5Dget_num_chunks(s->set, space, &n) >= 0;
+	if (space >= 0) H5Sclose(space);
+	return known && (int64_t)n >= chunks;
 }
 
 int64_t sx_run_bytes(int64_t element_size, const int64_t *dims, int ndim)
@@ -147,15 +186,20 @@ int64_t sx_run_bytes(int64_t element_size, const int64_t *dims, int ndim)
 }
 
 /* Numbers that nobody wrote are not made up: a shape may not be larger than what can come out of the
- * bytes that are stored. Of maps the chunks above the diagonal are not. */
-static sx_status check_room(sx_run_file *f, sx_run_id id, const sx_run_set *s)
+ * bytes that are stored. Of maps the chunks above the diagonal are not; of a live file's growing axis
+ * the last may be on its way. */
+static sx_status check_room(sx_run_file *f, sx_run_id id, const sx_run_set *s, hid_t made)
 {
 	int64_t bytes = sx_run_bytes(element(s), s->dims, s->ndim);
-	int64_t believed = sx_run_is_axis(id) ? SMALL_AXIS : SMALL_ARRAY;
+	bool moves = f->live && sx_run_is_growing_axis(id), holds = true;
 	if (bytes < 0)
 		return sx_run_misfit(f, id, "has a shape larger than any file: it is damaged");
-	if (sx_run_is_map(id) || sx_run_is_stored(s->set, bytes, believed)) return SX_OK;
-	return sx_run_misfit(f, id, "holds far less than its shape says: it is damaged");
+	if (sx_run_is_axis(id) && !moves)
+		holds = is_written(s, made);
+	else if (!sx_run_is_map(id))
+		holds = sx_run_is_stored(s->set, bytes, BELIEVED, s->dims, s->ndim);
+	return holds ? SX_OK
+		     : sx_run_misfit(f, id, "holds less than its shape says: it is damaged");
 }
 
 /* ---- opening ---- */
@@ -185,7 +229,7 @@ static sx_status open_alone(sx_run_file *f, sx_run_id id, sx_run_set *s)
 	} else if (!find_extent(s)) {
 		st = sx_run_misfit(f, id, "has not the axes [%s]", row->dims);
 	} else {
-		st = check_room(f, id, s);
+		st = check_room(f, id, s, made);
 	}
 	if (type >= 0) H5Tclose(type);
 	if (made >= 0) H5Pclose(made);
@@ -231,6 +275,14 @@ static sx_status compare_axes(sx_run_file *f, sx_run_id id, sx_run_set *s, const
 	return SX_OK;
 }
 
+/* What is wrong with an axis, in words that follow the name of what lies along it. */
+static void blame_axis(sx_run_file *f, sx_run_id axis)
+{
+	char why[sizeof f->why];
+	memcpy(why, f->why, sizeof why);
+	snprintf(f->why, sizeof f->why, "lies along %s, which %.120s", sx_run_rows[axis].path, why);
+}
+
 sx_status sx_run_open_set(sx_run_file *f, sx_run_id id, sx_run_set *s)
 {
 	sx_run_id axes[SX_RUN_MAX_DIMS];
@@ -243,6 +295,7 @@ sx_status sx_run_open_set(sx_run_file *f, sx_run_id id, sx_run_set *s)
 			return sx_run_misfit(f, id, "has no axis %s beside it",
 					     sx_run_rows[axes[i]].path);
 		sx_status st = axis_length(f, axes[i], &length[i]);
+		if (st == SX_EDATA && axes[i] != id) blame_axis(f, axes[i]);
 		if (st != SX_OK) return st;
 	}
 	sx_status st = open_alone(f, id, s);

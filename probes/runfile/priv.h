@@ -151,9 +151,12 @@ sx_status sx_run_open_set(sx_run_file *f, sx_run_id id, sx_run_set *s) SX_NODISC
 sx_status sx_run_misfit(sx_run_file *f, sx_run_id id, const char *fmt, ...) SX_PRINTF(3, 4);
 /* Whether a path leads through this file's own groups, by no soft or external link. */
 bool sx_run_is_own(const sx_run_file *f, const char *path);
-/* Bytes of an array, and whether so many can come of what is stored; -1: none has so many. */
+/* Bytes of an array; -1: none has so many. */
 int64_t sx_run_bytes(int64_t element_size, const int64_t *dims, int ndim);
-bool sx_run_is_stored(hid_t set, int64_t bytes, int64_t believed);
+/* Bytes stored of a dataset of this shape; -1 where it has too many chunks to be looked through. And
+ * whether an array of so many bytes can come of them, some of it never written. */
+int64_t sx_run_stored(hid_t set, const int64_t *dims, int ndim);
+bool sx_run_is_stored(hid_t set, int64_t bytes, int64_t believed, const int64_t *dims, int ndim);
 /* What is wrong with how a dataset is stored, by its creation list and type; NULL: nothing. */
 const char *sx_run_bad_storage(hid_t made, hid_t type);
 /* Words by number and whole numbers that were read: SX_EDATA where one makes no sense. */

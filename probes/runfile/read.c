@@ -674,7 +674,8 @@ static void describe_set(walker *w, hid_t set, const char *path)
 	char *long_name = optional_text(w->f, path, "long_name");
 	item.units = units ? units : "";
 	item.long_name = long_name ? long_name : "";
-	item.stored = (int64_t)H5Dget_storage_size(set);
+	item.stored = sx_run_stored(set, dims, ndim);
+	if (item.stored < 0) item.stored = 0; /* a shape that nothing was stored of */
 	w->st = w->fn(w->self, &item);
 	free(units);
 	free(long_name);

@@ -14,6 +14,7 @@ typedef struct {
 	void *self;
 	void *buf;
 	size_t size;
+	bool seen[SX_RUN_COUNT]; /* datasets of the schema */
 } verifier;
 
 static void fault(verifier *v, const char *path, const char *what)
@@ -170,7 +171,7 @@ static bool is_readable(hid_t set, hid_t type, const sx_run_item *item)
 		   H5Sget_simple_extent_type(space) != H5S_NULL;
 	if (space >= 0) H5Sclose(space);
 	return plain && all && size <= MOST_TEXT && bytes >= 0 &&
-	       sx_run_is_stored(set, bytes, BELIEVED);
+	       sx_run_is_stored(set, bytes, BELIEVED, item->dims, item->ndim);
 }
 
 static void count_sum(verifier *v, hid_t made)
@@ -218,6 +219,7 @@ static sx_status verify_set(void *self, const sx_run_item *item)
 	sx_status st = SX_OK;
 	sx_run_id id = known(v->f, item->path);
 	v->whole->datasets++;
+	if (id != SX_RUN_COUNT) v->seen[id] = true;
 	v->silent.why[0] = '\0';
 	compare_axes(v, item, id == SX_RUN_COUNT);
 	if (id != SX_RUN_COUNT)
@@ -235,6 +237,22 @@ static sx_status verify_set(void *self, const sx_run_item *item)
 	return st;
 }
 
+/* What stands in the place of a dataset, but is none: a group, a link. */
+static void verify_rest(verifier *v)
+{
+	for (int i = 0; i < SX_RUN_COUNT && !v->f->tables; i++) {
+		sx_run_id id = (sx_run_id)i;
+		sx_run_set s;
+		if (v->seen[i] || !sx_run_has(v->f, id)) continue;
+		v->silent.why[0] = '\0';
+		if (sx_run_open_set(&v->silent, id, &s) == SX_OK)
+			H5Dclose(s.set); /* a second name of one that was seen */
+		else
+			fault(v, sx_run_rows[i].path,
+			      v->silent.why[0] ? v->silent.why : "is no dataset");
+	}
+}
+
 sx_status sx_run_verify(sx_run_file *f, sx_run_whole *out,
 			void (*on_fault)(void *self, const char *path, const char *what),
 			void *self)
@@ -244,6 +262,7 @@ sx_status sx_run_verify(sx_run_file *f, sx_run_whole *out,
 	v.silent.ctx = NULL;
 	*out = (sx_run_whole){0};
 	sx_status st = sx_run_walk(f, verify_set, &v);
+	if (st == SX_OK) verify_rest(&v);
 	free(v.buf);
 	return st;
 }
