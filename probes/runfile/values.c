@@ -12,10 +12,12 @@ static const int64_t most_whole = (int64_t)1 << 48;
 
 /* ---- what the model allows ---- */
 
-static int64_t positive(const json_t *model, const char *key)
+/* Where it does not tell, or nonsense, more than any model has. */
+static int64_t at_most(const json_t *model, const char *key)
 {
+	enum { MANY = 4096 };
 	int64_t n = json_integer_value(json_object_get(model, key));
-	return n > 0 && n < INT32_MAX ? n : INT32_MAX;
+	return n > 0 && n < MANY ? n : MANY;
 }
 
 /* Layers and heads by /meta/model_json, where the file tells. */
@@ -26,14 +28,12 @@ static void read_model(sx_run_file *f)
 	int64_t n = 0;
 	json_t *model = NULL;
 	silent.ctx = NULL;
-	f->layers = f->heads = f->kv_heads = INT32_MAX;
-	if (!sx_run_has(f, SX_RUN_META_MODEL_JSON) ||
-	    sx_run_strings(&silent, SX_RUN_META_MODEL_JSON, &text, &n) != SX_OK)
-		return;
-	model = n > 0 ? json_loads(text[0], 0, NULL) : NULL;
-	f->layers = positive(model, "layers");
-	f->heads = positive(model, "heads");
-	f->kv_heads = positive(model, "kv_heads");
+	if (sx_run_has(f, SX_RUN_META_MODEL_JSON) &&
+	    sx_run_strings(&silent, SX_RUN_META_MODEL_JSON, &text, &n) == SX_OK && n > 0)
+		model = json_loads(text[0], 0, NULL);
+	f->layers = at_most(model, "layers");
+	f->heads = at_most(model, "heads");
+	f->kv_heads = at_most(model, "kv_heads");
 	json_decref(model);
 	free(text);
 }

@@ -202,10 +202,36 @@ static inline bool mutate_storage(mutated *m, mutation what, const char *other)
 	return ok;
 }
 
+/* Overwrites texts: names on an axis, or a whole document. */
+static inline bool mutate_texts(mutated *m, mutation what)
+{
+	static char longer[1 << 16];
+	static const char *const text[] = {
+		[M_NANS] =
+			"{\"layers\": 1, \"heads\": 1, \"kv_heads\": 1, \"head_dim\": 2147483646, "
+			"\"context\": 9223372036854775807, \"pos\": {\"method\": \"rope\", "
+			"\"theta\": 10000, \"window\": 9223372036854775807}}",
+		[M_INFS] =
+			"{\"layers\": -1, \"head_dim\": 8, \"context\": 32, \"pos\": {\"method\": "
+			"\"rope\", \"theta\": -1, \"window\": -5, \"train_length\": -7}}",
+		[M_MINUS] = "",
+		[M_LAST] = longer,
+		[M_BEYOND] = "\xff\xfe\x01",
+		[M_BACK] = "{ : [",
+		[M_SAME] = "previous"};
+	memset(longer, 'x', sizeof longer - 1);
+	hssize_t n = H5Sget_simple_extent_npoints(m->space);
+	const char *at[256];
+	if (n < 1 || n > 256 || H5Tis_variable_str(m->type) <= 0) return false;
+	for (hssize_t i = 0; i < n; i++) at[i] = text[what];
+	return H5Dwrite(m->set, m->type, H5S_ALL, H5S_ALL, H5P_DEFAULT, at) >= 0;
+}
+
 /* Overwrites the values of a dataset of numbers, as doubles or whole numbers. */
 static inline bool mutate_values(mutated *m, mutation what)
 {
 	static const int64_t whole[] = {[M_MINUS] = -2, [M_LAST] = INT64_MAX, [M_BEYOND] = 100000};
+	if (m->class == H5T_STRING) return mutate_texts(m, what);
 	int64_t n = H5Sget_simple_extent_npoints(m->space);
 	bool real = m->class == H5T_FLOAT;
 	if (n < 1 || n > 1 << 20 || (m->class != H5T_INTEGER && !real)) return false;
