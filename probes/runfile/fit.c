@@ -237,6 +237,27 @@ static sx_status open_alone(sx_run_file *f, sx_run_id id, sx_run_set *s)
 	return st;
 }
 
+/* Records that nothing but their number is known of: a growing axis is the last to be extended. One
+ * dataset along it, the phase where there is one, tells enough. */
+static sx_status check_records(sx_run_file *f, sx_run_id axis, int64_t n)
+{
+	sx_run_id axes[SX_RUN_MAX_DIMS];
+	sx_run_file silent = *f;
+	sx_run_set s;
+	silent.ctx = NULL;
+	for (int i = 0; i < SX_RUN_COUNT; i++) {
+		sx_run_id id = (sx_run_id)i;
+		sx_run_axes(id, axes);
+		if (id == axis || axes[0] != axis || !sx_run_has(f, id)) continue;
+		if (open_alone(&silent, id, &s) != SX_OK) continue; /* whoever reads it hears */
+		H5Dclose(s.set);
+		if (s.dims[0] >= n) return SX_OK;
+		return sx_run_misfit(f, axis, "has %lld records and %s %lld", (long long)n,
+				     sx_run_rows[id].path, (long long)s.dims[0]);
+	}
+	return SX_OK;
+}
+
 /* How long an axis is, whose values are in order. Looked up before what lies along it, since a writer
  * extends a growing axis last. */
 static sx_status axis_length(sx_run_file *f, sx_run_id axis, int64_t *n)
@@ -250,6 +271,7 @@ static sx_status axis_length(sx_run_file *f, sx_run_id axis, int64_t *n)
 	*n = s.dims[0];
 	if (*n < 1 && !grows) st = sx_run_misfit(f, axis, "is an axis without values");
 	if (st == SX_OK) st = sx_run_check_axis(f, axis, &s, f->length[axis]);
+	if (st == SX_OK && grows && !f->live) st = check_records(f, axis, *n);
 	if (st == SX_OK) f->length[axis] = *n;
 	H5Dclose(s.set);
 	return st;
