@@ -136,7 +136,7 @@ static sx_status read_place(sx_first_order *o, sx_ctx *ctx, sx_run_file *f)
 	SX_TRY(sx_last_read(&step, ctx, f, SX_RUN_AC_STEP));
 	SX_TRY(sx_last_read(&phase, ctx, f, SX_RUN_AC_PHASE));
 	o->step = (int64_t)step[0], o->phase = (int64_t)phase[0], o->updates = -1;
-	if (sx_run_get_int(f, "/ac", "toward_step", &toward) == SX_OK)
+	if (sx_run_get_int(f, "/ac", "toward_step", &toward) == SX_OK && toward >= o->step)
 		o->updates = toward - o->step;
 out:
 	free(step);

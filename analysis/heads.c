@@ -254,15 +254,19 @@ out:
 	return st;
 }
 
-/* T from the rows that have a previous token, the window and the context from the model. */
+/* T from the rows that have a previous token, the window and the context from the model. Sums over the
+ * rows take a while: a T that nobody traced is not believed. */
 static sx_status read_lengths(reader *r)
 {
+	enum { MOST_ROWS = 1 << 24 };
 	sx_status st = SX_OK;
 	char **text = NULL;
 	int64_t n = 0;
 	json_t *model = NULL;
 	json_int_t window = 0, context = 0;
 	SX_TRY(sx_run_get_int(r->f, "/stats/prev_mass", "n_rows", &r->h->T));
+	if (r->h->T < 0 || r->h->T >= MOST_ROWS)
+		SX_TRY(wrong(r, "/stats/prev_mass has an n_rows that no sequence has"));
 	r->h->T++;
 	SX_TRY(sx_run_strings(r->f, SX_RUN_META_MODEL_JSON, &text, &n));
 	model = n > 0 ? json_loads(text[0], 0, NULL) : NULL;
@@ -296,11 +300,15 @@ static sx_status read_bins(reader *r)
 {
 	sx_status st = SX_OK;
 	sx_heads *h = r->h;
-	int64_t edges = 0;
-	double *offset = NULL;
+	int64_t edges = 0, bins = 0;
+	double *offset = NULL, *bin = NULL;
 	binning *p = &r->of_profile, *s = &r->of_score;
 	SX_TRY(sx_run_get_ints(r->f, "/stats/offset_bin", "bin_edges", &p->edge, &edges));
 	if (edges != p->n + 1) SX_TRY(wrong(r, "/stats/offset_bin has other bins than edges"));
+	SX_TRY(sx_run_read_all(r->f, SX_RUN_STATS_OFFSET_BIN, &bin, &bins));
+	for (int64_t b = 0; b < bins; b++)
+		if ((double)p->edge[b] != bin[b])
+			SX_TRY(wrong(r, "/stats/offset_bin has other values than bin_edges"));
 	SX_TRY(check_bins(r, p));
 	s->n = p->n;
 	if (sx_run_has(r->f, SX_RUN_STATS_OFFSET))
@@ -315,6 +323,7 @@ static sx_status read_bins(reader *r)
 	h->binned_from = b < most ? b - 1 : -1;
 out:
 	free(offset);
+	free(bin);
 	return st;
 }
 

@@ -66,6 +66,13 @@ static const char *string(const json_t *line, const char *key)
 	return s ? s : "";
 }
 
+/* A number of updates or tokens, as far from the ends of 64 bits as in a run file. */
+static bool is_count(const json_t *v)
+{
+	return json_is_integer(v) && json_integer_value(v) >= 0 &&
+	       json_integer_value(v) <= (json_int_t)1 << 48;
+}
+
 /* false: not a record of a step. */
 static bool take_step(sx_runlog *log, const json_t *line)
 {
@@ -73,7 +80,7 @@ static bool take_step(sx_runlog *log, const json_t *line)
 	const json_t *tokens = json_object_get(line, "tokens_seen");
 	const char *phase = string(line, "phase");
 	bool recalibration = strcmp(phase, "recalibration") == 0;
-	if (!json_is_integer(step) || !json_is_integer(tokens)) return false;
+	if (!is_count(step) || !is_count(tokens)) return false;
 	if (!recalibration && strcmp(phase, "pretrain") != 0) return false;
 
 	int64_t at = json_integer_value(step);

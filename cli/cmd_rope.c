@@ -188,6 +188,21 @@ static bool read_pos(sx_pos_opts *o, const json_t *pos)
 	return true;
 }
 
+/* Whether the file's settings are a model's: what is wrong with them is no fault of the user's. */
+static bool is_pos(const sx_rope_print *p)
+{
+	enum { MOST_CHANNELS = 1 << 20 };
+	sx_pos_plan plan;
+	sx_ctx quiet;
+	sx_pos_shape m = sx_pos_head(p->head_dim, p->trained_length);
+	sx_ctx_init(&quiet);
+	if (p->head_dim > MOST_CHANNELS) return false;
+	if (sx_pos_plan_make(&plan, &quiet, &p->pos, m, 0, p->trained_length) != SX_OK)
+		return false;
+	sx_pos_plan_free(&plan);
+	return true;
+}
+
 /* What the file says of the model. */
 static sx_status read_model(sx_rope_print *p, sx_ctx *ctx, sx_run_file *f)
 {
@@ -210,6 +225,9 @@ static sx_status read_model(sx_rope_print *p, sx_ctx *ctx, sx_run_file *f)
 	}
 	if (o->train_length <= 0) o->train_length = context;
 	p->trained_length = o->train_length;
+	if (!is_pos(p))
+		st = sx_fail(ctx, SX_EDATA, "%s: /meta/model_json does not describe a model",
+			     sx_run_file_path(f));
 out:
 	json_decref(model);
 	free(text);
@@ -355,12 +373,12 @@ static sx_status of_file(sx_ctx *ctx, const struct args *a)
 	p.path = sx_run_file_path(f);
 	SX_TRY(sx_rope_read(&p.use, ctx, f, a->record.step, a->record.phase, a->record.kinds));
 	SX_TRY(read_model(&p, ctx, f));
-	SX_TRY(make_methods(&p, ctx));
-	if (p.n_method > 0 && p.plan[0].n_freq != p.use.freqs) {
+	if (p.head_dim / 2 != p.use.freqs) {
 		st = sx_fail(ctx, SX_EDATA, "%s: %lld pairs, but heads of %d channels", p.path,
 			     (long long)p.use.freqs, p.head_dim);
 		goto out;
 	}
+	SX_TRY(make_methods(&p, ctx));
 	p.logit_scale = p.pos.beta / sqrt(p.head_dim);
 	sx_rope_setting setting = {.trained_length = p.trained_length,
 				   .logit_scale = p.logit_scale,

@@ -60,6 +60,7 @@ static sx_status take_step(sx_top *t, sx_ctx *ctx, const json_t *line)
 {
 	int64_t step = json_integer_value(json_object_get(line, "step"));
 	const char *phase = json_string_value(json_object_get(line, "phase"));
+	if (step < 0 || step > (json_int_t)1 << 48) return SX_OK; /* no record of ours */
 	if (t->n == t->cap) {
 		int64_t cap = t->cap ? 2 * t->cap : 1024;
 		int64_t *steps = sx_grow(t->step, (size_t)cap, sizeof *steps);

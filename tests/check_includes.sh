@@ -19,7 +19,7 @@ engine/text       : engine engine/pos : jansson.h xxhash.h
 engine/files      : engine engine/pos : jansson.h
 engine/op         : engine engine/pos : cblas.h
 engine/model      : engine engine/pos engine/text engine/files engine/op : jansson.h immintrin.h
-probes/runfile    : engine/base.h engine/vector.h : hdf5.h hdf5_hl.h libdeflate.h
+probes/runfile    : engine/base.h engine/vector.h : hdf5.h hdf5_hl.h jansson.h libdeflate.h
 probes/config     : engine/base.h engine/spec.h engine/pos : yaml.h
 probes/observe    : engine engine/pos engine/op probes/runfile/runfile.h probes/runfile/select.h :
 probes/record     : engine probes/observe probes/runfile :

@@ -48,9 +48,21 @@ static sx_status read_model(sx_input *in, sx_ctx *ctx)
 	in->window = json_integer_value(json_object_get(pos, "window"));
 	in->context = json_integer_value(json_object_get(pos, "train_length"));
 	if (in->context == 0) in->context = json_integer_value(json_object_get(model, "context"));
+	if (in->window < 0 || in->context < 0)
+		st = sx_fail(ctx, SX_EDATA, "%s: /meta/model_json does not describe a model",
+			     in->path);
 	json_decref(model);
 	free(text);
 	return st;
+}
+
+/* It is the file that is wrong, not a setting of the user's. */
+static sx_status refuse_config(const sx_input *in, sx_ctx *ctx)
+{
+	char why[sizeof ctx->message];
+	memcpy(why, ctx->message, sizeof why);
+	return sx_fail(ctx, SX_EDATA, "%s: /meta/config_yaml is no configuration: %s", in->path,
+		       why);
 }
 
 static sx_status read_config(sx_input *in, sx_ctx *ctx)
@@ -62,6 +74,7 @@ static sx_status read_config(sx_input *in, sx_ctx *ctx)
 	st = sx_config_init(&cfg, ctx);
 	if (st == SX_OK) {
 		st = sx_config_read(&cfg, ctx, in->path, text, strlen(text));
+		if (st == SX_ECONFIG) st = refuse_config(in, ctx);
 		if (st == SX_OK && cfg.train.drop_at >= 0)
 			copy_text(in->drop_to, sizeof in->drop_to, cfg.train.drop.to);
 		sx_config_free(&cfg);

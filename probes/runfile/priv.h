@@ -171,11 +171,52 @@ struct sx_run_file {
 	char *path;
 	hid_t file;
 	bool live;
-	bool tables; /* a report's: another schema */
+	bool tables;   /* a report's: another schema                                        */
+	char why[200]; /* of the last misfit: what goes on after the dataset's name          */
+	int64_t length[SX_RUN_COUNT];    /* of axes whose values have been looked at, else 0   */
+	int64_t layers, heads, kv_heads; /* by /meta/model_json; 0 = not looked at          */
 };
 
 /* Length of the axis of this name beside the dataset at `path`; -1 if there is none. */
 int64_t sx_run_axis_length(const sx_run_file *f, const char *path, const char *axis);
+
+/* ---- does it fit the schema? (fit.c, values.c) ---- */
+
+/* A dataset that does, opened. */
+typedef struct {
+	hid_t set;
+	sx_run_type type; /* on disk: a schema's F16 may be F32 there                        */
+	size_t width;     /* of strings: bytes; 0 where they vary in length                  */
+	int ndim;
+	int64_t dims[SX_RUN_MAX_DIMS]; /* whole records along a growing axis             */
+} sx_run_set;
+
+/* Opens a dataset, the caller's to close, whose place, storage, type and shape are the schema's and
+ * whose axes are there, as long as it and in order. SX_EDATA where something is not. */
+sx_status sx_run_open_set(sx_run_file *f, sx_run_id id, sx_run_set *s) SX_NODISCARD;
+/* SX_EDATA: what is wrong with a dataset, in words that follow its name. */
+sx_status sx_run_misfit(sx_run_file *f, sx_run_id id, const char *fmt, ...) SX_PRINTF(3, 4);
+/* Whether a path leads through this file's own groups, by no soft or external link. */
+bool sx_run_is_own(const sx_run_file *f, const char *path);
+/* Bytes of an array; -1: none has so many. */
+int64_t sx_run_bytes(int64_t element_size, const int64_t *dims, int ndim);
+/* Bytes stored of a dataset of this shape; -1 where it has too many chunks to be looked through. And
+ * whether an array of so many bytes can come of them, some of it never written. */
+int64_t sx_run_stored(hid_t set, const int64_t *dims, int ndim);
+bool sx_run_is_stored(hid_t set, int64_t bytes, int64_t believed, const int64_t *dims, int ndim);
+/* What is wrong with how a dataset is stored, by its creation list and type; NULL: nothing. */
+const char *sx_run_bad_storage(hid_t made, hid_t type);
+/* Words by number and whole numbers that were read: SX_EDATA where one makes no sense. */
+sx_status sx_run_check_values(sx_run_file *f, sx_run_id id, const void *data, sx_run_mem mem,
+			      int64_t n) SX_NODISCARD;
+/* The same of an opened axis from an entry on, and whether they are in order. SX_ENOMEM. */
+sx_status sx_run_check_axis(sx_run_file *f, sx_run_id axis, const sx_run_set *s,
+			    int64_t from) SX_NODISCARD;
+/* A block, all where start is NULL, as `mem`; all texts, in one allocation. */
+sx_status sx_run_read_block(sx_run_file *f, sx_run_id id, const sx_run_set *s, hid_t mem,
+			    const int64_t *start, const int64_t *count, void *out) SX_NODISCARD;
+sx_status sx_run_read_texts(sx_run_file *f, sx_run_id id, const sx_run_set *s,
+			    char ***out) SX_NODISCARD;
 
 /* ---- for the seal ---- */
 

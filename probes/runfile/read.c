@@ -4,7 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <hdf5_hl.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,111 +194,48 @@ bool sx_run_is_live(const sx_run_file *f)
 
 /* ---- datasets ---- */
 
-/* H5Lexists wants every folder on the way to exist. */
-static bool has_path(const sx_run_file *f, const char *path, const char *group)
-{
-	return H5Lexists(f->file, group, H5P_DEFAULT) > 0 &&
-	       H5Lexists(f->file, path, H5P_DEFAULT) > 0;
-}
-
-bool sx_run_has(const sx_run_file *f, sx_run_id id)
-{
-	char group[32];
-	sx_run_group(id, group);
-	return has_path(f, sx_run_rows[id].path, group);
-}
-
-static sx_status check_there(sx_run_file *f, sx_run_id id)
-{
-	if (sx_run_has(f, id)) return SX_OK;
-	return sx_fail(f->ctx, SX_EDATA, "%s has no %s", f->path, sx_run_rows[id].path);
-}
-
-/* Opens a dataset and tells its extent. The caller closes *set. */
-static sx_status open_set(sx_run_file *f, sx_run_id id, hid_t *set, int64_t *dims, int *ndim)
-{
-	const char *path = sx_run_rows[id].path;
-	sx_run_id axes[SX_RUN_MAX_DIMS];
-	hsize_t d[SX_RUN_MAX_DIMS];
-	sx_status st = check_there(f, id);
-	if (st != SX_OK) return st;
-	hid_t s = H5Dopen2(f->file, path, H5P_DEFAULT);
-	if (s < 0) return sx_h5_fail(f->ctx, SX_EDATA, "%s of %s does not open", path, f->path);
-	hid_t space = H5Dget_space(s);
-	int n = space < 0 ? -1 : H5Sget_simple_extent_ndims(space);
-	if (n != sx_run_axes(id, axes) || H5Sget_simple_extent_dims(space, d, NULL) < 0) {
-		if (space >= 0) H5Sclose(space);
-		H5Dclose(s);
-		return sx_fail(f->ctx, SX_EDATA, "%s of %s has not the axes [%s]", path, f->path,
-			       sx_run_rows[id].dims);
-	}
-	H5Sclose(space);
-	for (int i = 0; i < n; i++) dims[i] = (int64_t)d[i];
-	*ndim = n;
-	*set = s;
-	return SX_OK;
-}
-
-/* Rows of the growing axis a dataset lies along; looked up before the dataset itself, since a
- * writer extends the axis last. INT64_MAX where there is none. */
-static sx_status whole_records(sx_run_file *f, sx_run_id id, int64_t *rows)
-{
-	sx_run_id axes[SX_RUN_MAX_DIMS];
-	int64_t dims[SX_RUN_MAX_DIMS];
-	int ndim;
-	hid_t set;
-	sx_run_axes(id, axes);
-	*rows = INT64_MAX;
-	if (axes[0] == id || !sx_run_is_growing_axis(axes[0])) return SX_OK;
-	sx_status st = open_set(f, axes[0], &set, dims, &ndim);
-	if (st != SX_OK) return st;
-	H5Dclose(set);
-	*rows = dims[0];
-	return SX_OK;
-}
-
-static sx_status open_whole(sx_run_file *f, sx_run_id id, hid_t *set, int64_t *dims, int *ndim)
-{
-	int64_t rows;
-	sx_status st = check_there(f, id);
-	if (st == SX_OK) st = whole_records(f, id, &rows);
-	if (st == SX_OK) st = open_set(f, id, set, dims, ndim);
-	if (st == SX_OK && dims[0] > rows) dims[0] = rows;
-	return st;
-}
-
 sx_status sx_run_shape(sx_run_file *f, sx_run_id id, int64_t dims[SX_RUN_MAX_DIMS], int *ndim)
 {
-	hid_t set;
-	sx_status st = open_whole(f, id, &set, dims, ndim);
-	if (st == SX_OK) H5Dclose(set);
-	return st;
+	sx_run_set s;
+	sx_status st = sx_run_open_set(f, id, &s);
+	if (st != SX_OK) return st;
+	H5Dclose(s.set);
+	memcpy(dims, s.dims, (size_t)s.ndim * sizeof *dims);
+	*ndim = s.ndim;
+	return SX_OK;
 }
 
-static sx_status read_block(sx_run_file *f, sx_run_id id, hid_t set, hid_t mem, int ndim,
-			    const int64_t *dims, const int64_t *start, const int64_t *count,
-			    void *out)
+/* How many elements a block has; SX_EINTERNAL where it leaves the dataset. */
+static sx_status measure(sx_run_file *f, sx_run_id id, const sx_run_set *s, const int64_t *start,
+			 const int64_t *count, hsize_t *at, hsize_t *n, int64_t *total)
 {
-	hsize_t at[SX_RUN_MAX_DIMS], n[SX_RUN_MAX_DIMS];
-	sx_status st = SX_OK;
-	bool empty = false;
-	for (int i = 0; i < ndim; i++) {
-		int64_t a = start ? start[i] : 0, m = start ? count[i] : dims[i];
-		if (a < 0 || m < 0 || a > dims[i] - m)
+	*total = 1;
+	for (int i = 0; i < s->ndim; i++) {
+		int64_t a = start ? start[i] : 0, m = start ? count[i] : s->dims[i];
+		if (a < 0 || m < 0 || a > s->dims[i] - m)
 			return sx_fail(f->ctx, SX_EINTERNAL,
 				       "block %lld + %lld leaves axis %d of "
 				       "%s in %s, which has %lld",
 				       (long long)a, (long long)m, i, sx_run_rows[id].path, f->path,
-				       (long long)dims[i]);
-		empty = empty || m == 0;
+				       (long long)s->dims[i]);
+		*total *= m;
 		at[i] = (hsize_t)a;
 		n[i] = (hsize_t)m;
 	}
-	if (empty) return SX_OK;
-	hid_t block = H5Screate_simple(ndim, n, NULL), space = H5Dget_space(set);
+	return SX_OK;
+}
+
+sx_status sx_run_read_block(sx_run_file *f, sx_run_id id, const sx_run_set *s, hid_t mem,
+			    const int64_t *start, const int64_t *count, void *out)
+{
+	hsize_t at[SX_RUN_MAX_DIMS], n[SX_RUN_MAX_DIMS];
+	int64_t total;
+	sx_status st = measure(f, id, s, start, count, at, n, &total);
+	if (st != SX_OK || total == 0) return st;
+	hid_t block = H5Screate_simple(s->ndim, n, NULL), space = H5Dget_space(s->set);
 	if (block < 0 || space < 0 ||
 	    H5Sselect_hyperslab(space, H5S_SELECT_SET, at, NULL, n, NULL) < 0 ||
-	    H5Dread(set, mem, block, space, H5P_DEFAULT, out) < 0)
+	    H5Dread(s->set, mem, block, space, H5P_DEFAULT, out) < 0)
 		st = sx_h5_fail(f->ctx, SX_EDATA, "%s of %s cannot be read: it is damaged",
 				sx_run_rows[id].path, f->path);
 	if (block >= 0) H5Sclose(block);
@@ -306,40 +243,29 @@ static sx_status read_block(sx_run_file *f, sx_run_id id, hid_t set, hid_t mem, 
 	return st;
 }
 
-/* Class and bytes of an element; no bytes where strings vary in length. */
-static H5T_class_t class_of(hid_t set, size_t *size)
+static int64_t elements(const sx_run_set *s, const int64_t *count)
 {
-	hid_t type = H5Dget_type(set);
-	H5T_class_t class = type < 0 ? H5T_NO_CLASS : H5Tget_class(type);
-	bool vary = class == H5T_STRING && H5Tis_variable_str(type) > 0;
-	*size = type < 0 || vary ? 0 : H5Tget_size(type);
-	if (type >= 0) H5Tclose(type);
-	return class;
+	int64_t n = 1;
+	for (int i = 0; i < s->ndim; i++) n *= count ? count[i] : s->dims[i];
+	return n;
 }
 
 sx_status sx_run_read_as(sx_run_file *f, sx_run_id id, const int64_t *start, const int64_t *count,
 			 void *out, sx_run_mem mem)
 {
-	int64_t dims[SX_RUN_MAX_DIMS];
-	int ndim;
-	hid_t set;
-	size_t size;
-	sx_status st = open_whole(f, id, &set, dims, &ndim);
-	if (st != SX_OK) return st;
-	H5T_class_t class = class_of(set, &size);
-	bool real = mem == SX_MEM_F64 || mem == SX_MEM_F32;
-	if (mem == SX_MEM_STR || (class != H5T_FLOAT && class != H5T_INTEGER) ||
-	    (class == H5T_FLOAT && !real)) {
-		st = sx_fail(f->ctx, class == H5T_FLOAT ? SX_EINTERNAL : SX_EDATA,
-			     "%s of %s does not hold numbers of this kind", sx_run_rows[id].path,
-			     f->path);
-		goto out;
-	}
 	const hid_t types[] = {H5T_NATIVE_DOUBLE, H5T_NATIVE_FLOAT, H5T_NATIVE_INT64,
 			       H5T_NATIVE_INT32, H5T_NATIVE_UINT8};
-	st = read_block(f, id, set, types[mem], ndim, dims, start, count, out);
-out:
-	H5Dclose(set);
+	sx_run_set s;
+	bool real = mem == SX_MEM_F64 || mem == SX_MEM_F32;
+	sx_status st = sx_run_open_set(f, id, &s);
+	if (st != SX_OK) return st;
+	if (mem == SX_MEM_STR || s.type == SX_DISK_STR || (s.type <= SX_DISK_F64 && !real))
+		st = sx_fail(f->ctx, SX_EINTERNAL, "%s of %s does not hold numbers of this kind",
+			     sx_run_rows[id].path, f->path);
+	if (st == SX_OK) st = sx_run_read_block(f, id, &s, types[mem], start, count, out);
+	if (st == SX_OK)
+		st = sx_run_check_values(f, id, out, mem, elements(&s, start ? count : NULL));
+	H5Dclose(s.set);
 	return st;
 }
 
@@ -382,32 +308,43 @@ static char **pack_texts(const char *const *texts, size_t n, size_t width)
 	return out;
 }
 
-/* All n texts of an opened dataset of one axis. */
-static sx_status read_texts(sx_run_file *f, sx_run_id id, hid_t set, size_t width, int64_t n,
-			    char ***out)
+/* Whoever prints a text or puts it into JSON relies on that. */
+static bool is_utf8(const char *text)
+{
+	json_t *made = json_string(text);
+	json_decref(made);
+	return made != NULL;
+}
+
+sx_status sx_run_read_texts(sx_run_file *f, sx_run_id id, const sx_run_set *s, char ***out)
 {
 	sx_status st = SX_OK;
-	bool vary = width == 0;
-	hsize_t dim = (hsize_t)n;
-	char *raw = sx_calloc((size_t)n, vary ? 1 : width);
-	char **at = sx_calloc((size_t)n, sizeof *at);
+	bool vary = s->width == 0;
+	size_t n = (size_t)s->dims[0], width = s->width;
+	hsize_t dim = n;
+	char *raw = sx_calloc(n, vary ? 1 : width), **texts = NULL;
+	char **at = sx_calloc(n, sizeof *at);
 	hid_t mem = vary ? sx_h5_text_type() : sx_h5_mem_type(SX_DISK_STR, width);
 	hid_t space = H5Screate_simple(1, &dim, NULL);
-	if (!raw || !at || mem < 0 || space < 0) {
-		st = sx_fail(f->ctx, SX_ENOMEM, "no memory for %s of %s", sx_run_rows[id].path,
-			     f->path);
-		goto out;
-	}
-	SX_TRY(read_block(f, id, set, mem, 1, &n, NULL, NULL, vary ? (void *)at : raw));
-	for (size_t i = 0; !vary && i < (size_t)n; i++) at[i] = raw + i * width;
-	*out = pack_texts((const char *const *)at, (size_t)n, vary ? SIZE_MAX : width);
-	if (!*out)
-		st = sx_fail(f->ctx, SX_ENOMEM, "no memory for %s of %s", sx_run_rows[id].path,
-			     f->path);
+	if (!raw || !at || mem < 0 || space < 0)
+		SX_TRY(sx_fail(f->ctx, SX_ENOMEM, "no memory for %s of %s", sx_run_rows[id].path,
+			       f->path));
+	SX_TRY(sx_run_read_block(f, id, s, mem, NULL, NULL, vary ? (void *)at : raw));
+	for (size_t i = 0; !vary && i < n; i++) at[i] = raw + i * width;
+	texts = pack_texts((const char *const *)at, n, vary ? SIZE_MAX : width);
 	if (vary && n > 0) H5Dvlen_reclaim(mem, space, H5P_DEFAULT, at);
+	if (!texts)
+		SX_TRY(sx_fail(f->ctx, SX_ENOMEM, "no memory for %s of %s", sx_run_rows[id].path,
+			       f->path));
+	for (size_t i = 0; i < n; i++)
+		if (!is_utf8(texts[i]))
+			SX_TRY(sx_run_misfit(f, id, "has a text that is not UTF-8: it is damaged"));
+	*out = texts;
+	texts = NULL;
 out:
 	if (space >= 0) H5Sclose(space);
 	if (mem >= 0) H5Tclose(mem);
+	free(texts);
 	free(raw);
 	free(at);
 	return st;
@@ -415,68 +352,48 @@ out:
 
 sx_status sx_run_strings(sx_run_file *f, sx_run_id id, char ***out, int64_t *n)
 {
-	int64_t dims[SX_RUN_MAX_DIMS];
-	int ndim;
-	hid_t set;
-	size_t width;
-	char **texts = NULL;
-	sx_status st = open_whole(f, id, &set, dims, &ndim);
+	sx_run_set s;
+	sx_status st = sx_run_open_set(f, id, &s);
 	if (st != SX_OK) return st;
-	if (class_of(set, &width) != H5T_STRING || ndim != 1)
-		st = sx_fail(f->ctx, SX_EDATA, "%s of %s does not hold strings",
+	if (s.type != SX_DISK_STR)
+		st = sx_fail(f->ctx, SX_EINTERNAL, "%s of %s does not hold strings",
 			     sx_run_rows[id].path, f->path);
 	else
-		st = read_texts(f, id, set, width, dims[0], &texts);
-	H5Dclose(set);
-	if (st != SX_OK) return st;
-	*out = texts;
-	*n = dims[0];
-	return SX_OK;
+		st = sx_run_read_texts(f, id, &s, out);
+	H5Dclose(s.set);
+	if (st == SX_OK) *n = s.dims[0];
+	return st;
 }
 
 /* ---- for the seal ---- */
 
 sx_status sx_run_file_type(sx_run_file *f, sx_run_id id, sx_run_type *type)
 {
-	int64_t dims[SX_RUN_MAX_DIMS];
-	int ndim;
-	hid_t set;
-	size_t bytes;
-	sx_status st = open_set(f, id, &set, dims, &ndim);
+	sx_run_set s;
+	sx_status st = sx_run_open_set(f, id, &s);
 	if (st != SX_OK) return st;
-	sx_run_type t = sx_run_rows[id].type;
-	H5T_class_t class = class_of(set, &bytes);
-	H5Dclose(set);
-	if (t == SX_DISK_F16 && bytes == 4) t = SX_DISK_F32;
-	H5T_class_t want = t == SX_DISK_STR   ? H5T_STRING
-			   : t <= SX_DISK_F64 ? H5T_FLOAT
-					      : H5T_INTEGER;
-	if (class != want || (t != SX_DISK_STR && bytes != sx_disk_size(t, 0)))
-		return sx_fail(f->ctx, SX_EDATA, "%s of %s is of another type than the schema's",
-			       sx_run_rows[id].path, f->path);
-	*type = t;
+	H5Dclose(s.set);
+	*type = s.type;
 	return SX_OK;
 }
 
 sx_status sx_run_read_raw(sx_run_file *f, sx_run_id id, const int64_t *start, const int64_t *count,
 			  void *out)
 {
-	int64_t dims[SX_RUN_MAX_DIMS];
-	int ndim;
-	hid_t set = -1, mem = -1;
-	sx_run_type type = SX_DISK_F64;
-	sx_status st = SX_OK;
-	SX_TRY(sx_run_file_type(f, id, &type));
-	SX_TRY(open_whole(f, id, &set, dims, &ndim));
-	mem = sx_h5_mem_type(type, 0);
-	if (mem < 0) {
-		st = sx_h5_fail(f->ctx, SX_EINTERNAL, "no type for %s", sx_run_rows[id].path);
-		goto out;
-	}
-	st = read_block(f, id, set, mem, ndim, dims, start, count, out);
-out:
+	static const sx_run_mem whole[] = {[SX_DISK_I32] = SX_MEM_I32,
+					   [SX_DISK_I64] = SX_MEM_I64,
+					   [SX_DISK_FLAGS] = SX_MEM_U8};
+	sx_run_set s;
+	sx_status st = sx_run_open_set(f, id, &s);
+	if (st != SX_OK) return st;
+	hid_t mem = sx_h5_mem_type(s.type, s.width);
+	if (mem < 0) st = sx_h5_fail(f->ctx, SX_EINTERNAL, "no type for %s", sx_run_rows[id].path);
+	if (st == SX_OK) st = sx_run_read_block(f, id, &s, mem, start, count, out);
+	if (st == SX_OK && s.type > SX_DISK_F64 && s.type != SX_DISK_STR)
+		st = sx_run_check_values(f, id, out, whole[s.type],
+					 elements(&s, start ? count : NULL));
 	if (mem >= 0) H5Tclose(mem);
-	if (set >= 0) H5Dclose(set);
+	H5Dclose(s.set);
 	return st;
 }
 
@@ -484,7 +401,7 @@ out:
 
 bool sx_run_has_attr(const sx_run_file *f, const char *where, const char *name)
 {
-	return H5Aexists_by_name(f->file, where, name, H5P_DEFAULT) > 0;
+	return sx_run_is_own(f, where) && H5Aexists_by_name(f->file, where, name, H5P_DEFAULT) > 0;
 }
 
 /* One attribute, opened. */
@@ -500,19 +417,25 @@ static void close_attr(attribute *a)
 	if (a->attr >= 0) H5Aclose(a->attr);
 }
 
-static sx_status open_attr(sx_run_file *f, const char *where, const char *name, attribute *a)
+/* Type and length of an attribute, if it is open. */
+static bool measure_attr(attribute *a)
 {
-	*a = (attribute){-1, -1, H5T_NO_CLASS, -1};
-	if (sx_run_has_attr(f, where, name))
-		a->attr = H5Aopen_by_name(f->file, where, name, H5P_DEFAULT, H5P_DEFAULT);
-	if (a->attr >= 0) a->type = H5Aget_type(a->attr);
 	hid_t space = a->attr >= 0 ? H5Aget_space(a->attr) : -1;
+	if (a->attr >= 0) a->type = H5Aget_type(a->attr);
 	if (a->type >= 0 && space >= 0) {
 		a->class = H5Tget_class(a->type);
 		a->n = (int64_t)H5Sget_simple_extent_npoints(space);
 	}
 	if (space >= 0) H5Sclose(space);
-	if (a->n >= 0) return SX_OK;
+	return a->n >= 0;
+}
+
+static sx_status open_attr(sx_run_file *f, const char *where, const char *name, attribute *a)
+{
+	*a = (attribute){-1, -1, H5T_NO_CLASS, -1};
+	if (sx_run_has_attr(f, where, name))
+		a->attr = H5Aopen_by_name(f->file, where, name, H5P_DEFAULT, H5P_DEFAULT);
+	if (measure_attr(a)) return SX_OK;
 	close_attr(a);
 	return sx_fail(f->ctx, SX_EDATA, "%s has no attribute %s on %s", f->path, name, where);
 }
@@ -527,7 +450,7 @@ static sx_status wrong_attr(sx_run_file *f, const char *where, const char *name)
 static char *attr_text(const attribute *a)
 {
 	char *text = NULL;
-	if (a->class != H5T_STRING || a->n != 1) return NULL;
+	if (a->type < 0 || a->class != H5T_STRING || a->n != 1) return NULL;
 	if (H5Tis_variable_str(a->type) > 0) {
 		char *theirs = NULL;
 		hid_t mem = sx_h5_text_type();
@@ -542,7 +465,9 @@ static char *attr_text(const attribute *a)
 			text = NULL;
 		}
 	}
-	return text;
+	if (text && is_utf8(text)) return text;
+	free(text);
+	return NULL;
 }
 
 sx_status sx_run_get_str(sx_run_file *f, const char *where, const char *name, char **out)
@@ -566,10 +491,11 @@ sx_status sx_run_get_ints(sx_run_file *f, const char *where, const char *name, i
 	int64_t *values = NULL;
 	sx_status st = open_attr(f, where, name, &a);
 	if (st != SX_OK) return st;
-	values = sx_calloc((size_t)a.n, sizeof *values);
-	if (!values) {
+	bool whole = a.class == H5T_INTEGER && (int64_t)H5Aget_storage_size(a.attr) >= a.n;
+	values = whole ? sx_calloc((size_t)a.n, sizeof *values) : NULL;
+	if (whole && !values) {
 		st = sx_fail(f->ctx, SX_ENOMEM, "no memory for attribute %s", name);
-	} else if (a.class != H5T_INTEGER || H5Aread(a.attr, H5T_NATIVE_INT64, values) < 0) {
+	} else if (!whole || H5Aread(a.attr, H5T_NATIVE_INT64, values) < 0) {
 		st = wrong_attr(f, where, name);
 	} else {
 		*out = values;
@@ -619,6 +545,17 @@ typedef struct {
 	sx_status st;
 } walker;
 
+/* Class and bytes of an element; no bytes where strings vary in length. */
+static H5T_class_t class_of(hid_t set, size_t *size)
+{
+	hid_t type = H5Dget_type(set);
+	H5T_class_t class = type < 0 ? H5T_NO_CLASS : H5Tget_class(type);
+	bool vary = class == H5T_STRING && H5Tis_variable_str(type) > 0;
+	*size = type < 0 || vary ? 0 : H5Tget_size(type);
+	if (type >= 0) H5Tclose(type);
+	return class;
+}
+
 static void type_name(hid_t set, char out[16])
 {
 	size_t size;
@@ -635,26 +572,51 @@ static void type_name(hid_t set, char out[16])
 		snprintf(out, 16, "other");
 }
 
-/* Labels name the axes; a scale without a label is its own axis. */
+static bool open_own_attr(hid_t set, const char *name, attribute *a)
+{
+	*a = (attribute){-1, -1, H5T_NO_CLASS, -1};
+	if (H5Aexists(set, name) > 0) a->attr = H5Aopen(set, name, H5P_DEFAULT);
+	return measure_attr(a);
+}
+
+static bool is_scale(hid_t set)
+{
+	attribute a;
+	char *class = open_own_attr(set, "CLASS", &a) ? attr_text(&a) : NULL;
+	bool scale = class && strcmp(class, "DIMENSION_SCALE") == 0;
+	close_attr(&a);
+	free(class);
+	return scale;
+}
+
+/* Labels name the axes; a scale without a label is its own axis. HDF5's own H5DSget_label takes it on
+ * trust that there is one label an axis. */
 static void axis_names(hid_t set, int ndim, const char *path, char names[][64])
 {
+	attribute a;
+	char *label[SX_RUN_MAX_DIMS] = {NULL};
+	bool there = open_own_attr(set, "DIMENSION_LABELS", &a) && a.class == H5T_STRING &&
+		     a.n == ndim && H5Tis_variable_str(a.type) > 0;
+	there = there && H5Aread(a.attr, a.type, label) >= 0;
 	for (int i = 0; i < ndim; i++) {
-		names[i][0] = '\0';
-		ssize_t len = H5DSget_label(set, (unsigned)i, names[i], sizeof names[i]);
-		if (len <= 0) names[i][0] = '\0';
+		bool named = there && label[i] && is_utf8(label[i]);
+		snprintf(names[i], sizeof names[i], "%s", named ? label[i] : "");
+		if (label[i]) H5free_memory(label[i]);
 	}
-	if (ndim == 1 && names[0][0] == '\0' && H5DSis_scale(set) > 0)
+	close_attr(&a);
+	if (ndim == 1 && names[0][0] == '\0' && is_scale(set))
 		snprintf(names[0], sizeof names[0], "%s", strrchr(path, '/') + 1);
 }
 
-/* Lengths of a dataset; returns how many, -1 where there are more than a run file's has. */
+/* Lengths of a dataset; returns how many, -1 where the file does not tell. Of more than a run file's
+ * has only these. */
 static int extent_of(hid_t set, int64_t dims[SX_RUN_MAX_DIMS])
 {
 	hsize_t d[H5S_MAX_RANK];
 	hid_t space = H5Dget_space(set);
 	int ndim = space < 0 ? -1 : H5Sget_simple_extent_dims(space, d, NULL);
 	if (space >= 0) H5Sclose(space);
-	if (ndim > SX_RUN_MAX_DIMS) ndim = -1;
+	if (ndim > SX_RUN_MAX_DIMS) ndim = SX_RUN_MAX_DIMS;
 	for (int i = 0; i < ndim; i++) dims[i] = (int64_t)d[i];
 	return ndim;
 }
@@ -663,7 +625,7 @@ int64_t sx_run_axis_length(const sx_run_file *f, const char *path, const char *a
 {
 	int64_t dims[SX_RUN_MAX_DIMS];
 	char *name = sx_format("%.*s/%s", (int)(strrchr(path, '/') - path), path, axis);
-	bool there = name && *axis && H5Lexists(f->file, name, H5P_DEFAULT) > 0;
+	bool there = name && *axis && sx_run_is_own(f, name);
 	hid_t set = there ? H5Dopen2(f->file, name, H5P_DEFAULT) : -1;
 	int ndim = set < 0 ? -1 : extent_of(set, dims);
 	if (set >= 0) H5Dclose(set);
@@ -694,8 +656,7 @@ static void describe_set(walker *w, hid_t set, const char *path)
 		if (w->f->live) ndim = H5Drefresh(set) < 0 ? -1 : extent_of(set, dims);
 	}
 	if (ndim < 0) {
-		w->st = sx_fail(w->f->ctx, SX_EDATA,
-				"%s of %s cannot be read, or has more axes than a run file's", path,
+		w->st = sx_fail(w->f->ctx, SX_EDATA, "%s of %s cannot be read: it is damaged", path,
 				w->f->path);
 		return;
 	}
@@ -713,7 +674,8 @@ static void describe_set(walker *w, hid_t set, const char *path)
 	char *long_name = optional_text(w->f, path, "long_name");
 	item.units = units ? units : "";
 	item.long_name = long_name ? long_name : "";
-	item.stored = (int64_t)H5Dget_storage_size(set);
+	item.stored = sx_run_stored(set, dims, ndim);
+	if (item.stored < 0) item.stored = 0; /* a shape that nothing was stored of */
 	w->st = w->fn(w->self, &item);
 	free(units);
 	free(long_name);

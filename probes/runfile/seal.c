@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_BYTES = 8 << 20 }; /* copied at a time */
+enum {
+	BLOCK_BYTES = 8 << 20, /* copied at a time                                              */
+	MOST_CHUNK = 128 << 20 /* packed: of more than 64 MiB none is read (fit.c)               */
+};
 
 /* Where a record stands in a run: the weights it was measured on. */
 typedef struct {
@@ -91,7 +94,8 @@ static sx_status leave_out(seal *s, const char *segment, const char *path, const
 static sx_status copy_attrs(seal *s, const sx_run_file *from, const char *path, bool replace)
 {
 	attr_copy c = {-1, replace, false, false};
-	hid_t src = H5Oopen(sx_run_file_hid(from), path, H5P_DEFAULT);
+	bool own = sx_run_is_own(from, path);
+	hid_t src = own ? H5Oopen(sx_run_file_hid(from), path, H5P_DEFAULT) : -1;
 	c.to = H5Oopen(s->out->file, path, H5P_DEFAULT);
 	herr_t e = src < 0 || c.to < 0
 			   ? -1
@@ -235,6 +239,7 @@ static sx_status copy_chunk(seal *s, const sx_run_file *f, sx_run_id id, hid_t s
 	if (H5Dget_chunk_info_by_coord(set, where, &skipped, &address, &bytes) < 0)
 		return damaged(s, f, id);
 	if (address == HADDR_UNDEF) return SX_OK;
+	if (bytes > MOST_CHUNK) return damaged(s, f, id);
 	SX_TRY(need_block(s, bytes));
 	if (skipped || H5Dread_chunk(set, H5P_DEFAULT, where, &mask, s->block) < 0)
 		return damaged(s, f, id);

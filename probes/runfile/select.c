@@ -27,8 +27,9 @@ static bool read_range(const char **s, char letter, int n, int *lo, int *hi)
 sx_status sx_select_heads(sx_map_choice **out, int64_t *n, sx_ctx *ctx, const char *text, int L,
 			  int H)
 {
-	bool *chosen = sx_calloc((size_t)(L * H), sizeof *chosen);
-	sx_map_choice *list = sx_calloc((size_t)(L * H), sizeof *list);
+	size_t all = (size_t)L * (size_t)H;
+	bool *chosen = sx_calloc(all, sizeof *chosen);
+	sx_map_choice *list = sx_calloc(all, sizeof *list);
 	sx_status st = SX_OK;
 	const char *s = text;
 	if (!chosen || !list) st = sx_fail(ctx, SX_ENOMEM, "no memory for a selection");
@@ -43,13 +44,16 @@ sx_status sx_select_heads(sx_map_choice **out, int64_t *n, sx_ctx *ctx, const ch
 			break;
 		}
 		for (int l = l0; l <= l1; l++)
-			for (int h = h0; h <= h1; h++) chosen[l * H + h] = true;
+			for (int h = h0; h <= h1; h++)
+				chosen[(size_t)l * (size_t)H + (size_t)h] = true;
 		if (*s++ == '\0') break;
 	}
 	if (st == SX_OK) {
 		*n = 0;
-		for (int i = 0; i < L * H; i++)
-			if (chosen[i]) list[(*n)++] = (sx_map_choice){i / H, i % H};
+		for (size_t i = 0; i < all; i++)
+			if (chosen[i])
+				list[(*n)++] =
+					(sx_map_choice){(int)(i / (size_t)H), (int)(i % (size_t)H)};
 		*out = list;
 		list = NULL;
 	}
