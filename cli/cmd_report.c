@@ -121,6 +121,7 @@ static sx_status look(sx_section_item *i, const sx_input *in, bool is_run)
 {
 	sx_status st = SX_OK;
 	i->file = in->file;
+	i->context = in->context;
 	if (is_run) {
 		i->kind = SX_ITEM_RUN;
 		SX_TRY(has_drop(&i->drops, i->file));
