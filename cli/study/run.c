@@ -30,6 +30,7 @@ typedef struct {
 	int at_once, running, passed; /* passed: signals handed on to the children            */
 	int64_t failed;               /* the first job that failed, -1 = none                  */
 	double begun, said;
+	sx_watch watch;
 } session;
 
 static volatile sig_atomic_t signals;
@@ -273,6 +274,7 @@ static void pass_signals(session *s)
 			sx_log(s->ctx, SX_LOG_INFO, "stopping; training writes its checkpoints");
 		for (int64_t i = 0; i < s->study->n_item; i++)
 			if (s->jobs[i].state == SX_JOB_RUNNING) kill(s->jobs[i].pid, SIGTERM);
+		if (s->passed > 0 && s->watch.pid) kill(s->watch.pid, SIGTERM);
 	}
 }
 
@@ -288,6 +290,7 @@ static sx_status loop(session *s)
 		if (s->running == 0) return st;
 		pass_signals(s);
 		reap(s);
+		sx_watch_step(&s->watch, s->ctx, s->study, s->jobs, now());
 		if (now() - s->said >= SUMMARY_S && s->running) summary(s);
 		nanosleep(&pause, NULL);
 	}
@@ -317,10 +320,16 @@ static sx_status conclude(session *s, sx_status st)
 		       j->exit, others);
 }
 
-sx_status sx_study_run(sx_job *jobs, sx_ctx *ctx, const sx_study *study, int at_once)
+sx_status sx_study_run(sx_job *jobs, sx_ctx *ctx, const sx_study *study, int at_once,
+		       const char *watch, int watch_out)
 {
 	sx_status st = SX_OK;
-	session s = {.ctx = ctx, .study = study, .jobs = jobs, .at_once = at_once, .failed = -1};
+	session s = {.ctx = ctx,
+		     .study = study,
+		     .jobs = jobs,
+		     .at_once = at_once,
+		     .failed = -1,
+		     .watch = {.folder = watch, .out = watch_out}};
 	struct sigaction old[3];
 	int lock = -1;
 	char *logs = sx_format("%s/logs", study->work);
@@ -328,10 +337,12 @@ sx_status sx_study_run(sx_job *jobs, sx_ctx *ctx, const sx_study *study, int at_
 	SX_TRY(lock_work(&lock, ctx, study->work));
 	SX_TRY(sx_make_dirs(ctx, logs));
 	SX_TRY(sx_study_write(study, ctx));
+	sx_watch_begin(&s.watch, study, jobs);
 	s.begun = s.said = now();
 	signals = 0;
 	catch_signals(old, false);
 	st = loop(&s);
+	sx_watch_end(&s.watch, ctx, study, jobs, s.failed >= 0 && !signals, now());
 	catch_signals(old, true);
 	st = conclude(&s, st);
 out:
