@@ -52,36 +52,27 @@ if ! build/release/cli/sextant study ./tiny.yaml 'data.text=[text.txt]' --work $
 	no "the study that stands for the demo's: $(tail -5 log.txt)"
 fi
 
-# ---- every line of the sh blocks ----
-lines() { awk '/^```/ { on = ($0 == "```sh"); next } on' "$1"; }
+# ---- every line of the sh blocks, the pages one after the other as they are read ----
 ran=0
 for page in README.md docs/verbs.md; do
-	lines $page >lines.txt
-	printf 'set -u\n' >run.sh
-	[ $page = README.md ] || grep '^export PATH=' README.md >>run.sh
-	while IFS= read -r line; do
-		[ -n "$line" ] || continue
+	awk '/^```/ { on = ($0 == "```sh"); next } on && NF' $page >lines.txt
+	while IFS= read -r line <&3; do
 		if is_excepted "$line"; then continue; fi
 		ran=$((ran + 1))
-		{
-			printf '%s\n' "{ $line" "} >out.txt 2>&1"
-			printf 'code=$?\n[ $code = 0 ] || { printf "exit %%s: %%s\\n%%s\\n" $code %q "$(tail -3 out.txt)"; bad=1; }\n' "$line"
-		} >>run.sh
-	done <lines.txt
-	printf 'exit ${bad:-0}\n' >>run.sh
-	if bash run.sh >said.txt 2>&1; then ok; else no "$page: $(cat said.txt)"; fi
+		if eval "$line" >out.txt 2>&1; then ok; else no "$page: $line: exit $?: $(tail -3 out.txt)"; fi
+	done 3<lines.txt
 done
-[ $ran -ge 8 ] && ok || no "only $ran lines were found to run"
+if [ $ran -ge 8 ]; then ok; else no "only $ran lines were found to run"; fi
 
 # ---- every path of the tree that the pages name ----
 for page in README.md docs/verbs.md docs/python.md; do
-	at=$(dirname $page)
-	for link in $(grep -oE '\]\([^)]+\)' $page | sed 's/^](//; s/)$//; s/#.*//' | grep -v '^https\?:'); do
-		if [ -e "$at/$link" ]; then ok; else no "$page names $link, which is not there"; fi
-	done
-	for path in $(grep -oE '\b(scripts|docs|analysis|notebooks-out|demo-out/quick)/[A-Za-z0-9_./-]*[A-Za-z0-9]' $page); do
+	{
+		grep -oE '\]\([^)]+\)' $page | sed "s/^](//; s/)\$//; s/#.*//; /^https:/d; s,^,$(dirname $page)/,"
+		grep -oE '\b(scripts|docs|analysis|notebooks-out|demo-out/quick)/[A-Za-z0-9_./-]*[A-Za-z0-9]' $page
+	} >paths.txt
+	while IFS= read -r path; do
 		if [ -e "$path" ]; then ok; else no "$page names $path, which is not there"; fi
-	done
+	done <paths.txt
 done
 
 # ---- the finding's numbers are those of the table ----
