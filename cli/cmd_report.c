@@ -14,7 +14,7 @@
 
 extern const sx_cmd sx_cmd_report;
 
-enum { KEY_TITLE = 256, KEY_LABEL, KEY_WORK };
+enum { KEY_TITLE = 256, KEY_LABEL, KEY_WORK, KEY_UNFINISHED };
 
 /* clang-format off */
 static const struct argp_option options[] = {
@@ -22,6 +22,7 @@ static const struct argp_option options[] = {
 	{"title", KEY_TITLE, "TEXT", 0, "of the report", 1},
 	{"label", KEY_LABEL, "A,B,..", 0, "names of the inputs in their order; inputs with the same name are seeds of one setting; a name with a comma in double quotes", 1},
 	{"work", KEY_WORK, "DIR", 0, "report on the study whose files are in DIR, in place of inputs", 1},
+	{"unfinished", KEY_UNFINISHED, NULL, 0, "of a study that lacks parts: report on those that are there; the page says which are not, and loads itself again", 1},
 	SX_ARG_QUIET, SX_ARG_VERBOSE,
 	{0}};
 /* clang-format on */
@@ -45,6 +46,7 @@ static const char doc[] =
 typedef struct {
 	sx_common common;
 	const char *folder, *title, *labels, *work;
+	bool unfinished;
 	char **input;
 	int n;
 } arguments;
@@ -64,6 +66,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_WORK:
 		a->work = arg;
+		return 0;
+	case KEY_UNFINISHED:
+		a->unfinished = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		a->input[a->n++] = arg;
@@ -121,6 +126,7 @@ static sx_status look(sx_section_item *i, const sx_input *in, bool is_run)
 {
 	sx_status st = SX_OK;
 	i->file = in->file;
+	i->context = in->context;
 	if (is_run) {
 		i->kind = SX_ITEM_RUN;
 		SX_TRY(has_drop(&i->drops, i->file));
@@ -159,6 +165,8 @@ typedef struct {
 	char **name; /* made up here for inputs of the command line */
 	int n;
 	sx_study study;
+	bool *made; /* (study.n_item) what is there of a study */
+	int64_t missing;
 } inputs;
 
 static void inputs_free(inputs *x)
@@ -170,6 +178,7 @@ static void inputs_free(inputs *x)
 	free(x->in);
 	free(x->item);
 	free(x->name);
+	free(x->made);
 	sx_study_free(&x->study);
 }
 
@@ -205,21 +214,37 @@ out:
 	return st;
 }
 
-static sx_status from_study(inputs *x, sx_ctx *ctx, const char *work)
+/* Which parts of a study are there, looked at once: others come meanwhile. It must be whole, or with
+ * `unfinished` something of it there. */
+static sx_status look_what_is_there(inputs *x, sx_ctx *ctx, const char *work, bool unfinished)
+{
+	const sx_study *s = &x->study;
+	const char *first = "";
+	x->made = sx_calloc((size_t)s->n_item + 1, sizeof *x->made);
+	if (!x->made) return sx_fail(ctx, SX_ENOMEM, "no memory for the inputs");
+	for (int64_t i = 0; i < s->n_item; i++) {
+		x->made[i] = sx_study_item_made(&s->item[i]);
+		if (!x->made[i] && x->missing++ == 0) first = s->item[i].path;
+	}
+	if (x->missing == 0 || (unfinished && x->missing < s->n_item)) return SX_OK;
+	return sx_fail(ctx, SX_ENOINPUT,
+		       "the study in %s is unfinished: %lld of its %lld parts are not there "
+		       "(%s, ..); `sextant study` with its recipe and --work %s makes them%s",
+		       work, (long long)x->missing, (long long)s->n_item, first, work,
+		       unfinished ? "" : ", --unfinished reports on the others");
+}
+
+static sx_status from_study(inputs *x, sx_ctx *ctx, const char *work, bool unfinished)
 {
 	sx_status st = SX_OK;
-	const char *first = NULL;
 	SX_TRY(sx_study_read(&x->study, ctx, work));
-	int64_t missing = sx_study_missing(&x->study, &first);
-	if (missing > 0)
-		SX_TRY(sx_fail(
-			ctx, SX_ENOINPUT,
-			"the study in %s is unfinished: %lld of its %lld parts are not there "
-			"(%s, ..); `sextant study` with its recipe and --work %s makes them",
-			work, (long long)missing, (long long)x->study.n_item, first, work));
+	SX_TRY(look_what_is_there(x, ctx, work, unfinished));
 	SX_TRY(make_room(x, ctx, (int)x->study.n_item));
-	for (int i = 0; i < x->n; i++) {
-		const sx_study_item *s = &x->study.item[i];
+	x->n = 0;
+	for (int64_t k = 0; k < x->study.n_item; k++) {
+		const sx_study_item *s = &x->study.item[k];
+		if (!x->made[k]) continue;
+		int i = x->n++;
 		x->item[i] = (sx_section_item){.kind = s->kind,
 					       .name = s->name,
 					       .label = s->label,
@@ -250,6 +275,48 @@ static void name_inputs(sx_report *r, const inputs *x)
 	}
 }
 
+/* What a study lacks, as a list in backquotes: at most `most` of them. The caller's. */
+static char *missing_names(const inputs *x, int64_t most)
+{
+	char *list = sx_strdup("");
+	int64_t n = 0;
+	for (int64_t i = 0; list && i < x->study.n_item; i++) {
+		if (x->made[i] || n++ >= most) continue;
+		char *longer =
+			sx_format("%s%s`%s`", list, *list ? ", " : "", x->study.item[i].file);
+		free(list);
+		list = longer;
+	}
+	return list;
+}
+
+/* Says first that parts are missing, and last which. */
+static sx_status say_missing(sx_report *r, sx_ctx *ctx, const inputs *x, bool first)
+{
+	enum { FEW = 6, RELOAD_S = 30 };
+	if (x->missing == 0) return SX_OK;
+	char *list = missing_names(x, first ? FEW : x->study.n_item), *text = NULL;
+	if (list && first)
+		text = sx_format("*Unfinished*: %lld of the %lld parts of this study are not there "
+				 "yet (%s%s). What follows is of the others, and changes as they "
+				 "come.",
+				 (long long)x->missing, (long long)x->study.n_item, list,
+				 x->missing > FEW ? ", .." : "");
+	else if (list)
+		text = sx_format("Runs and files that are still to be made: %s.", list);
+	if (text && first) {
+		sx_report_summary(r, text);
+		sx_report_reload(r, RELOAD_S);
+	} else if (text) {
+		sx_report_section(r, "What is not there yet");
+		sx_report_text(r, text);
+	}
+	sx_status st = text ? SX_OK : sx_fail(ctx, SX_ENOMEM, "no memory for the report");
+	free(list);
+	free(text);
+	return st;
+}
+
 static sx_status write_report(sx_ctx *ctx, const arguments *a, const char *command)
 {
 	enum { SEED = 1 };
@@ -257,7 +324,7 @@ static sx_status write_report(sx_ctx *ctx, const arguments *a, const char *comma
 	inputs x = {0};
 	char *base = NULL, *folder = NULL;
 	sx_section_job j = {.ctx = ctx, .seed = SEED};
-	SX_TRY(a->work ? from_study(&x, ctx, a->work) : from_words(&x, ctx, a));
+	SX_TRY(a->work ? from_study(&x, ctx, a->work, a->unfinished) : from_words(&x, ctx, a));
 	base = a->work ? sx_strdup(x.study.name) : sx_label_of_path(a->input[0]);
 	folder = a->folder ? sx_strdup(a->folder)
 		 : base    ? sx_format("notebooks-out/%s", base)
@@ -266,7 +333,9 @@ static sx_status write_report(sx_ctx *ctx, const arguments *a, const char *comma
 	const char *title = a->title ? a->title : a->work ? x.study.title : base;
 	SX_TRY(sx_report_new(&j.report, ctx, title));
 	j.item = x.item, j.n = x.n;
+	SX_TRY(say_missing(j.report, ctx, &x, true));
 	SX_TRY(sx_sections_write(&j));
+	SX_TRY(say_missing(j.report, ctx, &x, false));
 	sx_report_origin(j.report, sx_git_commit(), command);
 	name_inputs(j.report, &x);
 	sx_report_param(j.report, "bootstrap resamples", "1999");
@@ -296,6 +365,9 @@ static sx_status run(sx_ctx *ctx, int argc, char **argv)
 	}
 	SX_TRY(sx_parse_args(ctx, &argp, argc, argv, &a));
 	if (a.n == 1 && !a.labels && sx_study_is_in(a.input[0])) a.work = a.input[0];
+	if (a.unfinished && !a.work)
+		SX_TRY(sx_fail(ctx, SX_EUSAGE,
+			       "--unfinished is of a study: name its folder with --work"));
 	SX_TRY(write_report(ctx, &a, command));
 out:
 	free(command);

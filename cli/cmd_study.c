@@ -15,19 +15,20 @@ extern const sx_cmd sx_cmd_study;
 typedef struct {
 	sx_common common;
 	const char *recipe, *out, *work;
-	bool dry_run;
+	bool dry_run, watch;
 	int64_t at_once;
 	int n;
 	char **overrides;
 } arguments;
 
-enum { KEY_WORK = 0x100, KEY_JOBS, KEY_DRY_RUN };
+enum { KEY_WORK = 0x100, KEY_JOBS, KEY_WATCH, KEY_DRY_RUN };
 
 /* clang-format off */
 static const struct argp_option options[] = {
 	{"output", 'o', "FOLDER", 0, "the report's folder (default: notebooks-out/NAME)", 1},
 	{"work", KEY_WORK, "DIR", 0, "the folder of runs and files (default: runs/NAME)", 1},
 	{"jobs", KEY_JOBS, "N", 0, "jobs side by side (default: one for each core); they share the cores", 2},
+	{"watch", KEY_WATCH, NULL, 0, "make the report again as jobs end, of what is there until then", 2},
 	{"dry-run", KEY_DRY_RUN, NULL, 0, "say what would be made and what it costs, and stop", 2},
 	SX_ARG_JSON, SX_ARG_QUIET, SX_ARG_VERBOSE,
 	{0},
@@ -35,7 +36,7 @@ static const struct argp_option options[] = {
 
 static const char doc[] =
 	"Makes what RECIPE lists, for each of its seeds, and a report of it. RECIPE is a .yaml file, or the name of one "
-	"that came with the program: quickstart, bounds. What is whole and was made from the same settings is kept, an "
+	"that came with the program: quick, quickstart, bounds. What is whole and was made from the same settings is kept, an "
 	"interrupted run goes on, so a study that was stopped or failed is started again by the same command. "
 	"key=value replaces a key of the recipe's `config`; seeds=[1, 2] replaces its seeds. A signal that ends a "
 	"training run (`sextant train --help`) ends a study in the same way: exit code 75.\v"
@@ -65,11 +66,14 @@ static const char doc[] =
 	"all: label, pos. They are the options of `trace`, `eval` "
 	"and `bounds`; a mapping as a value holds one for each run.\n"
 	"\n"
+	"With --watch the report is there as soon as the first part is: its page says which parts are not, "
+	"loads itself again, and is replaced whole each time. What it ends as is the same.\n"
+	"\n"
 	"The time is an estimate: FLOPs of each job over the rate of three training steps, measured now with as many "
 	"copies side by side as there will be jobs.\n"
 	"\n"
 	"Examples:\n"
-	"  sextant study quickstart\n"
+	"  sextant study quickstart --watch\n"
 	"  sextant study quickstart 'data.text=[mine.txt]' seeds=1 --work runs/mine -o report --dry-run\n";
 /* clang-format on */
 
@@ -86,6 +90,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_JOBS:
 		a->at_once = sx_parse_count(state, "--jobs", arg);
 		if (a->at_once > 1024) argp_error(state, "--jobs %s: at most 1024", arg);
+		return 0;
+	case KEY_WATCH:
+		a->watch = true;
 		return 0;
 	case KEY_DRY_RUN:
 		a->dry_run = true;
@@ -250,7 +257,8 @@ static sx_status study(sx_ctx *ctx, const arguments *a, const sx_study *s)
 	if (a->dry_run && !a->common.json) SX_TRY(print_cost(ctx, s, jobs, at_once));
 	if (!a->common.quiet) say_cost(ctx, s, jobs, at_once);
 	if (!a->dry_run) {
-		SX_TRY(sx_study_run(jobs, ctx, s, at_once));
+		SX_TRY(sx_study_run(jobs, ctx, s, at_once, a->watch ? folder : NULL,
+				    a->common.json ? STDERR_FILENO : STDOUT_FILENO));
 		SX_TRY(make_report(ctx, s, folder, a->common.json));
 	}
 	if (a->common.json)

@@ -1,34 +1,39 @@
 #!/bin/bash
-# Everything at once, offline: installs what is missing, builds, and makes the study "quickstart"
-# (analysis/studies/quickstart.yaml): small models trained on this machine's C headers and licence
-# texts with the retrieval language in them, every head watched while it happens, the rotation
-# dropped, evaluated beyond the trained length; then a report to open.
+# Everything at once, offline: installs what is missing, builds, and makes two studies of small models,
+# trained on this machine's C headers and licence texts with the retrieval language in them: every head
+# watched while it happens, the rotation dropped, evaluated beyond the trained length; each a report to
+# open.
 #
-#   scripts/demo.sh [--out DIR] [--text FILE]... [--seed N]... [--dry-run]
+#   scripts/demo.sh [--quick] [--out DIR] [--text FILE]... [--seed N]... [--dry-run]
+#
+# First the quick form (analysis/studies/quick.yaml): one seed of two layers, a minute and a half. Then, unless
+# --quick, the study "quickstart" (analysis/studies/quickstart.yaml): two seeds of five layers, ten to twenty
+# minutes, with a report that grows as it goes.
 #
 # RoPE     trained with rotation
 # DroPE    the same run, rotation dropped at 7/8 of the training and the model recalibrated
 # control  the same run, rotation kept, recalibrated for as many tokens: what the extra tokens do alone
 # NoPE     trained without rotation for as many tokens as DroPE saw
 #
-# Each for two seeds, or those given. Stopped, the same command goes on. Runs go to DIR/runs, the report
-# to DIR/report; DIR is demo-out unless given.
+# --seed replaces the seeds of both, --text their text. Stopped, the same command goes on. The quick form goes
+# to DIR/quick/runs and DIR/quick/report, the other to DIR/runs and DIR/report; DIR is demo-out unless given.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-out=demo-out texts=() seeds=() words=() dry=no
+out=demo-out texts=() seeds=() words=() dry=no quick=no
 while [ $# -gt 0 ]; do
 	case $1 in
+	--quick) quick=yes; shift ;;
 	--out) out=$2; shift 2 ;;
 	--text) texts+=("$(realpath "$2")"); shift 2 ;;
 	--seed) seeds+=("$2"); shift 2 ;;
 	--dry-run) dry=yes; shift ;;
-	*) sed -n '2,17p' "$0" | cut -c3-; exit 64 ;;
+	-h | --help) sed -n '2,/^set/p' "$0" | sed '$d' | cut -c3-; exit 0 ;;
+	*) sed -n '2,/^set/p' "$0" | sed '$d' | cut -c3-; exit 64 ;;
 	esac
 done
 say() { printf '%s  %s\n' "$(date +%H:%M:%S)" "$*"; }
 # a YAML list of the arguments
 list() { local IFS=,; echo "[$*]"; }
-started=$SECONDS
 
 say "installing what is missing"
 if ! command -v cmake >/dev/null || ! pkg-config --exists jansson yaml-0.1 openblas pangocairo libxxhash libdeflate hdf5 gsl ||
@@ -48,11 +53,18 @@ for i in "${!texts[@]}"; do texts[i]="'${texts[i]//\'/\'\'}'"; done
 [ ${#texts[@]} = 0 ] || words+=("data.text=$(list "${texts[@]}")")
 [ ${#seeds[@]} = 0 ] || words+=("seeds=$(list "${seeds[@]}")")
 [ $dry = no ] || words+=(--dry-run)
-say "making the study"
-build/release/cli/sextant study quickstart "${words[@]}" --work "$out/runs" -o "$out/report"
-[ $dry = no ] || exit 0
-if [ -e "$out/report/report.html" ]; then
-	say "done in $((SECONDS - started)) s: open $out/report/report.html"
-else
-	say "done in $((SECONDS - started)) s: the runs and their files are in $out/runs"
-fi
+
+# name, folder, further words
+study() {
+	local name=$1 folder=$2 begun=$SECONDS
+	shift 2
+	build/release/cli/sextant study "$name" ${words[@]+"${words[@]}"} "$@" --work "$folder/runs" -o "$folder/report"
+	[ $dry = yes ] || say "$name took $((SECONDS - begun)) s: look at $folder/report/report.html"
+}
+say "making the quick study: one seed, two layers"
+study quick "$out/quick"
+[ $quick = yes ] || {
+	say "going on with the study quickstart: two seeds, five layers; its page grows as parts are done"
+	study quickstart "$out" --watch
+}
+[ $dry = yes ] || say "README.md, \"A first look\", goes on from here; the program is build/release/cli/sextant"

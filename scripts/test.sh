@@ -19,8 +19,8 @@
 #   test_bounds_models          100       100         20         models; a rare one breaks a bound in any
 #                                                                build or in none
 #   once: readers, sextant_py,  all       -           -          they watch the file system, or others'
-#     notebook, tables, kill,                                    programs read what we wrote; the sanitizers
-#     test_inert_*, includes,                                    do not stand test_kill's preload; includes
+#     readme, notebook, tables,                                    programs read what we wrote; the sanitizers
+#     kill, test_inert_*, includes,                                do not stand test_kill's preload; includes
 #     symbols                                                    and symbols are the same everywhere
 set -eu
 cd "$(dirname "$0")/.."

@@ -63,9 +63,10 @@ static void put_head(FILE *out, const sx_report *r)
 	fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
 	      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
 	      "img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n"
-	      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-	      "<meta name=\"generator\" content=\"sextant " SX_VERSION "\">\n<title>",
+	      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n",
 	      out);
+	if (r->reload) fprintf(out, "<meta http-equiv=\"refresh\" content=\"%d\">\n", r->reload);
+	fputs("<meta name=\"generator\" content=\"sextant " SX_VERSION "\">\n<title>", out);
 	put_plain(out, r->title);
 	fputs("</title>\n<style>\n", out);
 	for (int i = 0; style[i]; i++) fprintf(out, "%s\n", style[i]);

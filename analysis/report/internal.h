@@ -68,6 +68,7 @@ struct sx_report {
 	int n_block;
 	report_pair *input, *param;
 	int n_input, n_param;
+	int reload;   /* seconds, 0 = never */
 	sx_status st; /* the first failure while building */
 	char why[256];
 };

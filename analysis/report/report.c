@@ -126,6 +126,11 @@ static void check_name(sx_report *r, const char *name)
 
 /* ---- text ---- */
 
+void sx_report_reload(sx_report *r, int seconds)
+{
+	r->reload = seconds;
+}
+
 void sx_report_summary(sx_report *r, const char *paragraph)
 {
 	char **list = one_more(r, r->summary, r->n_summary, sizeof *list);

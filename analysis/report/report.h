@@ -29,6 +29,10 @@ void sx_report_summary(sx_report *r, const char *paragraph);
 void sx_report_section(sx_report *r, const char *heading);
 void sx_report_text(sx_report *r, const char *paragraph);
 
+/* The page asks the browser to load it again every so many seconds: of a report that is still being
+ * added to. */
+void sx_report_reload(sx_report *r, int seconds);
+
 /* Where it comes from. git: the commit the program was built from; either may be NULL. */
 void sx_report_origin(sx_report *r, const char *git, const char *command_line);
 /* A file that was read: fingerprinted when the report is saved, named as given here. */

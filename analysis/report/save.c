@@ -1,8 +1,10 @@
 /* The folder: writing it beside, and putting it where an older one may stand. */
+#define _GNU_SOURCE /* renameat2 */
 #include "analysis/report/internal.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -419,9 +421,14 @@ out:
 
 /* ---- the place ---- */
 
-/* The new folder takes the name; an old one steps aside first and comes back if that fails. */
+/* The new folder takes the name. Both change places at once, so that there is a report at any time;
+ * where a file system cannot do that, the old one steps aside first and comes back if that fails. */
 static sx_status take_place(sx_ctx *ctx, const char *from, const char *folder)
 {
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, folder, RENAME_EXCHANGE) == 0) {
+		remove_tree(from);
+		return SX_OK;
+	}
 	sx_status st = SX_OK;
 	char *old = sx_format("%s.old", from);
 	struct stat sb;

@@ -15,9 +15,6 @@ static bool is_extension(const sx_section_item *i)
 	       sx_run_has(i->file, SX_RUN_EXTENSION_NIAH_HITS);
 }
 
-/* A model that does not retrieve at the trained length says nothing about longer ones. */
-static const double learned = 0.8;
-
 static int trained_column(const sx_extension_row *r)
 {
 	for (int k = 0; k < r->n_length; k++)
@@ -75,7 +72,7 @@ static void say_label(sx_section_job *j, const sx_extension *e, int first)
 static bool is_unlearned(const sx_extension_row *r)
 {
 	int one = trained_column(r);
-	return one >= 0 && r->rate[one].value < learned;
+	return one >= 0 && r->rate[one].value < SX_SECTION_LEARNED;
 }
 
 static void say_labels(sx_section_job *j, const sx_extension *e)

@@ -201,6 +201,7 @@ typedef sx_status (*section)(sx_section_job *j);
 /* In the order of the page. */
 /* clang-format off */
 static const section sections[] = {
+	sx_section_learned,
 	sx_section_losses,
 	sx_section_drop,
 	sx_section_extension,

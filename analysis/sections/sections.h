@@ -14,6 +14,7 @@ typedef struct {
 	sx_item_kind kind;
 	const char *name, *label, *path, *what;
 	int64_t seed;
+	int64_t context; /* tokens of a training window, 0 = not known                   */
 	bool untrained;
 	bool drops;        /* a run with records on both sides of a drop          */
 	bool nope;         /* a run that loses its positions at the drop, or a file of a model
@@ -65,7 +66,13 @@ void sx_section_name(const sx_section_job *j, const sx_section_item *item, char 
 /* Writes all sections, and the findings of each as a paragraph of the summary. */
 sx_status sx_sections_write(sx_section_job *j) SX_NODISCARD;
 
+/* The share of needles at the trained length from which a model has learned to retrieve: of one with
+ * less, what it does beyond that length says little. */
+#define SX_SECTION_LEARNED 0.9
+
 /* Each at the end of its part of the file that is named for it; failures are those of the files read. */
+sx_status
+sx_section_learned(sx_section_job *j) SX_NODISCARD; /* sentences alone, the page's first */
 sx_status sx_section_losses(sx_section_job *j) SX_NODISCARD;
 sx_status sx_section_drop(sx_section_job *j) SX_NODISCARD;
 sx_status sx_section_heads(sx_section_job *j) SX_NODISCARD;

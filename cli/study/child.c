@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,6 +33,7 @@ static void become(const sx_child *c, int out, int in, pid_t parent, const sigse
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0) _exit(127);
 	if (c->log && dup2(out, STDERR_FILENO) < 0) _exit(127);
+	if (c->lower) setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + c->lower);
 	if (c->folder && chdir(c->folder) != 0) _exit(127);
 	execv("/proc/self/exe", c->argv);
 	_exit(127);

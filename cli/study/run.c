@@ -32,6 +32,7 @@ typedef struct {
 	bool told, ended; /* the children were asked to end, were killed           */
 	int64_t failed;   /* the first job that failed, -1 = none                  */
 	double begun, said;
+	sx_watch watch;
 } session;
 
 static double now(void)
@@ -241,6 +242,7 @@ static void pass_signals(session *s)
 	if (sx_stop_in_haste() && !s->ended) {
 		s->ended = true;
 		signal_jobs(s, SIGKILL);
+		if (s->watch.pid) kill(s->watch.pid, SIGTERM);
 	}
 }
 
@@ -256,6 +258,7 @@ static sx_status loop(session *s)
 		if (s->running == 0) return st;
 		pass_signals(s);
 		reap(s);
+		sx_watch_step(&s->watch, s->ctx, s->study, s->jobs, now());
 		if (now() - s->said >= SUMMARY_S && s->running) summary(s);
 		nanosleep(&pause, NULL);
 	}
@@ -285,10 +288,16 @@ static sx_status conclude(session *s, sx_status st)
 		       j->exit, others);
 }
 
-sx_status sx_study_run(sx_job *jobs, sx_ctx *ctx, const sx_study *study, int at_once)
+sx_status sx_study_run(sx_job *jobs, sx_ctx *ctx, const sx_study *study, int at_once,
+		       const char *watch, int watch_out)
 {
 	sx_status st = SX_OK;
-	session s = {.ctx = ctx, .study = study, .jobs = jobs, .at_once = at_once, .failed = -1};
+	session s = {.ctx = ctx,
+		     .study = study,
+		     .jobs = jobs,
+		     .at_once = at_once,
+		     .failed = -1,
+		     .watch = {.folder = watch, .out = watch_out}};
 	sx_hold hold = {.fd = -1};
 	char *logs = sx_format("%s/logs", study->work);
 	if (!logs) return sx_fail(ctx, SX_ENOMEM, "no memory for a path");
@@ -297,8 +306,10 @@ sx_status sx_study_run(sx_job *jobs, sx_ctx *ctx, const sx_study *study, int at_
 	SX_TRY(sx_hold_take(&hold, ctx, study->work, "study", true));
 	SX_TRY(sx_make_dirs(ctx, logs));
 	SX_TRY(sx_study_write(study, ctx));
+	sx_watch_begin(&s.watch, study, jobs);
 	s.begun = s.said = now();
 	st = loop(&s);
+	sx_watch_end(&s.watch, ctx, study, jobs, s.failed >= 0 && !sx_stop_asked(), now());
 	st = conclude(&s, st);
 out:
 	sx_hold_release(&hold);

@@ -109,8 +109,13 @@ int64_t sx_study_next(const sx_job *jobs, const sx_study *s);
  * program with cores / at_once threads, its output in WORK/logs. What depends on a failed job is not
  * begun; the rest goes on, then the status is the first failed job's. SX_ESTOPPED after a signal that
  * the caller catches (sx_stop_catch): the children get SIGTERM (a training run writes a checkpoint
- * then), and the same call goes on. SX_ECREATE where another study is at work in the folder. */
-sx_status sx_study_run(sx_job *jobs, sx_ctx *ctx, const sx_study *s, int at_once) SX_NODISCARD;
+ * then), and the same call goes on. SX_ECREATE where another study is at work in the folder.
+ *
+ * watch: the folder of a report that is made again as jobs end, of what is there until then; NULL =
+ * none. A file that is to be made again is removed first, so that no page shows an old one. Where the
+ * pages' words go: watch_out, a descriptor. */
+sx_status sx_study_run(sx_job *jobs, sx_ctx *ctx, const sx_study *s, int at_once, const char *watch,
+		       int watch_out) SX_NODISCARD;
 
 /* ---- between the study's sources ---- */
 
@@ -149,11 +154,29 @@ typedef struct {
 	const char *folder, *log;
 	int out;
 	int threads; /* 0 = as they are */
+	int lower;   /* the priority, by so much */
 } sx_child;
 sx_status sx_child_start(int *pid, sx_ctx *ctx, const sx_child *c) SX_NODISCARD;
 /* Waits; the exit code, 128 + signal where it was killed. A signal that asks the study to end ends it. */
 int sx_child_wait(int pid);
 int sx_child_exit(int status);       /* the same of waitpid's status                        */
 sx_status sx_child_status(int code); /* of which this is the exit code; else SX_EINTERNAL */
+
+/* The report of a study at work, watch.c. */
+typedef struct {
+	const char *folder; /* NULL: nobody watches, and nothing below does anything          */
+	int out;            /* descriptor of the child's output                               */
+	int pid;            /* of the page under way, 0 = none                                */
+	double begun, next; /* when it began, and when the next one may: seconds of a clock   */
+	int64_t shown;      /* parts that were there when the last page was begun             */
+	bool drawn, over;   /* a page has been made; one failed, so no more are               */
+} sx_watch;
+/* Removes the files that are to be made again. */
+void sx_watch_begin(const sx_watch *w, const sx_study *s, const sx_job *jobs);
+/* To be called again and again; does not wait. */
+void sx_watch_step(sx_watch *w, sx_ctx *ctx, const sx_study *s, const sx_job *jobs, double now);
+/* Waits for the page under way; last: and makes one of what came since. */
+void sx_watch_end(sx_watch *w, sx_ctx *ctx, const sx_study *s, const sx_job *jobs, bool last,
+		  double now);
 
 #endif
