@@ -72,10 +72,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (!a->out || !*a->out) argp_error(state, "where to? -o RUN");
-		if (a->resume && a->branch)
+		if (a->resume == SX_RESUME_YES && a->branch)
 			argp_error(state,
 				   "--resume goes on from the run's own last checkpoint: leave "
-				   "out --branch");
+				   "out --branch, or say --resume=auto");
 		return 0;
 	default:
 		return sx_common_parse(&a->common, key, arg, state);

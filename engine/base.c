@@ -169,11 +169,15 @@ const char *sx_input_name(const char *path)
 sx_status sx_read_input(sx_ctx *ctx, const char *path, char **out, size_t *size)
 {
 	if (strcmp(path, "-") != 0) return sx_read_file(ctx, path, out, size);
+	struct stat sb;
 	int fd = dup(STDIN_FILENO);
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "rb");
+	/* where it was closed, a folder stands in for it (main.c: hold_streams) */
+	bool closed = fd >= 0 && fstat(fd, &sb) == 0 && S_ISDIR(sb.st_mode);
+	FILE *f = fd < 0 || closed ? NULL : fdopen(fd, "rb");
 	if (!f) {
+		const char *why = closed ? "it is closed" : strerror(errno);
 		if (fd >= 0) close(fd);
-		return sx_fail(ctx, SX_ENOINPUT, "cannot read standard input: %s", strerror(errno));
+		return sx_fail(ctx, SX_ENOINPUT, "cannot read standard input: %s", why);
 	}
 	return read_stream(f, ctx, sx_input_name(path), out, size);
 }

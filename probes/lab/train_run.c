@@ -334,6 +334,17 @@ out:
 	return st;
 }
 
+/* A run that goes on began as the branch that is asked for. */
+static sx_status check_branch(const sx_train_session *s)
+{
+	const char *asked = s->request->branch, *was = s->branched;
+	if (was && strcmp(was, asked) == 0) return SX_OK;
+	return sx_fail(s->ctx, SX_ECONFIG,
+		       "--branch %s: %s began %s%s; leave out --branch, or give another folder",
+		       asked, s->request->dir, was ? "as a branch of " : "as no branch",
+		       was ? was : "");
+}
+
 /* Before anything is read: is there a run, and where did it begin? */
 static sx_status look(sx_train_session *s)
 {
@@ -344,7 +355,11 @@ static sx_status look(sx_train_session *s)
 	if (s->resumed)
 		SX_TRY(sx_config_begun_read(s->request->cfg, s->ctx, s->request->dir, true,
 					    &s->branched));
-	if (s->resumed || !s->request->branch) goto out;
+	if (!s->request->branch) goto out;
+	if (s->resumed) {
+		SX_TRY(check_branch(s));
+		goto out;
+	}
 	s->branched = sx_strdup(s->request->branch);
 	if (!s->branched) st = sx_fail(s->ctx, SX_ENOMEM, "no memory for a path");
 out:

@@ -214,6 +214,13 @@ is test $? = 0
 mv text.txt text.away
 want 66 'text.txt does not exist' "$sextant" train -o elsewhere/run -q --resume
 mv text.away text.txt
+# a branch, the same words at every start
+branch=(train tiny.yaml -o branch -q --resume=auto train.steps=1000 train.drop_at=30 train.drop.steps=5)
+want 0 '' "$sextant" "${branch[@]}" --branch whole@30
+want 0 '' "$sextant" "${branch[@]}" --branch whole@30
+want 78 'branch began as a branch of whole@30' "$sextant" "${branch[@]}" --branch whole@1000
+want 78 'whole began as no branch' "$sextant" train tiny.yaml -o whole -q --resume=auto --branch branch@30
+want 64 'leave out --branch' "$sextant" train tiny.yaml -o branch -q --resume --branch whole@30
 want 64 'want --resume or --resume=auto' "$sextant" train -o elsewhere/run --resume=never
 want 66 'nothing holds no run to resume' "$sextant" train -o nothing --resume
 gone nothing
