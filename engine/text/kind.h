@@ -23,6 +23,7 @@ struct sx_tokenizer {
 	const sx_tokenizer_kind *kind;
 	char *name;
 	int vocab, bos, eos;
+	int own; /* a model has this many rows, or more; 0 = as many as vocab says */
 	bool adds_bos;
 	char fingerprint[33];
 	char byte_text[256]; /* the bytes from 0 to 255, for pieces of one */
@@ -32,7 +33,7 @@ struct sx_tokenizer {
 #define SX_TEXT_MAX ((size_t)1 << 30) /* places in a text are int32 */
 enum { SX_VOCAB_MAX = 1 << 24 };
 
-extern const sx_tokenizer_kind sx_kind_bytes, sx_kind_llama2c;
+extern const sx_tokenizer_kind sx_kind_bytes, sx_kind_hf, sx_kind_llama2c;
 
 /* xxh128 of the file's bytes, into t->fingerprint. */
 void sx_tokenizer_sign(sx_tokenizer *t, const char *data, size_t size);

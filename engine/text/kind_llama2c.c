@@ -111,16 +111,6 @@ static sx_status check_byte_tokens(const llama2c *k, sx_ctx *ctx, const char *na
 	return SX_OK;
 }
 
-/* What people will try first, before it is taken for a tokenizer.bin. */
-static sx_status refuse_folder(sx_ctx *ctx, const char *path)
-{
-	if (!sx_path_is_dir(path)) return SX_OK;
-	return sx_fail(ctx, SX_ENOINPUT,
-		       "%s is a folder without a tokenizer.json: give \"bytes\" or the "
-		       "path of a llama2.c tokenizer.bin",
-		       path);
-}
-
 static sx_status open(sx_tokenizer *t, sx_ctx *ctx)
 {
 	sx_status st = SX_OK;
@@ -129,7 +119,6 @@ static sx_status open(sx_tokenizer *t, sx_ctx *ctx)
 	llama2c *k = sx_calloc(1, sizeof *k);
 	if (!k) return sx_fail(ctx, SX_ENOMEM, "no memory for %s", t->name);
 	t->self = k;
-	SX_TRY(refuse_folder(ctx, t->name));
 	SX_TRY(sx_read_file(ctx, t->name, &data, &size));
 	SX_TRY(read_pieces(k, ctx, t->name, data, size));
 	SX_TRY(check_byte_tokens(k, ctx, t->name));

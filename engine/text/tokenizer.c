@@ -7,49 +7,7 @@
 #include <xxhash.h>
 
 /* Asked in this order. */
-static const sx_tokenizer_kind *const kinds[] = {&sx_kind_bytes, &sx_kind_llama2c};
-
-static sx_status refuse_hugging_face(sx_ctx *ctx, const char *path, const char *folder)
-{
-	return sx_fail(
-		ctx, SX_EDATA,
-		"%s is a Hugging Face tokenizer, which is not read here; make the ids once "
-		"in Python and give them with --tokens tokens.npy:\n"
-		"  import numpy; from transformers import AutoTokenizer\n"
-		"  ids = AutoTokenizer.from_pretrained(\"%s\")(open(\"text.txt\").read())\n"
-		"  numpy.save(\"tokens.npy\", numpy.array(ids[\"input_ids\"], dtype=\"int32\"))",
-		path, folder);
-}
-
-static bool has_tokenizer_json(const char *folder)
-{
-	char *p = sx_format("%s/tokenizer.json", folder);
-	bool yes = p && sx_path_exists(p);
-	free(p);
-	return yes;
-}
-
-/* Refuses what people will try first, before the file is taken for a tokenizer.bin. */
-static sx_status refuse_other_kinds(sx_ctx *ctx, const char *path)
-{
-	if (sx_path_is_dir(path)) {
-		if (has_tokenizer_json(path)) return refuse_hugging_face(ctx, path, path);
-		return sx_fail(ctx, SX_ENOINPUT,
-			       "%s is a folder without a tokenizer.json: give \"bytes\" or the "
-			       "path of a llama2.c tokenizer.bin",
-			       path);
-	}
-	size_t n = strlen(path);
-	if (n < 5 || strcmp(path + n - 5, ".json") != 0) return SX_OK;
-	if (!sx_path_exists(path)) return sx_fail(ctx, SX_ENOINPUT, "%s does not exist", path);
-	char *folder = sx_strdup(path);
-	if (!folder) return sx_fail(ctx, SX_ENOMEM, "no memory for a path");
-	char *slash = strrchr(folder, '/');
-	if (slash) *slash = '\0';
-	sx_status st = refuse_hugging_face(ctx, path, !slash ? "." : folder[0] ? folder : "/");
-	free(folder);
-	return st;
-}
+static const sx_tokenizer_kind *const kinds[] = {&sx_kind_bytes, &sx_kind_hf, &sx_kind_llama2c};
 
 static const sx_tokenizer_kind *kind_of(const char *what)
 {
@@ -75,15 +33,15 @@ sx_status sx_tokenizer_open(sx_tokenizer **out, sx_ctx *ctx, const char *what, i
 	}
 	for (int b = 0; b < 256; b++) t->byte_text[b] = (char)b;
 	t->kind = kind_of(what);
-	if (t->kind != &sx_kind_bytes) SX_TRY(refuse_other_kinds(ctx, what));
 	SX_TRY(t->kind->open(t, ctx));
-	if (vocab != 0 && vocab != t->vocab) {
+	if (vocab != 0 && (t->own ? vocab < t->own : vocab != t->vocab)) {
 		st = sx_fail(ctx, SX_EDATA,
 			     "the tokenizer %s has %d tokens but the model %d: give the one the "
-			     "model was trained with (--tokenizer FILE.bin, or bytes)",
+			     "model was trained with (--tokenizer FILE, or bytes)",
 			     what, t->vocab, vocab);
 		goto out;
 	}
+	if (vocab != 0) t->vocab = vocab;
 	*out = t;
 	t = NULL;
 out:
@@ -140,6 +98,21 @@ const char *sx_tokenizer_piece(const sx_tokenizer *t, int32_t id, size_t *len)
 	return t->kind->piece(t, id, len);
 }
 
+/* Of added tokens a tokenizer may have more than the model has rows for. */
+static sx_status check_ids(int32_t *ids, int64_t n, sx_ctx *ctx, const sx_tokenizer *t)
+{
+	for (int64_t i = 0; i < n; i++) {
+		if (ids[i] < t->vocab) continue;
+		int32_t id = ids[i];
+		free(ids);
+		return sx_fail(ctx, SX_EDATA,
+			       "the text holds the added token %d of %s, but the model has only %d "
+			       "tokens: take it out of the text",
+			       (int)id, t->name, t->vocab);
+	}
+	return SX_OK;
+}
+
 sx_status sx_tokenizer_encode(int32_t **ids, int64_t *n, sx_ctx *ctx, const sx_tokenizer *t,
 			      const char *text, size_t len, bool bos)
 {
@@ -148,7 +121,8 @@ sx_status sx_tokenizer_encode(int32_t **ids, int64_t *n, sx_ctx *ctx, const sx_t
 			       "a text of %zu bytes is too long to tokenise at once: split it "
 			       "into files below 1 GiB",
 			       len);
-	return t->kind->encode(ids, n, ctx, t, text, len, bos);
+	sx_status st = t->kind->encode(ids, n, ctx, t, text, len, bos);
+	return st == SX_OK && t->own ? check_ids(*ids, *n, ctx, t) : st;
 }
 
 sx_status sx_tokenizer_decode(char **text, size_t *len, sx_ctx *ctx, const sx_tokenizer *t,
