@@ -135,10 +135,10 @@ typedef struct {
 sx_status sx_pipeline_read(sx_pipeline **out, sx_ctx *ctx, const char *name, const char *data,
 			   size_t size) SX_NODISCARD;
 void sx_pipeline_free(sx_pipeline *h);
-/* Makes the tokenizer of the texts of two files: tokenizer.json, and tokenizer_config.json or NULL
- * (kind_hf.c). Sets the fields of t from vocab on. */
-sx_status sx_tokenizer_make(sx_tokenizer *t, sx_ctx *ctx, const char *data, size_t size,
-			    const char *config, size_t config_size) SX_NODISCARD;
+/* A tokenizer of the texts of two files: tokenizer.json, and tokenizer_config.json or NULL
+ * (kind_hf.c); `name` is what messages call it. */
+sx_status sx_tokenizer_parse(sx_tokenizer **out, sx_ctx *ctx, const char *name, const char *data,
+			     size_t size, const char *config, size_t config_size) SX_NODISCARD;
 
 /* ---- encoding ---- */
 

@@ -222,8 +222,7 @@ static sx_status merge_word(sx_encoder *e, const char *s, size_t len)
 	if (!sx_merger_run(&e->merger, find, (void *)(uintptr_t)b) ||
 	    !room_for(e, (size_t)e->merger.n))
 		return sx_encoder_memory(e);
-	memcpy(e->ids + e->n, e->merger.id, (size_t)e->merger.n * sizeof *e->ids);
-	e->n += (size_t)e->merger.n;
+	for (int32_t i = 0; i < e->merger.n; i++) e->ids[e->n++] = e->merger.id[i];
 	return SX_OK;
 }
 

@@ -672,7 +672,7 @@ static sx_status read_added_one(reader *r, json_t *o, const char *where, size_t 
 	for (int i = 0; i + 1 < h->n_added; i++)
 		if (h->added[i].content.used == a->content.used &&
 		    memcmp(h->added[i].content.at, a->content.at, a->content.used) == 0)
-			return bad(r, where, "repeats \"%.40s\"", a->content.at);
+			return bad(r, where, "repeats \"%.40s\"", content);
 	a->id = next_id(h, &a->content, n_vocab);
 	if (!json_is_integer(id) || json_integer_value(id) != a->id || a->id >= SX_VOCAB_MAX)
 		st = bad(r, where,

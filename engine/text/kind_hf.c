@@ -73,8 +73,8 @@ out:
 	return st;
 }
 
-sx_status sx_tokenizer_make(sx_tokenizer *t, sx_ctx *ctx, const char *data, size_t size,
-			    const char *config, size_t config_size)
+static sx_status make(sx_tokenizer *t, sx_ctx *ctx, const char *data, size_t size,
+		      const char *config, size_t config_size)
 {
 	sx_status st = SX_OK;
 	sx_pipeline *h = NULL;
@@ -89,6 +89,23 @@ sx_status sx_tokenizer_make(sx_tokenizer *t, sx_ctx *ctx, const char *data, size
 	t->own = h->bpe.n_own;
 	sx_tokenizer_sign(t, data, size);
 out:
+	return st;
+}
+
+sx_status sx_tokenizer_parse(sx_tokenizer **out, sx_ctx *ctx, const char *name, const char *data,
+			     size_t size, const char *config, size_t config_size)
+{
+	sx_tokenizer *t = sx_calloc(1, sizeof *t);
+	if (!t || !(t->name = sx_strdup(name))) {
+		free(t);
+		return sx_fail(ctx, SX_ENOMEM, "no memory for a tokenizer");
+	}
+	t->kind = &sx_kind_hf;
+	sx_status st = make(t, ctx, data, size, config, config_size);
+	if (st == SX_OK)
+		*out = t;
+	else
+		sx_tokenizer_free(t);
 	return st;
 }
 
@@ -129,7 +146,7 @@ static sx_status open(sx_tokenizer *t, sx_ctx *ctx)
 	SX_TRY(find_files(&file, &config, ctx, t->name));
 	SX_TRY(sx_read_file(ctx, file, &data, &size));
 	if (sx_path_exists(config)) SX_TRY(sx_read_file(ctx, config, &settings, &settings_size));
-	st = sx_tokenizer_make(t, ctx, data, size, settings, settings_size);
+	st = make(t, ctx, data, size, settings, settings_size);
 out:
 	free(file);
 	free(config);
