@@ -82,6 +82,12 @@ int sx_tokenizer_eos(const sx_tokenizer *t)
 	return t->eos;
 }
 
+void sx_tokenizer_set_ends(sx_tokenizer *t, int bos, int eos)
+{
+	if (t->bos < 0 && bos < t->vocab) t->bos = bos;
+	if (t->eos < 0 && eos < t->vocab) t->eos = eos;
+}
+
 bool sx_tokenizer_adds_bos(const sx_tokenizer *t)
 {
 	return t->adds_bos;
