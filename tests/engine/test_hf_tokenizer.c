@@ -1,5 +1,6 @@
 /* tokenizer.json. References: ids and texts by the package `tokenizers` (tests/fixtures/tokenizers),
  * what transformers publishes of real tokenizers, and definitions. */
+#include "engine/text/language.h"
 #include "engine/text/tokenizer.h"
 
 #include <jansson.h>
@@ -287,9 +288,10 @@ static const char *in_folder(const char *name)
 
 static void put(const char *name, const char *text)
 {
-	sx_ctx ctx;
-	sx_ctx_init(&ctx);
-	assert_int_equal(sx_write_file(&ctx, in_folder(name), text, strlen(text)), SX_OK);
+	FILE *f = fopen(in_folder(name), "wb"); /* sx_write_file waits for the disk */
+	assert_non_null(f);
+	assert_int_equal(fwrite(text, 1, strlen(text), f), strlen(text));
+	assert_int_equal(fclose(f), 0);
 }
 
 static void copy_kind(const char *kind)
@@ -402,6 +404,92 @@ static void other_files_beside(void **state)
 		assert_non_null(strstr(ctx.message, "save_pretrained"));
 	}
 	unlink(in_folder("tokenizer.model"));
+}
+
+/* ---- the retrieval language in words ---- */
+
+static bool in_corpus(const sx_corpus *c, int32_t id)
+{
+	for (int64_t i = 0; i < c->n_train; i++)
+		if (c->train[i] == id) return true;
+	for (int64_t i = 0; i < c->n_heldout; i++)
+		if (c->heldout[i] == id) return true;
+	return false;
+}
+
+/* Filler must be a run of the corpus; returns how many values were retrieved. */
+static int check_window(const sx_language *l, const sx_corpus *c, uint64_t index, int64_t T)
+{
+	sx_ctx ctx;
+	int32_t tok[128], tgt[128], fill[128];
+	uint8_t cls[128];
+	int64_t n = 0, at = 0;
+	int queries = 0;
+	sx_ctx_init(&ctx);
+	assert_int_equal(sx_language_window(tok, tgt, cls, &ctx, l, T, 1, index, false), SX_OK);
+	for (int64_t t = 0; t < T; t++) {
+		bool symbol = cls[t] != SX_CLASS_FILLER;
+		assert_int_equal(symbol, !in_corpus(c, tgt[t]));
+		if (!symbol) fill[n++] = tgt[t];
+		if (cls[t] == SX_CLASS_MARKER) assert_int_equal(tgt[t], c->unused[0]);
+		if (cls[t] == SX_CLASS_QUERY || cls[t] == SX_CLASS_FACT)
+			assert_in_range(tgt[t], sx_language_value(l, 0), sx_language_value(l, 2));
+		queries += cls[t] == SX_CLASS_QUERY;
+	}
+	while (at + n <= c->n_train && memcmp(c->train + at, fill, (size_t)n * sizeof *fill) != 0)
+		at++;
+	assert_true(at + n <= c->n_train);
+	return queries;
+}
+
+static void retrieval_in_unused_words(void **state)
+{
+	(void)state;
+	sx_ctx ctx;
+	sx_corpus c;
+	sx_language l;
+	sx_needle p;
+	int queries = 0;
+	int32_t tok[128];
+	char text[4096] = "", path[256];
+	sx_ctx_init(&ctx);
+	for (int i = 0; i < 300; i++) snprintf(text + strlen(text), 12, "x%d é ", i * 7919 % 1000);
+	put("text.txt", text);
+	strcpy(path, in_folder("text.txt"));
+	const char *const paths[] = {path};
+	sx_tokenizer *t = open_kind("gpt2");
+	assert_int_equal(sx_corpus_read(&c, &ctx, paths, 1, t), SX_OK);
+	assert_true(c.n_unused >= 10);
+	for (int i = 0; i < c.n_unused; i++) {
+		size_t len;
+		const char *s = sx_tokenizer_piece(t, c.unused[i], &len);
+		assert_memory_equal(s, "\xC4\xA0", 2); /* byte level's space */
+		assert_true(len >= 4 && !in_corpus(&c, c.unused[i]));
+		assert_true(i == 0 || c.unused[i] > c.unused[i - 1]);
+	}
+	sx_language_opts o = sx_language_opts_default();
+	o.keys = 4, o.values = 3, o.facts_lo = 2, o.facts_hi = 3;
+	assert_int_equal(sx_language_init(&l, &ctx, &o, &c, 0), SX_OK);
+	assert_int_equal(l.vocab, sx_tokenizer_vocab(t));
+	for (int i = 0; i < 3; i++) assert_int_equal(sx_language_value(&l, i), c.unused[5 + i]);
+	for (uint64_t i = 0; i < 20; i++) queries += check_window(&l, &c, i, 100);
+	assert_true(queries > 50);
+	assert_int_equal(sx_language_needle(tok, &p, &ctx, &l, SX_NEEDLE_MULTI_KEY, 3, 100, 1, 0),
+			 SX_OK);
+	assert_in_range(p.value[0], c.unused[5], c.unused[7]);
+	assert_int_equal(tok[98], c.unused[0]);
+	json_t *j = sx_language_json(&l), *r = json_object_get(j, "retrieval");
+	assert_int_equal(json_integer_value(json_object_get(r, "marker")), c.unused[0]);
+	assert_int_equal(json_array_size(json_object_get(r, "key_ids")), 4);
+	assert_int_equal(json_integer_value(json_array_get(json_object_get(r, "value_ids"), 2)),
+			 c.unused[7]);
+	json_decref(j);
+	o.values = c.n_unused; /* too many */
+	assert_int_equal(sx_language_init(&l, &ctx, &o, &c, 0), SX_ECONFIG);
+	o.values = 3, o.bos = true; /* there is none */
+	assert_int_equal(sx_language_init(&l, &ctx, &o, &c, 0), SX_ECONFIG);
+	sx_corpus_free(&c);
+	sx_tokenizer_free(t);
 }
 
 /* ---- files that are not read ---- */
@@ -600,6 +688,7 @@ int main(void)
 		cmocka_unit_test(a_model_may_have_more_rows),
 		cmocka_unit_test(bos_as_the_files_say),
 		cmocka_unit_test(other_files_beside),
+		cmocka_unit_test(retrieval_in_unused_words),
 		cmocka_unit_test(what_is_not_read_is_named),
 		cmocka_unit_test(damaged_files),
 		cmocka_unit_test(endless_ones_end),
