@@ -5,23 +5,77 @@
 #include <string.h>
 #include <utf8proc.h>
 
+enum { SHORT_RUN = 16 };
+static const utf8proc_option_t how = UTF8PROC_STABLE | UTF8PROC_COMPOSE;
+
+static int class_of(utf8proc_int32_t c)
+{
+	return utf8proc_get_property(c)->combining_class;
+}
+
+/* By combining class, those of one class in their order. */
+static void sort_marks(utf8proc_int32_t *c, utf8proc_int32_t *spare, size_t n)
+{
+	size_t from[257] = {0};
+	if (n <= SHORT_RUN) {
+		for (size_t i = 1; i < n; i++) {
+			utf8proc_int32_t x = c[i];
+			size_t k = i;
+			for (; k > 0 && class_of(c[k - 1]) > class_of(x); k--) c[k] = c[k - 1];
+			c[k] = x;
+		}
+		return;
+	}
+	for (size_t i = 0; i < n; i++) from[class_of(c[i]) + 1]++;
+	for (int k = 0; k < 256; k++) from[k + 1] += from[k];
+	for (size_t i = 0; i < n; i++) spare[from[class_of(c[i])]++] = c[i];
+	memcpy(c, spare, n * sizeof *c);
+}
+
+/* Canonical order (Unicode, 3.11, D109). utf8proc_decompose does it too, but in n^2 where marks are
+ * many. */
+static void put_in_order(utf8proc_int32_t *c, utf8proc_int32_t *spare, size_t n)
+{
+	for (size_t i = 0, to; i < n; i = to) {
+		to = i + 1;
+		if (class_of(c[i]) == 0) continue;
+		while (to < n && class_of(c[to]) != 0) to++;
+		sort_marks(c + i, spare, to - i);
+	}
+}
+
+/* A code point becomes at most 4. */
+static size_t decompose(utf8proc_int32_t *c, const char *s, size_t len)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < len;) {
+		utf8proc_int32_t one;
+		utf8proc_ssize_t k = utf8proc_iterate((const utf8proc_uint8_t *)s + i,
+						      (utf8proc_ssize_t)(len - i), &one);
+		if (k < 1) break; /* not met: s is UTF-8 */
+		i += (size_t)k;
+		k = utf8proc_decompose_char(one, c + n, 4, how, NULL);
+		if (k > 0 && k <= 4) n += (size_t)k;
+	}
+	return n;
+}
+
 /* Appends the NFC of a stretch to out. */
 static bool compose(sx_bytes *out, const char *s, size_t len)
 {
-	const utf8proc_option_t how = UTF8PROC_STABLE | UTF8PROC_COMPOSE;
-	utf8proc_int32_t small[256], *c = small;
-	utf8proc_ssize_t n = utf8proc_decompose((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)len,
-						small, 255, how);
-	if (n < 0) return false;
-	if (n > 255) {
-		/* reencode wants room for a NUL, and the bytes stand in the code points' place */
-		c = sx_calloc((size_t)n + 1, sizeof *c);
-		if (!c) return false;
-		n = utf8proc_decompose((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)len, c, n,
-				       how);
+	utf8proc_int32_t small[512], *c = small;
+	size_t room = 4 * len + 4;
+	if (2 * room > sizeof small / sizeof *small && !(c = sx_calloc(2 * room, sizeof *c)))
+		return false;
+	size_t n = decompose(c, s, len);
+	put_in_order(c, c + room, n);
+	utf8proc_ssize_t m = utf8proc_normalize_utf32(c, (utf8proc_ssize_t)n, how);
+	bool good = m >= 0;
+	for (utf8proc_ssize_t i = 0; good && i < m; i++) {
+		char one[4];
+		utf8proc_ssize_t k = utf8proc_encode_char(c[i], (utf8proc_uint8_t *)one);
+		good = sx_bytes_add(out, one, (size_t)k);
 	}
-	bool good = n >= 0 && (n = utf8proc_reencode(c, n, how)) >= 0 &&
-		    sx_bytes_add(out, (const char *)c, (size_t)n);
 	if (c != small) free(c);
 	return good;
 }
