@@ -5,7 +5,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
-enum { SHORT_RUN = 16 };
+enum { SHORT_RUN = 16, BEFORE_TRAILING = 0x11A7 };
 static const utf8proc_option_t how = UTF8PROC_STABLE | UTF8PROC_COMPOSE;
 
 static int class_of(utf8proc_int32_t c)
@@ -60,7 +60,20 @@ static size_t decompose(utf8proc_int32_t *c, const char *s, size_t len)
 	return n;
 }
 
-/* Appends the NFC of a stretch to out. */
+static bool put_composed(sx_bytes *out, utf8proc_int32_t *c, size_t n)
+{
+	utf8proc_ssize_t m = utf8proc_normalize_utf32(c, (utf8proc_ssize_t)n, how);
+	bool good = m >= 0;
+	for (utf8proc_ssize_t i = 0; good && i < m; i++) {
+		char one[4];
+		utf8proc_ssize_t k = utf8proc_encode_char(c[i], (utf8proc_uint8_t *)one);
+		good = sx_bytes_add(out, one, (size_t)k);
+	}
+	return good;
+}
+
+/* Appends the NFC of a stretch to out. U+11A7 joins nothing, but stands where the trailing jamo are
+ * counted from, and utf8proc 2.8 takes it for one: composing ends in front of it. */
 static bool compose(sx_bytes *out, const char *s, size_t len)
 {
 	utf8proc_int32_t small[512], *c = small;
@@ -69,12 +82,11 @@ static bool compose(sx_bytes *out, const char *s, size_t len)
 		return false;
 	size_t n = decompose(c, s, len);
 	put_in_order(c, c + room, n);
-	utf8proc_ssize_t m = utf8proc_normalize_utf32(c, (utf8proc_ssize_t)n, how);
-	bool good = m >= 0;
-	for (utf8proc_ssize_t i = 0; good && i < m; i++) {
-		char one[4];
-		utf8proc_ssize_t k = utf8proc_encode_char(c[i], (utf8proc_uint8_t *)one);
-		good = sx_bytes_add(out, one, (size_t)k);
+	bool good = true;
+	for (size_t i = 0, to; good && i < n; i = to) {
+		to = i + 1;
+		while (to < n && c[to] != BEFORE_TRAILING) to++;
+		good = put_composed(out, c + i, to - i);
 	}
 	if (c != small) free(c);
 	return good;
