@@ -12,10 +12,17 @@
 enum { OPT_TOKENIZER = 256, OPT_BOS, OPT_NO_BOS, OPT_DECODE, OPT_IDS };
 
 static const struct argp_option options[] = {
-	{"tokenizer", OPT_TOKENIZER, "bytes|FILE.bin", 0,
-	 "bytes (the default), or a llama2.c tokenizer.bin", 0},
-	{"bos", OPT_BOS, NULL, 0, "begin with BOS (the default for a tokenizer.bin)", 0},
-	{"no-bos", OPT_NO_BOS, NULL, 0, "do not begin with BOS (the default for bytes)", 0},
+	{"tokenizer", OPT_TOKENIZER, "bytes|FILE", 0,
+	 "bytes (the default), a tokenizer.json, a folder with one, or a llama2.c tokenizer.bin",
+	 0},
+	{"bos", OPT_BOS, NULL, 0,
+	 "begin with BOS (the default for a tokenizer.bin); a tokenizer.json: the special tokens "
+	 "of its template",
+	 0},
+	{"no-bos", OPT_NO_BOS, NULL, 0,
+	 "do not begin with BOS (the default for bytes); the default of a tokenizer.json is its "
+	 "own",
+	 0},
 	{"decode", OPT_DECODE, NULL, 0,
 	 "the other way: read ids (text, .npy, llm.c or nanoGPT .bin), print their text", 0},
 	{"ids", OPT_IDS, "u16|u32", 0,
@@ -40,7 +47,9 @@ static const char doc[] =
 	"      prints 1 403 407 261 378: BOS, then four pieces of text\n"
 	"  sextant tokenize --tokenizer tok512.bin -o story.npy story.txt\n"
 	"  sextant tokenize --tokenizer tok512.bin --decode story.npy\n"
-	"      ids into a file that `sextant trace --tokens` and NumPy read, and back";
+	"      ids into a file that `sextant trace --tokens` and NumPy read, and back\n"
+	"  sextant tokenize --tokenizer SmolLM2-135M/ --json story.txt\n"
+	"      the ids that transformers makes with the tokenizer.json in that folder";
 
 typedef struct {
 	const char *tokenizer, *output, *input;

@@ -33,7 +33,7 @@ enum {
 #define SX_ARG_BOS       {"bos", SX_KEY_BOS, NULL, 0, "begin with the tokenizer's BOS", 2}
 #define SX_ARG_NO_BOS    {"no-bos", SX_KEY_NO_BOS, NULL, 0, "do not (default: what the tokenizer says)", 2}
 #define SX_ARG_NO_CHECK  {"no-check", SX_KEY_NO_CHECK, NULL, 0, "load the weights without looking for numbers that are not finite", 5}
-#define SX_ARG_TOKENIZER {"tokenizer", SX_KEY_TOKENIZER, "T", 0, "\"bytes\" or a llama2.c tokenizer.bin", 2}
+#define SX_ARG_TOKENIZER {"tokenizer", SX_KEY_TOKENIZER, "T", 0, "\"bytes\", a tokenizer.json or a llama2.c tokenizer.bin (default: the tokenizer.json beside the model)", 2}
 /* clang-format on */
 /* The argument of --ids; ends the program as argp_error where it is none. */
 sx_id_width sx_parse_ids(struct argp_state *state, const char *arg);

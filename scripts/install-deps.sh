@@ -6,7 +6,7 @@
 set -eu
 build="gcc cmake ninja-build pkg-config git ca-certificates
 	libopenblas-dev libopenblas0-pthread libhdf5-dev libgsl-dev libcairo2-dev libpango1.0-dev
-	libjansson-dev libyaml-dev librandom123-dev libxxhash-dev libdeflate-dev
+	libjansson-dev libyaml-dev librandom123-dev libxxhash-dev libdeflate-dev libpcre2-dev libutf8proc-dev
 	fonts-texgyre fonts-dejavu-core"
 dev="clang libcmocka-dev libomp-dev libopenblas0-openmp libopenblas0-serial
 	clang-format clang-tidy cppcheck codespell shellcheck poppler-utils hdf5-tools

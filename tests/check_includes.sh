@@ -15,7 +15,7 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 rules='
 engine            : engine/pos : Random123/
 engine/pos        : engine :
-engine/text       : engine engine/pos : jansson.h xxhash.h
+engine/text       : engine engine/pos : jansson.h pcre2.h utf8proc.h xxhash.h
 engine/files      : engine engine/pos : jansson.h
 engine/op         : engine engine/pos : cblas.h
 engine/model      : engine engine/pos engine/text engine/files engine/op : jansson.h immintrin.h
@@ -96,7 +96,7 @@ self_test() {
 	tmp=$(mktemp -d)
 	# shellcheck disable=SC2064 # now
 	trap "rm -rf '$tmp'" EXIT
-	local headers foreign='cblas.h hdf5.h hdf5_hl.h gsl/gsl_math.h cairo-pdf.h cairo-svg.h pango/pangocairo.h argp.h jansson.h yaml.h xxhash.h glib.h libdeflate.h immintrin.h Random123/philox.h zlib.h "local.h MACRO'
+	local headers foreign='cblas.h hdf5.h hdf5_hl.h gsl/gsl_math.h cairo-pdf.h cairo-svg.h pango/pangocairo.h argp.h jansson.h yaml.h xxhash.h glib.h libdeflate.h pcre2.h utf8proc.h immintrin.h Random123/philox.h zlib.h "local.h MACRO'
 	headers=$(cd "$here" && find engine probes analysis cli -name '*.h' | sort)
 	while IFS=: read -r room may libs; do
 		room=${room// /}

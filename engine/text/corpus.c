@@ -1,6 +1,7 @@
 /* Finding the files, reading them, splitting off the held-out part. */
 #include "engine/text/corpus.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -267,6 +268,36 @@ static sx_status describe(sx_corpus *c, sx_ctx *ctx, const sx_tokenizer *tok, XX
 	return c->tokenizer ? SX_OK : sx_fail(ctx, SX_ENOMEM, "no memory for a name");
 }
 
+/* A space, as the kinds of tokenizers spell it, and letters. */
+static bool is_word(const char *s, size_t len)
+{
+	static const char *const spaces[] = {" ", "\xC4\xA0", "\xE2\x96\x81"};
+	size_t at = 0;
+	for (int i = 0; i < 3 && at == 0; i++)
+		if (len >= strlen(spaces[i]) && memcmp(s, spaces[i], strlen(spaces[i])) == 0)
+			at = strlen(spaces[i]);
+	if (at == 0 || len < at + 2) return false;
+	for (; at < len; at++)
+		if (!isalpha((unsigned char)s[at])) return false;
+	return true;
+}
+
+static sx_status find_unused(sx_corpus *c, sx_ctx *ctx, const sx_tokenizer *tok)
+{
+	if (sx_tokenizer_is_bytes(tok)) return SX_OK;
+	bool *used = sx_calloc((size_t)c->vocab, sizeof *used);
+	if (!used) return sx_fail(ctx, SX_ENOMEM, "no memory for the vocabulary");
+	for (int64_t i = 0; i < c->n_train; i++) used[c->train[i]] = true;
+	for (int64_t i = 0; i < c->n_heldout; i++) used[c->heldout[i]] = true;
+	for (int id = 0; id < c->vocab && c->n_unused < SX_CORPUS_UNUSED; id++) {
+		size_t len;
+		const char *s = used[id] ? NULL : sx_tokenizer_piece(tok, id, &len);
+		if (s && is_word(s, len)) c->unused[c->n_unused++] = id;
+	}
+	free(used);
+	return SX_OK;
+}
+
 sx_status sx_corpus_read(sx_corpus *out, sx_ctx *ctx, const char *const *paths, int64_t n_paths,
 			 const sx_tokenizer *tok)
 {
@@ -285,6 +316,7 @@ sx_status sx_corpus_read(sx_corpus *out, sx_ctx *ctx, const char *const *paths, 
 	for (size_t i = 0; i < l.n && !full; i++) SX_TRY(add_file(&r, ctx, l.path[i], &full));
 	SX_TRY(check_found(&r.c, ctx, paths, n_paths));
 	SX_TRY(describe(&r.c, ctx, tok, XXH3_128bits_digest(r.hash)));
+	SX_TRY(find_unused(&r.c, ctx, tok));
 	*out = r.c;
 	memset(&r.c, 0, sizeof r.c);
 out:

@@ -13,17 +13,22 @@ typedef struct {
 	int64_t heldout, n_heldout; /* the same in sx_corpus.heldout                 */
 } sx_corpus_file;
 
+enum { SX_CORPUS_UNUSED = 127 };
+
 typedef struct {
 	int32_t *train, *heldout; /* ids of all files, one after the other; owned  */
 	int64_t n_train, n_heldout;
 	sx_corpus_file *files;
 	int64_t n_files;
-	int64_t bytes;           /* of text, all files                            */
-	char *tokenizer;         /* its name                                      */
-	char tokenizer_hash[33]; /* its fingerprint, "" for bytes                 */
-	int vocab, bos;          /* of the tokenizer                              */
-	bool is_default;         /* no text was given                             */
-	char fingerprint[33];    /* xxh128 of the files' bytes one after the other, as
+	int64_t bytes;                    /* of text, all files                            */
+	char *tokenizer;                  /* its name                                      */
+	char tokenizer_hash[33];          /* its fingerprint, "" for bytes                 */
+	int vocab, bos;                   /* of the tokenizer                              */
+	int32_t unused[SX_CORPUS_UNUSED]; /* the first words of the vocabulary that no file has:
+	                            tokens of a space and two ASCII letters or more; none for bytes */
+	int n_unused;
+	bool is_default;      /* no text was given                             */
+	char fingerprint[33]; /* xxh128 of the files' bytes one after the other, as
 	                            `cat FILES | xxhsum -H2` prints it            */
 } sx_corpus;
 

@@ -57,9 +57,20 @@ sx_language_opts sx_language_opts_default(void)
 				  .bos = false};
 }
 
-int sx_language_value0(const sx_language *l)
+/* Symbols by number, as bytes have them: 128 the marker, from 129 on the keys, then the values. */
+static int value0(const sx_language *l)
 {
 	return SX_LANGUAGE_KEY0 + l->opts.keys;
+}
+
+int32_t sx_language_symbol(const sx_language *l, int number)
+{
+	return l->words ? l->corpus->unused[number - SX_LANGUAGE_MARKER] : number;
+}
+
+int32_t sx_language_value(const sx_language *l, int i)
+{
+	return sx_language_symbol(l, value0(l) + i);
 }
 
 static sx_status check_opts(sx_ctx *ctx, const sx_language_opts *o)
@@ -84,6 +95,26 @@ static sx_status check_opts(sx_ctx *ctx, const sx_language_opts *o)
 			"data.retrieval: items [%d, %d] must be a range from 0 to %d: an item "
 			"takes 3 of %d tokens",
 			o->items_lo, o->items_hi, MAX_ITEMS, PER_TOKENS);
+	return SX_OK;
+}
+
+/* Where the tokenizer is not bytes, symbols are words that the text does not have. */
+static sx_status check_words(sx_ctx *ctx, const sx_language_opts *o, const sx_corpus *corpus)
+{
+	int need = 1 + o->keys + o->values;
+	if (o->filler == SX_FILLER_MARKOV)
+		return sx_fail(ctx, SX_ECONFIG, "Markov filler is made of bytes: give no corpus");
+	if (o->bos && corpus->bos < 0)
+		return sx_fail(ctx, SX_ECONFIG,
+			       "data.bos: the tokenizer %s has no BOS token: set data.bos=false",
+			       corpus->tokenizer);
+	if (o->on && corpus->n_unused < need)
+		return sx_fail(ctx, SX_ECONFIG,
+			       "data.retrieval: a marker, %d keys and %d values take %d words of "
+			       "the tokenizer %s that the text does not have, and there are %d: "
+			       "set data.retrieval.keys and .values lower, or keys=0, or "
+			       "data.tokenizer=bytes",
+			       o->keys, o->values, need, corpus->tokenizer, corpus->n_unused);
 	return SX_OK;
 }
 
@@ -113,15 +144,13 @@ sx_status sx_language_init(sx_language *l, sx_ctx *ctx, const sx_language_opts *
 		return sx_fail(ctx, SX_ENOINPUT,
 			       "text filler needs a corpus: name text in data.text, or set "
 			       "data.filler=markov");
-	if (!bytes && (o->on || markov))
-		return sx_fail(ctx, SX_ECONFIG,
-			       "the retrieval language and Markov filler are made of bytes: set "
-			       "data.tokenizer=bytes, or switch data.retrieval off and take "
-			       "data.filler=text");
+	if (!bytes) st = check_words(ctx, o, corpus);
+	if (st != SX_OK) return st;
 	*l = (sx_language){.opts = *o,
 			   .corpus = corpus,
 			   .vocab = corpus ? corpus->vocab : 256,
 			   .bos = corpus ? corpus->bos : SX_LANGUAGE_BOS};
+	l->words = !bytes && o->on;
 	make_chain(l, markov_seed);
 	return SX_OK;
 }
@@ -145,11 +174,11 @@ static void put(sink *s, int symbol, sx_class c)
 	s->p++;
 }
 
-static void put_item(sink *s, int key, int value, sx_class c)
+static void put_item(sink *s, const sx_language *l, int key, int value, sx_class c)
 {
-	put(s, SX_LANGUAGE_MARKER, SX_CLASS_MARKER);
-	put(s, key, SX_CLASS_KEY);
-	put(s, value, c);
+	put(s, sx_language_symbol(l, SX_LANGUAGE_MARKER), SX_CLASS_MARKER);
+	put(s, sx_language_symbol(l, key), SX_CLASS_KEY);
+	put(s, sx_language_symbol(l, value), c);
 }
 
 /* ---- filler ---- */
@@ -197,7 +226,7 @@ static int markov_symbol(int state)
 
 static int text_symbol(const sx_language *l, int32_t id)
 {
-	return l->opts.on && id >= 128 ? '?' : id;
+	return l->opts.on && !l->words && id >= 128 ? '?' : id;
 }
 
 static int filler_next(filler *f, sx_rng *r)
@@ -234,8 +263,7 @@ static void draw_facts(facts *f, const sx_language *l, int n, sx_rng *r)
 	f->n = n;
 	draw_different(f->key, n, SX_LANGUAGE_KEY0, l->opts.keys, r);
 	for (int i = 0; i < n; i++)
-		f->value[i] =
-			sx_language_value0(l) + (int)sx_rng_below(r, (uint64_t)l->opts.values);
+		f->value[i] = value0(l) + (int)sx_rng_below(r, (uint64_t)l->opts.values);
 }
 
 static int64_t between(sx_rng *r, int64_t lo, int64_t hi)
@@ -283,7 +311,7 @@ static sx_status make_window(sink *s, sx_ctx *ctx, const sx_language *l, sx_rng 
 			continue;
 		}
 		int i = (int)sx_rng_below(r, (uint64_t)f.n);
-		put_item(s, f.key[i], f.value[i], f.told[i] ? SX_CLASS_QUERY : SX_CLASS_FACT);
+		put_item(s, l, f.key[i], f.value[i], f.told[i] ? SX_CLASS_QUERY : SX_CLASS_FACT);
 		f.told[i] = true;
 		items--;
 	}
@@ -413,7 +441,7 @@ static void draw_problem(problem *q, const sx_language *l, sx_needle_kind kind, 
 					       : 1;
 	draw_different(q->asked, q->n, 0, n, r);
 	if (kind != SX_NEEDLE_MULTI_VALUE) return;
-	draw_different(q->f.value, n, sx_language_value0(l), l->opts.values, r);
+	draw_different(q->f.value, n, value0(l), l->opts.values, r);
 	for (int i = 0; i < n; i++) {
 		q->f.key[i] = q->f.key[0];
 		q->asked[i] = i;
@@ -430,7 +458,7 @@ static void put_haystack(sink *s, problem *q, filler *fill, int64_t n_filler, sx
 			put(s, filler_next(fill, r), SX_CLASS_FILLER);
 			continue;
 		}
-		put_item(s, q->f.key[told], q->f.value[told], SX_CLASS_FACT);
+		put_item(s, fill->l, q->f.key[told], q->f.value[told], SX_CLASS_FACT);
 		q->end[told++] = s->p - 1;
 	}
 }
@@ -475,9 +503,9 @@ sx_status sx_language_needle(int32_t *tokens, sx_needle *out, sx_ctx *ctx, const
 	for (int a = 0; a < q.n; a++) {
 		int i = q.asked[a];
 		p.at[a] = s.p + 1;
-		p.value[a] = q.f.value[i];
+		p.value[a] = sx_language_symbol(l, q.f.value[i]);
 		if (query - q.end[i] > p.distance) p.distance = query - q.end[i];
-		put_item(&s, q.f.key[i], q.f.value[i], SX_CLASS_QUERY);
+		put_item(&s, l, q.f.key[i], q.f.value[i], SX_CLASS_QUERY);
 	}
 	*out = p;
 out:
@@ -492,17 +520,35 @@ void sx_needle_chance(const sx_language *l, const sx_needle *n, double *blind, d
 
 /* ---- for the run file ---- */
 
+/* Symbols of bytes follow one another; words are listed. */
+static json_t *symbols_json(const sx_language *l)
+{
+	const sx_language_opts *o = &l->opts;
+	json_t *j =
+		json_pack("{s:i, s:i, s:[ii], s:[ii], s:i}", "keys", o->keys, "values", o->values,
+			  "facts", o->facts_lo, o->facts_hi, "items_per_128", o->items_lo,
+			  o->items_hi, "marker", (int)sx_language_symbol(l, SX_LANGUAGE_MARKER));
+	if (!l->words) {
+		json_object_set_new(j, "first_key", json_integer(SX_LANGUAGE_KEY0));
+		json_object_set_new(j, "first_value", json_integer(value0(l)));
+		return j;
+	}
+	json_t *keys = json_array(), *values = json_array();
+	for (int i = 0; i < o->keys; i++)
+		json_array_append_new(keys,
+				      json_integer(sx_language_symbol(l, SX_LANGUAGE_KEY0 + i)));
+	for (int i = 0; i < o->values; i++)
+		json_array_append_new(values, json_integer(sx_language_value(l, i)));
+	json_object_set_new(j, "key_ids", keys);
+	json_object_set_new(j, "value_ids", values);
+	return j;
+}
+
 json_t *sx_language_json(const sx_language *l)
 {
 	const sx_language_opts *o = &l->opts;
 	json_t *corpus = l->corpus ? sx_corpus_json(l->corpus) : json_null();
-	json_t *retrieval =
-		o->on ? json_pack("{s:i, s:i, s:[ii], s:[ii], s:i, s:i, s:i}", "keys", o->keys,
-				  "values", o->values, "facts", o->facts_lo, o->facts_hi,
-				  "items_per_128", o->items_lo, o->items_hi, "marker",
-				  SX_LANGUAGE_MARKER, "first_key", SX_LANGUAGE_KEY0, "first_value",
-				  sx_language_value0(l))
-		      : json_null();
+	json_t *retrieval = o->on ? symbols_json(l) : json_null();
 	return json_pack("{s:s, s:b, s:i, s:i, s:o, s:o}", "filler", sx_filler_name(o->filler),
 			 "bos", (int)o->bos, "bos_id", l->bos, "vocab", l->vocab, "retrieval",
 			 retrieval, "corpus", corpus);

@@ -4,9 +4,10 @@
  * The language. A window is filler (bytes of text, or a Markov chain) into which items `# k v` are
  * spliced at random places. Marker, keys and values are symbols of their own among the bytes
  * 128-255: 128 is the marker, 129 .. 128+keys are the keys, 129+keys .. 128+keys+values the values,
- * 255 is BOS. A window has `facts` pairs with different keys (values drawn one by one, so two facts
+ * 255 is BOS. With another tokenizer they are words that the text does not have
+ * (sx_corpus.unused): the first is the marker, then come the keys, then the values. A window has `facts` pairs with different keys (values drawn one by one, so two facts
  * may share one); every item draws one of them, so a pair's first occurrence is the fact and every
- * later one a query, spelled identically. Bytes >= 128 of filler text become '?'. Without the
+ * later one a query, spelled identically. Bytes >= 128 of filler text become '?' (words stay). Without the
  * language a window is a run of the corpus's ids. Filler is consecutive ids of the training part or
  * of the held-out part: it may run on from one file into the next, never from one part into the
  * other. */
@@ -46,16 +47,19 @@ sx_language_opts sx_language_opts_default(void); /* 8, 16, [3, 7], [8, 28], text
 typedef struct {
 	sx_language_opts opts;
 	const sx_corpus *corpus; /* borrowed; may be NULL with Markov filler                  */
+	bool words;              /* symbols are the corpus's unused words: number 128 the first */
 	int vocab, bos;          /* what the model's vocabulary must be; id of BOS            */
 	uint8_t successor[SX_MARKOV_SYMBOLS][SX_MARKOV_SUCCESSORS]; /* symbol numbers 0..39   */
 } sx_language;
 
 /* Owns nothing: there is no free. The chain's table comes from markov_seed. SX_ECONFIG if the
- * options cannot be, or the corpus is not tokenised as bytes where the language or Markov filler
- * needs it; SX_ENOINPUT if text is needed and corpus is NULL. */
+ * options cannot be, if Markov filler is asked for with another tokenizer than bytes, or if such
+ * a tokenizer has too few words that the text does not have, or no BOS for opts.bos; SX_ENOINPUT if text is needed and corpus is NULL. */
 sx_status sx_language_init(sx_language *l, sx_ctx *ctx, const sx_language_opts *o,
 			   const sx_corpus *corpus, uint64_t markov_seed) SX_NODISCARD;
-int sx_language_value0(const sx_language *l); /* id of the first value symbol */
+/* Ids: of value i, 0 <= i < values; of a symbol by its number among bytes (128 the marker, ..). */
+int32_t sx_language_value(const sx_language *l, int i);
+int32_t sx_language_symbol(const sx_language *l, int number);
 
 /* What a target is, so that loss on text and retrieval can be told apart. */
 typedef enum {

@@ -269,28 +269,38 @@ out:
 	return st;
 }
 
+/* The tokenizer.json beside a model; one that is not read is no reason not to use the model. */
+static void open_beside(sx_source *s, sx_ctx *ctx)
+{
+	char *json = s->folder ? sx_format("%s/tokenizer.json", s->folder) : NULL;
+	if (!json || !sx_path_exists(json)) {
+		bool spm = s->folder && has_file(s->folder, "tokenizer.model");
+		snprintf(
+			s->tok_why, sizeof s->tok_why,
+			"%.300s: %s; give --tokenizer bytes, --tokenizer FILE (a tokenizer.json or "
+			"a llama2.c tokenizer.bin), or ids with --tokens",
+			s->name,
+			spm ? "its tokenizer.model (SentencePiece) is not read, and there is no "
+			      "tokenizer.json"
+			    : "its tokenizer is not known");
+	} else if (sx_tokenizer_open(&s->tok, ctx, json, s->spec.V) != SX_OK) {
+		snprintf(s->tok_why, sizeof s->tok_why, "%.500s", ctx->message);
+	}
+	free(json);
+}
+
 static sx_status open_tokenizer(sx_source *s, sx_ctx *ctx, const char *tokenizer)
 {
-	int vocab = s->spec.V;
-	if (!tokenizer && s->has_config) return configured_tokenizer(&s->tok, ctx, &s->cfg, vocab);
-	if (!tokenizer) {
-		char *json = s->folder ? sx_format("%s/tokenizer.json", s->folder) : NULL;
-		if (json && sx_path_exists(json)) {
-			sx_tokenizer *never = NULL; /* refused, with the way round it */
-			sx_status st = sx_tokenizer_open(&never, ctx, json, vocab);
-			sx_tokenizer_free(never);
-			if (st != SX_OK)
-				snprintf(s->tok_why, sizeof s->tok_why, "%.500s", ctx->message);
-		} else {
-			snprintf(s->tok_why, sizeof s->tok_why,
-				 "%.300s: its tokenizer is not known; give --tokenizer bytes, "
-				 "--tokenizer FILE.bin, or ids with --tokens",
-				 s->name);
-		}
-		free(json);
-		return SX_OK;
-	}
-	return sx_tokenizer_open(&s->tok, ctx, tokenizer, vocab);
+	sx_status st = SX_OK;
+	if (tokenizer)
+		st = sx_tokenizer_open(&s->tok, ctx, tokenizer, s->spec.V);
+	else if (s->has_config)
+		st = configured_tokenizer(&s->tok, ctx, &s->cfg, s->spec.V);
+	else
+		open_beside(s, ctx);
+	/* what a model of ours was trained with says itself what it has */
+	if (s->tok && !s->has_config) sx_tokenizer_set_ends(s->tok, s->spec.bos, s->spec.eos);
+	return st;
 }
 
 static bool in_groups(const char *key, const char *const *groups)
@@ -400,11 +410,24 @@ sx_status sx_source_model(sx_model **out, sx_ctx *ctx, const sx_source *s)
 	return st;
 }
 
-sx_status sx_source_open_init(sx_source *out, sx_ctx *ctx, const sx_config *cfg)
+/* "bytes" cannot be meant where there is a tokenizer.json beside the model. */
+static bool adopt_tokenizer(sx_config *cfg, const char *model)
+{
+	if (strcmp(cfg->data.tokenizer, "bytes") != 0 || !has_file(model, "tokenizer.json"))
+		return true;
+	char *own = sx_format("%s/tokenizer.json", cfg->init);
+	if (!own) return false;
+	free(cfg->data.tokenizer);
+	cfg->data.tokenizer = own;
+	return true;
+}
+
+sx_status sx_source_open_init(sx_source *out, sx_ctx *ctx, sx_config *cfg)
 {
 	const sx_pos_param *p = sx_pos_params;
 	while (p->type != SX_POS_METHOD) p++;
-	char *model = sx_config_path(cfg, &cfg->init, cfg->init), *tok = tokenizer_name(cfg);
+	char *model = sx_config_path(cfg, &cfg->init, cfg->init);
+	char *tok = model && adopt_tokenizer(cfg, model) ? tokenizer_name(cfg) : NULL;
 	sx_status st = SX_OK;
 	if (!model || !tok)
 		st = sx_fail(ctx, SX_ENOMEM, "no memory for a path");
@@ -473,6 +496,10 @@ sx_status sx_data_open(sx_data *out, sx_ctx *ctx, const sx_config *cfg, int voca
 	sx_filler_parse(cfg->data.filler, &o.filler);
 	o.bos = cfg->data.bos;
 	SX_TRY(configured_tokenizer(&d->tok, ctx, cfg, vocab));
+	if (o.filler == SX_FILLER_MARKOV && !sx_tokenizer_is_bytes(d->tok))
+		SX_TRY(sx_fail(ctx, SX_ECONFIG,
+			       "data.filler=markov is made of bytes: set data.tokenizer=bytes, or "
+			       "data.filler=text"));
 	if (o.filler == SX_FILLER_TEXT) {
 		SX_TRY(read_texts(d, ctx, cfg));
 		d->has_corpus = true;

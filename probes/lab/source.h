@@ -30,7 +30,8 @@ typedef struct {
 } sx_source;
 
 /* Opens MODEL. `tokenizer` ("bytes" or a file) may be NULL: then the run's or the configuration's is
- * taken, or the one beside a .bin cannot be guessed and tok stays NULL. overrides: n words
+ * taken, or the tokenizer.json beside the model; the one beside a .bin cannot be guessed and tok
+ * stays NULL. overrides: n words
  * key=value; those of pos.* change spec, those of the groups in `allowed` (e.g. "data", "eval",
  * "seed"; NULL-terminated) change cfg, any other is SX_EUSAGE. SX_ENOINPUT, SX_EDATA, SX_ECONFIG. */
 sx_status sx_source_open(sx_source *out, sx_ctx *ctx, const char *model, const char *tokenizer,
@@ -40,8 +41,10 @@ sx_status sx_source_open(sx_source *out, sx_ctx *ctx, const char *model, const c
 sx_status sx_source_open_any_pos(sx_source *out, sx_ctx *ctx, const char *model,
 				 const char *tokenizer, int n, char *const *overrides,
 				 const char *const *allowed) SX_NODISCARD;
-/* The model that a configuration starts from (init), with any positions where it says its own. */
-sx_status sx_source_open_init(sx_source *out, sx_ctx *ctx, const sx_config *cfg) SX_NODISCARD;
+/* The model that a configuration starts from (init), with any positions where it says its own, and
+ * with data.tokenizer. "bytes", which is the default, means the tokenizer.json beside the model
+ * where there is one: cfg.data.tokenizer then names it. */
+sx_status sx_source_open_init(sx_source *out, sx_ctx *ctx, sx_config *cfg) SX_NODISCARD;
 void sx_source_free(sx_source *s); /* frees what is inside */
 /* SX_EDATA with tok_why where there is no tokenizer. */
 sx_status sx_source_need_tokenizer(const sx_source *s, sx_ctx *ctx) SX_NODISCARD;

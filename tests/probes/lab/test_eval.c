@@ -41,7 +41,7 @@ static sx_model *make_model(const sx_language *l)
 	s.C = 32, s.L = 2, s.D = 16, s.F = 48, s.T = 32;
 	ok(sx_model_new(&m, &ctx, &s));
 	sx_model_init(m, 11, SX_INIT_FAN_IN);
-	int first = sx_language_value0(l);
+	int first = sx_language_value(l, 0);
 	for (int v = 0; v < s.V; v++)
 		for (int c = 0; c < s.C; c++)
 			if (v < first || v >= first + l->opts.values) m->p.head[v * s.C + c] = 0;
@@ -198,7 +198,7 @@ static void pieces_of_any_length(void **state)
 	sx_pieces all;
 	sx_ppl p;
 	double sum = 0;
-	for (int i = 0; i < N; i++) ids[i] = sx_language_value0(&l) + i * i % 7 % 2;
+	for (int i = 0; i < N; i++) ids[i] = sx_language_value(&l, 0) + i * i % 7 % 2;
 	int64_t begin[] = {0, 40, 43, 143, 144, 210, N};
 	ok(sx_pieces_ids(&all, &ctx, ids, N, 84)); /* six pieces, whose bounds are moved */
 	assert_int_equal(all.n_piece, 6);
