@@ -7,6 +7,10 @@
 #define sx_norm_fwd           sx_norm_fwd_f64
 #define sx_norm_bwd           sx_norm_bwd_f64
 #define sx_norm_scratch       sx_norm_scratch_f64
+#define sx_layernorm_fwd      sx_layernorm_fwd_f64
+#define sx_layernorm_bwd      sx_layernorm_bwd_f64
+#define sx_layernorm_scratch  sx_layernorm_scratch_f64
+#define sx_add                sx_add_f64
 #define sx_rotation_fill      sx_rotation_fill_f64
 #define sx_rotate             sx_rotate_f64
 #define sx_scores_of          sx_scores_of_f64
@@ -17,6 +21,8 @@
 #define sx_attention_scratch  sx_attention_scratch_f64
 #define sx_swiglu_fwd         sx_swiglu_fwd_f64
 #define sx_swiglu_bwd         sx_swiglu_bwd_f64
+#define sx_gelu_fwd           sx_gelu_fwd_f64
+#define sx_gelu_bwd           sx_gelu_bwd_f64
 #define sx_embed_fwd          sx_embed_fwd_f64
 #define sx_embed_bwd          sx_embed_bwd_f64
 #define sx_loss_fwd           sx_loss_fwd_f64

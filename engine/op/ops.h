@@ -34,6 +34,19 @@ void sx_norm_bwd(sx_real *dx, sx_real *dgain, const sx_real *dy, const sx_real *
 		 int64_t W, sx_real *scratch);
 int64_t sx_norm_scratch(int64_t N, int64_t G, int64_t W); /* reals */
 
+/* LayerNorm (Ba et al. 2016, arXiv:1607.06450): y = gain (x - mean) / sigma + bias, sigma = sqrt(var +
+ * eps), the variance over W channels. x (N,W), gain and bias (W), mean (N), rstd (N) = 1/sigma. */
+void sx_layernorm_fwd(sx_real *y, sx_real *mean, sx_real *rstd, const sx_real *x,
+		      const sx_real *gain, const sx_real *bias, double eps, int64_t N, int64_t W);
+/* As sx_norm_bwd; dbias +=, may be NULL. */
+void sx_layernorm_bwd(sx_real *dx, sx_real *dgain, sx_real *dbias, const sx_real *dy,
+		      const sx_real *x, const sx_real *mean, const sx_real *rstd,
+		      const sx_real *gain, bool add, int64_t N, int64_t W, sx_real *scratch);
+int64_t sx_layernorm_scratch(int64_t N, int64_t W); /* reals */
+
+/* y += x, all (n). */
+void sx_add(sx_real *y, const sx_real *x, int64_t n);
+
 /* cos and sin of position * inv_freq, times the attention factor, (T, n_freq) each; angles in
  * double. */
 void sx_rotation_fill(sx_rotation *r, const sx_pos_plan *plan, int64_t T);
@@ -90,6 +103,11 @@ void sx_swiglu_fwd(sx_real *act, const sx_real *gate, const sx_real *up, int64_t
 /* dgate and dup from dact; dgate may be dact. */
 void sx_swiglu_bwd(sx_real *dgate, sx_real *dup, const sx_real *dact, const sx_real *gate,
 		   const sx_real *up, int64_t n);
+
+/* act = up Phi(up), Phi the normal distribution (GELU as it is defined, with erf), all (n). */
+void sx_gelu_fwd(sx_real *act, const sx_real *up, int64_t n);
+/* dup may be dact. */
+void sx_gelu_bwd(sx_real *dup, const sx_real *dact, const sx_real *up, int64_t n);
 
 /* x (N,C) = rows of table (V,C). */
 void sx_embed_fwd(sx_real *x, const int32_t *tokens, const sx_real *table, int64_t N, int64_t C);

@@ -154,6 +154,52 @@ static void test_norm(void **state)
 }
 
 typedef struct {
+	int64_t N, W;
+	double *x, *gain, *bias, *v, *y, *mean, *rstd;
+} layernorm_case;
+
+static double layernorm_value(void *self)
+{
+	layernorm_case *c = self;
+	sx_layernorm_fwd(c->y, c->mean, c->rstd, c->x, c->gain, c->bias, 1e-5, c->N, c->W);
+	return dot(c->y, c->v, c->N * c->W);
+}
+
+static void test_layernorm(void **state)
+{
+	(void)state;
+	const int64_t shapes[][2] = {{3, 8}, {200, 24}, {140, 37}};
+	for (size_t i = 0; i < 3; i++) {
+		int64_t N = shapes[i][0], W = shapes[i][1], n = N * W;
+		layernorm_case c = {N,
+				    W,
+				    randoms(n, 1),
+				    randoms(W, 1),
+				    randoms(W, 1),
+				    randoms(n, 1),
+				    randoms(n, 0),
+				    randoms(N, 0),
+				    randoms(N, 0)};
+		double *dx = randoms(n, 0), *dg = randoms(W, 0), *db = randoms(W, 0);
+		double *scratch = randoms(sx_layernorm_scratch(N, W), 0), *twice = randoms(n, 0);
+		layernorm_value(&c);
+		sx_layernorm_bwd(dx, dg, db, c.v, c.x, c.mean, c.rstd, c.gain, false, N, W,
+				 scratch);
+		check_direction(layernorm_value, &c, c.x, dx, n);
+		check_direction(layernorm_value, &c, c.gain, dg, W);
+		check_direction(layernorm_value, &c, c.bias, db, W);
+		memcpy(twice, dx, (size_t)n * sizeof *dx);
+		sx_layernorm_bwd(twice, NULL, NULL, c.v, c.x, c.mean, c.rstd, c.gain, true, N, W,
+				 scratch);
+		for (int64_t k = 0; k < n; k++) twice[k] /= 2;
+		check_near(twice, dx, n, 1e-14);
+		double *all[] = {c.x,    c.gain, c.bias, c.v, c.y,     c.mean,
+				 c.rstd, dx,     dg,     db,  scratch, twice};
+		for (size_t k = 0; k < sizeof all / sizeof all[0]; k++) free(all[k]);
+	}
+}
+
+typedef struct {
 	int64_t B, T, H, D;
 	sx_rotation rot;
 	double *x, *v, *y;
@@ -268,6 +314,30 @@ static void test_swiglu(void **state)
 	check_direction(swiglu_value, &c, c.gate, dg, n);
 	check_direction(swiglu_value, &c, c.up, du, n);
 	double *all[] = {c.gate, c.up, c.v, c.y, dg, du};
+	for (size_t k = 0; k < sizeof all / sizeof all[0]; k++) free(all[k]);
+}
+
+typedef struct {
+	int64_t n;
+	double *up, *v, *y;
+} gelu_case;
+
+static double gelu_value(void *self)
+{
+	gelu_case *c = self;
+	sx_gelu_fwd(c->y, c->up, c->n);
+	return dot(c->y, c->v, c->n);
+}
+
+static void test_gelu(void **state)
+{
+	(void)state;
+	int64_t n = 5000;
+	gelu_case c = {n, randoms(n, 2), randoms(n, 1), randoms(n, 0)};
+	double *d = randoms(n, 0);
+	sx_gelu_bwd(d, c.v, c.up, n);
+	check_direction(gelu_value, &c, c.up, d, n);
+	double *all[] = {c.up, c.v, c.y, d};
 	for (size_t k = 0; k < sizeof all / sizeof all[0]; k++) free(all[k]);
 }
 
@@ -669,11 +739,12 @@ static void test_families(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_linear),   cmocka_unit_test(test_norm),
-		cmocka_unit_test(test_rotate),   cmocka_unit_test(test_attention),
-		cmocka_unit_test(test_swiglu),   cmocka_unit_test(test_embed),
-		cmocka_unit_test(test_loss),     cmocka_unit_test(test_model),
-		cmocka_unit_test(test_families), cmocka_unit_test(test_functionals),
+		cmocka_unit_test(test_linear),    cmocka_unit_test(test_norm),
+		cmocka_unit_test(test_rotate),    cmocka_unit_test(test_attention),
+		cmocka_unit_test(test_layernorm), cmocka_unit_test(test_gelu),
+		cmocka_unit_test(test_swiglu),    cmocka_unit_test(test_embed),
+		cmocka_unit_test(test_loss),      cmocka_unit_test(test_model),
+		cmocka_unit_test(test_families),  cmocka_unit_test(test_functionals),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include "engine/op/blas.h"
 #include "engine/op/ops.h"
 #include "engine/op/softmax.h"
+#include "engine/vector.h"
 
 #include <float.h>
 
@@ -53,6 +54,63 @@ static void test_exp(void **state)
 	assert_true(sx_exp(-87.3f) >= FLT_MIN); /* the last value is not subnormal */
 	assert_true(isnan(sx_exp((float)NAN)));
 	assert_true(sx_exp(88.7f) > 1e38f && sx_exp(FLT_MAX) > 1e38f); /* never wraps around */
+}
+
+/* Against libm in double: the distribution and its density, relative where they are small too. */
+static void test_gelu(void **state)
+{
+	(void)state;
+	enum { STEPS = 400000 };
+	const double root = sqrt(0.5), by_pi = 0.3989422804014327;
+	double worst = 0;
+	for (int k = 0; k <= STEPS; k++) {
+		float x = (float)(-13 + 26.0 * k / STEPS), density, cdf;
+		double want = 0.5 * erfc(-(double)x * root);
+		cdf = sx_normal_cdf(x, &density);
+		/* x^2 is rounded before exp takes it: its error is the argument's */
+		double room = 1 + (double)x * (double)x / 8;
+		worst = fmax(worst, fabs((double)cdf / want - 1) / (x < 0 ? room : 1));
+		check_close(density, by_pi * exp(-0.5 * (double)x * (double)x),
+			    5e-7 * room * by_pi * exp(-0.5 * (double)x * (double)x) + 1e-38);
+	}
+	print_message("Phi on [-13, 13]: relative error over 1 + x^2/8 at most %.3g\n", worst);
+	assert_true(worst < 5e-7);
+	float x[2] = {0, (float)NAN}, y[2], d[2], one[2] = {1, 1};
+	float large[2] = {FLT_MAX, -FLT_MAX};
+	sx_gelu_fwd(y, large, 2);
+	assert_true(y[0] == FLT_MAX && y[1] == 0);
+	sx_gelu_bwd(d, one, x, 2);
+	check_close(d[0], 0.5, 1e-7);
+	assert_true(isnan(d[1]));
+}
+
+/* In double beside it; and a large mean, which float sums would drown the rest in. */
+static void test_layernorm(void **state)
+{
+	(void)state;
+	enum { N = 5, W = 83 };
+	for (int mean = 0; mean <= 1000; mean += 1000) {
+		float *x = randoms(N * W, 1), *g = randoms(W, 1), *b = randoms(W, 1);
+		float y[N * W], mu[N], rstd[N];
+		for (int i = 0; i < N * W; i++) x[i] += (float)mean;
+		sx_layernorm_fwd(y, mu, rstd, x, g, b, 1e-5, N, W);
+		for (int n = 0; n < N; n++) {
+			double m = 0, v = 0;
+			for (int c = 0; c < W; c++) m += (double)x[n * W + c] / W;
+			for (int c = 0; c < W; c++) v += pow((double)x[n * W + c] - m, 2) / W;
+			for (int c = 0; c < W; c++) {
+				double hat = ((double)x[n * W + c] - m) / sqrt(v + 1e-5);
+				/* the mean is kept in float: 2^-24 of it, over sigma */
+				check_close(y[n * W + c], hat * (double)g[c] + (double)b[c],
+					    (4e-7 * (fabs(hat) + 1) + 1.2e-7 * mean) *
+							    fabs((double)g[c]) +
+						    1.2e-7 * fabs((double)b[c]));
+			}
+		}
+		free(x);
+		free(g);
+		free(b);
+	}
 }
 
 static void test_softmax(void **state)
@@ -547,6 +605,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_exp),
+		cmocka_unit_test(test_gelu),
+		cmocka_unit_test(test_layernorm),
 		cmocka_unit_test(test_softmax),
 		cmocka_unit_test(test_causality),
 		cmocka_unit_test(test_mask_backward),
