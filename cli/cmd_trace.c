@@ -153,8 +153,8 @@ static bool same_shape(const sx_spec *a, const sx_spec *b)
 {
 	return a->L == b->L && a->H == b->H && a->Hkv == b->Hkv && a->D == b->D && a->C == b->C &&
 	       a->F == b->F && a->V == b->V && a->tied == b->tied && a->qk_norm == b->qk_norm &&
-	       a->qkv_bias == b->qkv_bias && a->interleaved == b->interleaved &&
-	       !(a->eps < b->eps) && !(a->eps > b->eps);
+	       a->qkv_bias == b->qkv_bias && sx_block_same(&a->block, &b->block) &&
+	       a->interleaved == b->interleaved && !(a->eps < b->eps) && !(a->eps > b->eps);
 }
 
 /* The later weights, which must differ from the model's in their numbers alone. */

@@ -11,14 +11,14 @@
 /* clang-format off */
 #define SX_SITES(X)                                                                             \
 	X(X_IN,  "x",     "C",       "residual stream entering the layer")                       \
-	X(H,     "h",     "C",       "input of the attention block: after the norm")             \
+	X(H,     "h",     "C",       "input of the attention block: what enters W_Q")            \
 	X(Q,     "q",     "H*D",     "queries after bias and QK-norm, before rotation")          \
 	X(K,     "k",     "Hkv*D",   "keys after bias and QK-norm, before rotation")             \
 	X(Q_ROT, "q_rot", "H*D",     "queries as they enter the product")                        \
 	X(K_ROT, "k_rot", "Hkv*D",   "keys as they enter the product")                           \
 	X(V,     "v",     "Hkv*D",   "values")                                                   \
 	X(Z,     "z",     "H*D",     "per head: probabilities times values, before W_O")         \
-	X(MLP,   "mlp",   "F",       "hidden of the feed-forward block: silu(gate) * up")
+	X(MLP,   "mlp",   "F",       "hidden of the feed-forward block: silu(gate) * up, gelu(up)")
 /* clang-format on */
 #define SX_SITE_ENUM(id, name, width, doc) SX_SITE_##id,
 typedef enum { SX_SITES(SX_SITE_ENUM) SX_SITE_COUNT } sx_site;
@@ -54,8 +54,8 @@ typedef struct {
 	const sx_real *v;     /* (T,D)                                                     */
 	int64_t ldq, ldk;     /* distance between their rows (v: ldk)                      */
 	const sx_real *h;     /* (T,C) input of the attention block                        */
-	/* Projections of the whole layer before QK-norm, (T,H*D) and (T,Hkv*D), and 1/rho of the
-	 * norm, (T,G); NULL without QK-norm. */
+	/* Projections of the whole layer before QK-norm, (T,H*D) and (T,Hkv*D), 1/rho of the norm, (T,G),
+	 * and its gain; each side's NULL where it goes through none. */
 	const sx_real *q_raw, *k_raw, *q_rstd, *k_rstd;
 	const sx_real *wq, *wk; /* the layer's (H*D,C), (Hkv*D,C)                            */
 	const sx_real *bq, *bk; /* (H*D), (Hkv*D); NULL without biases                       */
@@ -82,9 +82,10 @@ typedef struct {
 	const sx_pos_plan *plan;
 	const sx_real *z;               /* (B,T,H*D)                                        */
 	const sx_real *xa;              /* (B,T,C) the stream after attention               */
-	const sx_real *gate, *up, *act; /* (B,T,F); act = silu(gate) up                     */
+	const sx_real *gate, *up, *act; /* (B,T,F); act = silu(gate) up; no gate: gelu(up)  */
 	const sx_real *out;             /* (B,T,C) the stream that leaves the layer         */
-	const sx_real *ln1, *wv, *bv, *wo, *ln2, *wg, *wu, *wd; /* bv: NULL without biases  */
+	const sx_real *ln1, *wv, *wo, *ln2, *wg, *wu, *wd; /* wg: NULL without a gate       */
+	const sx_real *ln1_b, *bv, *bo, *bg, *bu, *bd; /* biases of norm 1 and matrices, or NULL */
 } sx_layer;
 
 /* First visible key of row i. */

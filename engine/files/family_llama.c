@@ -9,6 +9,7 @@
 const sx_tensor_place sx_places_llama[] = {
 	{.field = "embed",  .tensor = "model.embed_tokens.weight"},
 	{.field = "ln1",    .tensor = "model.layers.%d.input_layernorm.weight"},
+	{.field = "ln1_b",  .tensor = "model.layers.%d.input_layernorm.bias"},
 	{.field = "wq",     .tensor = "model.layers.%d.self_attn.q_proj.weight"},
 	{.field = "wk",     .tensor = "model.layers.%d.self_attn.k_proj.weight"},
 	{.field = "wv",     .tensor = "model.layers.%d.self_attn.v_proj.weight"},
@@ -18,11 +19,17 @@ const sx_tensor_place sx_places_llama[] = {
 	{.field = "q_norm", .tensor = "model.layers.%d.self_attn.q_norm.weight"},
 	{.field = "k_norm", .tensor = "model.layers.%d.self_attn.k_norm.weight"},
 	{.field = "wo",     .tensor = "model.layers.%d.self_attn.o_proj.weight"},
+	{.field = "bo",     .tensor = "model.layers.%d.self_attn.o_proj.bias"},
 	{.field = "ln2",    .tensor = "model.layers.%d.post_attention_layernorm.weight"},
+	{.field = "ln2_b",  .tensor = "model.layers.%d.post_attention_layernorm.bias"},
 	{.field = "wg",     .tensor = "model.layers.%d.mlp.gate_proj.weight"},
 	{.field = "wu",     .tensor = "model.layers.%d.mlp.up_proj.weight"},
 	{.field = "wd",     .tensor = "model.layers.%d.mlp.down_proj.weight"},
+	{.field = "bg",     .tensor = "model.layers.%d.mlp.gate_proj.bias"},
+	{.field = "bu",     .tensor = "model.layers.%d.mlp.up_proj.bias"},
+	{.field = "bd",     .tensor = "model.layers.%d.mlp.down_proj.bias"},
 	{.field = "ln_f",   .tensor = "model.norm.weight"},
+	{.field = "ln_f_b", .tensor = "model.norm.bias"},
 	{.field = "head",   .tensor = "lm_head.weight"},
 	{0}};
 /* clang-format on */

@@ -33,6 +33,12 @@ struct sx_bench {
 
 enum { LINEARS = 7 };
 
+/* Other blocks have other parts. */
+static bool is_llama(const sx_spec *s)
+{
+	return sx_block_same(&s->block, &(sx_block){0});
+}
+
 static void list_layer(linear *out, sx_trainer *t, int l)
 {
 	const sx_spec *s = &t->model->spec;
@@ -74,7 +80,8 @@ static sx_status make_arrays(sx_bench *b, sx_ctx *ctx)
 	b->tiles = sx_calloc((size_t)(2 * omp_get_max_threads() * t->work->tile * s->T), size);
 	if (!b->linear || !b->logits || !b->dk || !b->dv || !b->tiles)
 		return sx_fail(ctx, SX_ENOMEM, "no memory for a benchmark of this shape");
-	for (int l = 0; l < s->L; l++) list_layer(b->linear + (int64_t)LINEARS * l, b->trainer, l);
+	for (int l = 0; l < s->L && is_llama(s); l++)
+		list_layer(b->linear + (int64_t)LINEARS * l, b->trainer, l);
 	b->linear[b->n_linear - 1] = (linear){.y = b->logits,
 					      .dx = t->work->dh,
 					      .dy = b->logits,
@@ -218,6 +225,7 @@ double sx_bench_products(sx_bench *b, sx_products which, int threads)
 {
 	const sx_spec *s = &b->trainer->model->spec;
 	size_t heads = (size_t)(b->rows * s->H * s->D) * sizeof(float);
+	if (!is_llama(s)) return (double)NAN;
 	/* what is added to must not grow from run to run */
 	memset(b->dk, 0, heads);
 	memset(b->dv, 0, heads);
@@ -328,6 +336,7 @@ static void optimiser_part(sx_bench *b)
 double sx_bench_part_time(sx_bench *b, sx_bench_part part)
 {
 	double begun = omp_get_wtime();
+	if (!is_llama(&b->trainer->model->spec)) return (double)NAN;
 	switch (part) {
 	case SX_BENCH_LINEAR:
 		for (int64_t i = 0; i < b->n_linear - 1; i++)

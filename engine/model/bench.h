@@ -25,7 +25,8 @@ sx_status sx_bench_step(double *seconds, sx_ctx *ctx, sx_bench *b, const sx_prob
 /* The products one part of the batch cannot do without, nothing between them. Linear: y = x W^T, dx =
  * dy W, dW = dy^T x of every linear layer and of the output matrix. Attention: per head, in causal
  * tiles of query rows as the engine's, QK^T, PV and their four gradients. What the engine computes a
- * second time (the scores and the logits, in backward) is not here. */
+ * second time (the scores and the logits, in backward) is not here. NaN, as of the parts below, for a
+ * block that is not Llama's. */
 typedef enum {
 	SX_PRODUCTS_TILES,    /* linear: the engine's tiles, one thread each                    */
 	SX_PRODUCTS_LIBRARY,  /* linear: whole matrices, OpenBLAS with `threads` of its own     */

@@ -93,7 +93,7 @@ void sx_model_init(sx_model *m, uint64_t seed, sx_init init)
 
 static sx_weight matrix(const sx_real *p, int layer, int64_t rows, int64_t cols)
 {
-	return (sx_weight){p + layer * rows * cols, SX_DTYPE_REAL, rows, cols};
+	return (sx_weight){p ? p + layer * rows * cols : NULL, SX_DTYPE_REAL, rows, cols};
 }
 
 static const sx_real *vector(const sx_real *p, int layer, int64_t size)
@@ -107,6 +107,7 @@ sx_layer_weights sx_weights_layer(const sx_model *m, int layer)
 	const sx_params *p = &m->p;
 	int64_t C = s->C, F = s->F, q = (int64_t)s->H * s->D, kv = (int64_t)s->Hkv * s->D;
 	return (sx_layer_weights){.ln1 = vector(p->ln1, layer, C),
+				  .ln1_b = vector(p->ln1_b, layer, C),
 				  .wq = matrix(p->wq, layer, q, C),
 				  .wk = matrix(p->wk, layer, kv, C),
 				  .wv = matrix(p->wv, layer, kv, C),
@@ -116,10 +117,15 @@ sx_layer_weights sx_weights_layer(const sx_model *m, int layer)
 				  .q_norm = vector(p->q_norm, layer, sx_norm_width(s, s->H)),
 				  .k_norm = vector(p->k_norm, layer, sx_norm_width(s, s->Hkv)),
 				  .wo = matrix(p->wo, layer, C, q),
+				  .bo = vector(p->bo, layer, C),
 				  .ln2 = vector(p->ln2, layer, C),
+				  .ln2_b = vector(p->ln2_b, layer, C),
 				  .wg = matrix(p->wg, layer, F, C),
 				  .wu = matrix(p->wu, layer, F, C),
-				  .wd = matrix(p->wd, layer, C, F)};
+				  .wd = matrix(p->wd, layer, C, F),
+				  .bg = vector(p->bg, layer, F),
+				  .bu = vector(p->bu, layer, F),
+				  .bd = vector(p->bd, layer, C)};
 }
 
 sx_weight sx_weights_output(const sx_model *m)

@@ -19,9 +19,10 @@ typedef enum { SX_INIT_FAN_IN, SX_INIT_002 } sx_init; /* "fan-in", "0.02" */
  * M matrix, G gain, Z zero. Matrices are (out,in). Weight decay acts on E and M. s is the spec. What
  * they are called in files is each family's (engine/files/family.h). One of the five X-macro tables. */
 /* clang-format off */
-#define SX_PARAMS(X)                                                                               \
+#define SX_PARAMS(X)                                                                             \
 	X(embed,  s->V,          s->C,                     1,    true,                          E) \
 	X(ln1,    1,             s->C,                     s->L, true,                          G) \
+	X(ln1_b,  1,             s->C,                     s->L, sx_norm_biased(s),             Z) \
 	X(wq,     s->H * s->D,   s->C,                     s->L, true,                          M) \
 	X(wk,     s->Hkv * s->D, s->C,                     s->L, true,                          M) \
 	X(wv,     s->Hkv * s->D, s->C,                     s->L, true,                          M) \
@@ -31,13 +32,34 @@ typedef enum { SX_INIT_FAN_IN, SX_INIT_002 } sx_init; /* "fan-in", "0.02" */
 	X(q_norm, 1,             sx_norm_width(s, s->H),   s->L, s->qk_norm != SX_QK_NORM_NONE, G) \
 	X(k_norm, 1,             sx_norm_width(s, s->Hkv), s->L, s->qk_norm != SX_QK_NORM_NONE, G) \
 	X(wo,     s->C,          s->H * s->D,              s->L, true,                          M) \
+	X(bo,     1,             s->C,                     s->L, s->block.o_bias,               Z) \
 	X(ln2,    1,             s->C,                     s->L, true,                          G) \
-	X(wg,     s->F,          s->C,                     s->L, true,                          M) \
+	X(ln2_b,  1,             s->C,                     s->L, sx_norm_biased(s),             Z) \
+	X(wg,     s->F,          s->C,                     s->L, sx_mlp_gated(s),               M) \
 	X(wu,     s->F,          s->C,                     s->L, true,                          M) \
 	X(wd,     s->C,          s->F,                     s->L, true,                          M) \
+	X(bg,     1,             s->F,                     s->L, sx_gate_biased(s),             Z) \
+	X(bu,     1,             s->F,                     s->L, s->block.mlp_bias,             Z) \
+	X(bd,     1,             s->C,                     s->L, s->block.mlp_bias,             Z) \
 	X(ln_f,   1,             s->C,                     1,    true,                          G) \
+	X(ln_f_b, 1,             s->C,                     1,    sx_norm_biased(s),             Z) \
 	X(head,   s->V,          s->C,                     1,    !s->tied,                      M)
 /* clang-format on */
+
+static inline bool sx_norm_biased(const sx_spec *s)
+{
+	return s->block.norm == SX_NORM_LAYER;
+}
+
+static inline bool sx_mlp_gated(const sx_spec *s)
+{
+	return s->block.mlp == SX_MLP_SWIGLU;
+}
+
+static inline bool sx_gate_biased(const sx_spec *s)
+{
+	return sx_mlp_gated(s) && s->block.mlp_bias;
+}
 
 static inline int sx_norm_width(const sx_spec *s, int heads)
 {
@@ -75,10 +97,12 @@ void sx_model_free(sx_model *m);
  * N(0, 1/fan_in), embedding N(0, 0.25); 0.02: all N(0, 0.02^2). Gains 1, biases 0. */
 void sx_model_init(sx_model *m, uint64_t seed, sx_init init);
 
-/* One layer's weights, borrowed. Biases and QK-norms are NULL where the model has none. */
+/* One layer's weights, borrowed. Biases and QK-norms are NULL where the model has none, and so are the
+ * numbers of wg. */
 typedef struct {
 	sx_weight wq, wk, wv, wo, wg, wu, wd;
-	const sx_real *ln1, *bq, *bk, *bv, *q_norm, *k_norm, *ln2;
+	const sx_real *ln1, *ln1_b, *bq, *bk, *bv, *q_norm, *k_norm, *bo;
+	const sx_real *ln2, *ln2_b, *bg, *bu, *bd;
 } sx_layer_weights;
 sx_layer_weights sx_weights_layer(const sx_model *m, int layer);
 sx_weight sx_weights_output(const sx_model *m); /* (V,C): the embedding where it is tied */
@@ -86,21 +110,26 @@ sx_weight sx_weights_output(const sx_model *m); /* (V,C): the embedding where it
 typedef enum { SX_WORK_FORWARD, SX_WORK_TRAIN } sx_work_mode;
 
 /* Activations of one layer, in the order in which the pass makes them (pass.c: layer_fwd). N = B T
- * rows, q = H D, kv = Hkv D; G = 1 under QK-norm over all heads, else H (queries) or Hkv (keys). Tables
- * of it are laid out in work.c: lay_out_layer. */
+ * rows, q = H D, kv = Hkv D; G = 1 under QK-norm over all heads, else H (queries) or Hkv (keys); y is the
+ * stream that the feed-forward block reads: xa, or x where the residual is parallel. Tables of it are laid
+ * out in work.c: lay_out_layer. */
 /* clang-format off */
 typedef struct {
 	sx_real *x;              /* (N,C)      residual stream entering the layer                    */
-	sx_real *h, *rstd1;      /* (N,C), (N) h = norm(x) gain; 1/rho of each row                   */
+	sx_real *h;              /* (N,C)      norm1(x); x itself where the norm comes after         */
+	sx_real *mean1, *rstd1;  /* (N), (N)   of norm1; mean NULL but for LayerNorm                 */
 	sx_real *q_raw, *k_raw;  /* (N,q), (N,kv)  projections before QK-norm; NULL without one      */
 	sx_real *q_rstd, *k_rstd;/* (N,G)      1/rho of the QK-norm; NULL without one                */
 	sx_real *q, *k, *v;      /* (N,q), (N,kv), (N,kv)  as they enter attention: q, k rotated     */
 	sx_real *rows;           /* (B,H,T,2)  of each row of scores the largest, and 1/sum of exp   */
 	sx_real *z;              /* (N,q)      probabilities times values, heads side by side        */
-	sx_real *xa;             /* (N,C)      x + z W_O^T                                           */
-	sx_real *u, *rstd2;      /* (N,C), (N) u = norm(xa) gain                                     */
-	sx_real *gate, *up, *act;/* (N,F)      u W_g^T, u W_u^T, silu(gate) up                       */
-} sx_layer_acts;             /* and out: act W_d^T + xa is the next layer's x                     */
+	sx_real *o;              /* (N,C)      z W_O^T + b_o; NULL but where norm1 comes after       */
+	sx_real *xa;             /* (N,C)      x + z W_O^T + b_o, or x + norm1(o)                    */
+	sx_real *u;              /* (N,C)      norm2(y); y itself where the norm comes after         */
+	sx_real *mean2, *rstd2;  /* (N), (N)   of norm2                                              */
+	sx_real *gate, *up, *act;/* (N,F)      u W_g^T, u W_u^T, silu(gate) up; GELU has no gate     */
+	sx_real *m;              /* (N,C)      act W_d^T + b_d; NULL but where norm2 comes after     */
+} sx_layer_acts;             /* and out: xa + act W_d^T + b_d, or xa + norm2(m), is the next x    */
 
 typedef struct {
 	sx_work_mode mode;
@@ -112,11 +141,12 @@ typedef struct {
 	sx_rotation *rot;        /* (L)        cos, sin (T,n_freq); equal rotations share a table    */
 	sx_layer_acts *layer;    /* (layers_kept)                                                    */
 	sx_real *x_out;          /* (N,C)      the stream after the last layer                       */
-	sx_real *f, *rstd_f;     /* (N,C), (N) f = norm(x_out) gain: logits are f W^T                */
+	sx_real *f;              /* (N,C)      f = norm(x_out): logits are f W^T                     */
+	sx_real *mean_f, *rstd_f;/* (N), (N)   of that norm                                          */
 	sx_real *loss_rows;      /* (N,2)      as rows, of the logits                                */
 	double *nll;             /* (N)        nats, NaN where the target was -1; after a pass       */
 	/* gradients of what has the same name, one layer at a time; NULL in FORWARD */
-	sx_real *dx, *dh;        /* (N,C)      dh serves u and f, too                                */
+	sx_real *dx, *dh;        /* (N,C)      dh serves u and f, too, and o and m                   */
 	sx_real *dq, *dk, *dv;   /* (N,q), (N,kv), (N,kv)                                            */
 	sx_real *dz;             /* (N,q)                                                            */
 	sx_real *da, *db;        /* (N,F)      of act, then gate; of up                              */

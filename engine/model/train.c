@@ -181,7 +181,10 @@ sx_status sx_trainer_drop(sx_ctx *ctx, sx_trainer *t)
 	sx_status st = SX_OK;
 	sx_spec spec = t->model->spec;
 	if (!o->drop_keeps) snprintf(spec.pos.method, sizeof spec.pos.method, "nope");
-	if (o->drop_qk_norm != SX_QK_NORM_NONE) spec.qk_norm = o->drop_qk_norm;
+	if (o->drop_qk_norm != SX_QK_NORM_NONE) {
+		spec.qk_norm = o->drop_qk_norm;
+		spec.block.q_plain = spec.block.k_plain = false;
+	}
 	SX_TRY(rebuild(ctx, t, &spec));
 	if (o->drop_fresh) sx_adamw_reset(t->adam);
 	t->phase = SX_PHASE_RECALIBRATION;

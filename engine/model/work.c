@@ -47,7 +47,8 @@ static int64_t scratch_reals(const sx_work *w, const sx_spec *s)
 	n = most(n, sx_linear_scratch(N, q, s->C));
 	n = most(n, sx_linear_scratch(N, s->C, s->F));
 	n = most(n, sx_linear_scratch(N, s->F, s->C));
-	n = most(n, sx_norm_scratch(N, 1, s->C));
+	n = most(n,
+		 sx_norm_biased(s) ? sx_layernorm_scratch(N, s->C) : sx_norm_scratch(N, 1, s->C));
 	n = most(n, sx_norm_scratch(N, 1, q));
 	return most(n, sx_norm_scratch(N, s->H, s->D));
 }
@@ -55,14 +56,17 @@ static int64_t scratch_reals(const sx_work *w, const sx_spec *s)
 static void lay_out_layer(sx_layer_acts *l, sx_arena *a, const sx_spec *s, int64_t N)
 {
 	int64_t q = (int64_t)s->H * s->D, kv = (int64_t)s->Hkv * s->D;
-	bool per_head = s->qk_norm == SX_QK_NORM_HEAD;
+	bool per_head = s->qk_norm == SX_QK_NORM_HEAD, after = s->block.norm_after;
 	l->x = take(a, N * s->C);
-	l->h = take(a, N * s->C);
+	l->h = after ? l->x : take(a, N * s->C);
+	l->mean1 = sx_norm_biased(s) ? take(a, N) : NULL;
 	l->rstd1 = take(a, N);
-	if (s->qk_norm != SX_QK_NORM_NONE) {
+	if (sx_q_normed(s)) {
 		l->q_raw = take(a, N * q);
-		l->k_raw = take(a, N * kv);
 		l->q_rstd = take(a, N * (per_head ? s->H : 1));
+	}
+	if (sx_k_normed(s)) {
+		l->k_raw = take(a, N * kv);
 		l->k_rstd = take(a, N * (per_head ? s->Hkv : 1));
 	}
 	l->q = take(a, N * q);
@@ -70,12 +74,15 @@ static void lay_out_layer(sx_layer_acts *l, sx_arena *a, const sx_spec *s, int64
 	l->v = take(a, N * kv);
 	l->rows = take(a, 2 * N * s->H);
 	l->z = take(a, N * q);
+	l->o = after ? take(a, N * s->C) : NULL;
 	l->xa = take(a, N * s->C);
-	l->u = take(a, N * s->C);
+	l->u = !after ? take(a, N * s->C) : s->block.parallel ? l->x : l->xa;
+	l->mean2 = sx_norm_biased(s) ? take(a, N) : NULL;
 	l->rstd2 = take(a, N);
-	l->gate = take(a, N * s->F);
+	l->gate = sx_mlp_gated(s) ? take(a, N * s->F) : NULL;
 	l->up = take(a, N * s->F);
 	l->act = take(a, N * s->F);
+	l->m = after ? take(a, N * s->C) : NULL;
 }
 
 static void lay_out(sx_work *w, const sx_spec *s)
@@ -91,6 +98,7 @@ static void lay_out(sx_work *w, const sx_spec *s)
 	}
 	w->x_out = take(a, N * s->C);
 	w->f = take(a, N * s->C);
+	w->mean_f = sx_norm_biased(s) ? take(a, N) : NULL;
 	w->rstd_f = take(a, N);
 	w->loss_rows = take(a, 2 * N);
 	w->nll = sx_arena_take(a, (size_t)N, sizeof *w->nll);
@@ -102,7 +110,7 @@ static void lay_out(sx_work *w, const sx_spec *s)
 		w->dv = take(a, N * kv);
 		w->dz = take(a, N * q);
 		w->da = take(a, N * s->F);
-		w->db = take(a, N * s->F);
+		w->db = sx_mlp_gated(s) ? take(a, N * s->F) : NULL;
 	}
 	w->scratch = take(a, scratch_reals(w, s));
 }

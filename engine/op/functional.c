@@ -102,11 +102,25 @@ static double norm_jacobian_row(sx_real *dx, const sx_real *dy, const sx_real *x
 	return shared;
 }
 
-/* One side, q or k, of a head. */
+/* One side, q or k, of a head. raw NULL: it goes through no norm. */
 typedef struct {
 	const sx_real *w, *raw, *rstd, *gain;
 	int64_t head, heads;
 } side;
+
+/* dx = dy, where a side goes through no norm but the other does; its way into dh, where the other's is
+ * taken by itself. */
+static void past_norm(const sx_functional *f, const sx_head *h, const sx_real *dy, sx_real *dx,
+		      const side *o, bool add)
+{
+	const sx_spec *s = h->spec;
+	int64_t D = s->D, C = s->C;
+	for (int64_t t = 0; t < h->T; t++)
+		memcpy(dx + t * f->ld, dy + t * f->ld, (size_t)D * sizeof *dx);
+	if (s->qk_norm == SX_QK_NORM_FULL && f->dh)
+		sx_gemm(false, false, h->T, C, D, 1, dx, f->ld, o->w + o->head * D * C, C,
+			add ? 1 : 0, f->dh, C);
+}
 
 /* dy through the QK-norm into dx. Of a norm over all heads the other heads' projections enter this head,
  * too: f->wide (T,heads*D) is what reaches them all, and its way into dh is taken here. */
@@ -116,6 +130,10 @@ static void through_norm(const sx_functional *f, const sx_head *h, const sx_real
 	const sx_spec *s = h->spec;
 	int64_t T = h->T, D = s->D, C = s->C, width = o->heads * D;
 	bool full = s->qk_norm == SX_QK_NORM_FULL;
+	if (!o->raw) {
+		past_norm(f, h, dy, dx, o, add);
+		return;
+	}
 	for (int64_t t = 0; t < T; t++) {
 		sx_real rs = full ? o->rstd[t] : o->rstd[t * o->heads + o->head];
 		const sx_real *x = o->raw + t * width;

@@ -92,11 +92,14 @@ static sx_head head_view(const sx_tap *tap, sx_attention_dims d, const sx_real *
 	v0.ldq = o.ldq, v0.ldk = o.ldk;
 	v0.h = tap->h + row * v0.spec->C;
 	v0.tokens = tap->tokens + row;
+	bool per_head = v0.spec->qk_norm == SX_QK_NORM_HEAD;
 	if (tap->q_raw) {
-		int64_t gq = v0.spec->qk_norm == SX_QK_NORM_HEAD ? d.H : 1;
-		int64_t gk = v0.spec->qk_norm == SX_QK_NORM_HEAD ? d.Hkv : 1;
-		v0.q_raw = tap->q_raw + row * o.ldq, v0.k_raw = tap->k_raw + row * o.ldk;
-		v0.q_rstd = tap->q_rstd + row * gq, v0.k_rstd = tap->k_rstd + row * gk;
+		v0.q_raw = tap->q_raw + row * o.ldq;
+		v0.q_rstd = tap->q_rstd + row * (per_head ? d.H : 1);
+	}
+	if (tap->k_raw) {
+		v0.k_raw = tap->k_raw + row * o.ldk;
+		v0.k_rstd = tap->k_rstd + row * (per_head ? d.Hkv : 1);
 	}
 	return v0;
 }

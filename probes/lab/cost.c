@@ -30,7 +30,8 @@ double sx_cost_pairs(const sx_spec *s, int64_t T)
 int64_t sx_cost_matrices(const sx_spec *s)
 {
 	int64_t q = (int64_t)s->H * s->D, kv = (int64_t)s->Hkv * s->D;
-	return s->L * s->C * (2 * q + 2 * kv + 3 * (int64_t)s->F) + (int64_t)s->V * s->C;
+	int64_t mlp = (s->block.mlp == SX_MLP_GELU ? 2 : 3) * (int64_t)s->F;
+	return s->L * s->C * (2 * q + 2 * kv + mlp) + (int64_t)s->V * s->C;
 }
 
 int64_t sx_cost_embeddings(const sx_spec *s)

@@ -449,7 +449,7 @@ sx_status sx_source_spec(sx_spec *out, sx_ctx *ctx, sx_config *cfg)
 		SX_TRY(sx_source_open_init(&init, ctx, cfg));
 		SX_TRY(sx_config_adopt(cfg, ctx, &init.spec));
 		SX_TRY(sx_config_spec(cfg, init.spec.V, out, ctx));
-		out->tied = init.spec.tied;
+		out->tied = init.spec.tied, out->block = init.spec.block;
 	} else {
 		SX_TRY(configured_tokenizer(&tok, ctx, cfg, 0));
 		SX_TRY(sx_config_spec(cfg, sx_tokenizer_vocab(tok), out, ctx));

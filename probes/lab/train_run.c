@@ -383,6 +383,7 @@ static sx_status first_model(sx_train_session *s, sx_model **out)
 		if (st == SX_OK) {
 			s->spec.bos = src.spec.bos, s->spec.eos = src.spec.eos;
 			s->spec.eps = src.spec.eps, s->spec.tied = src.spec.tied;
+			s->spec.block = src.spec.block;
 			s->spec.interleaved = src.spec.interleaved;
 			st = sx_model_load(out, s->ctx, src.tensors, &s->spec);
 		}

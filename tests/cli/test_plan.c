@@ -1,6 +1,6 @@
 /* What `plan` says beforehand against what is then there: parameters, allocated bytes, datasets of a
  * real run file; FLOPs against products counted one by one. And `bench`'s kernels on odd shapes. */
-#include "tests/support/check.h"
+#include "tests/support/small_model.h"
 
 #include "cli/cmd.h"
 #include "engine/model/bench.h"
@@ -69,6 +69,10 @@ static void parameters_are_the_tables(void **state)
 		s = odd_spec((sx_qk_norm)norm);
 		check_parameters(&s);
 	}
+	for (int k = 0; k < SMALL_BLOCKS; k++) {
+		s = small_block_spec(odd_spec(SX_QK_NORM_NONE), k);
+		check_parameters(&s);
+	}
 }
 
 /* ---- memory ---- */
@@ -97,6 +101,11 @@ static void work_takes_what_was_said(void **state)
 	check_work(&plain, 3, 100, SX_WORK_FORWARD);
 	for (int norm = SX_QK_NORM_NONE; norm <= SX_QK_NORM_HEAD; norm++) {
 		sx_spec s = odd_spec((sx_qk_norm)norm);
+		check_work(&s, 3, s.T, SX_WORK_TRAIN);
+		check_work(&s, 1, 33, SX_WORK_FORWARD);
+	}
+	for (int k = 0; k < SMALL_BLOCKS; k++) {
+		sx_spec s = small_block_spec(odd_spec(SX_QK_NORM_NONE), k);
 		check_work(&s, 3, s.T, SX_WORK_TRAIN);
 		check_work(&s, 1, 33, SX_WORK_FORWARD);
 	}

@@ -418,22 +418,45 @@ typedef struct {
 	sx_qk_norm qk_norm;
 	int64_t window;
 	double factor, beta;
+	sx_block block;
 } variant;
 
 static const variant variants[] = {
-	{"rope", "rope", 4, 4, 6, false, false, SX_QK_NORM_NONE, 0, 1, 1},
-	{"gqa, tied", "rope", 4, 2, 6, true, false, SX_QK_NORM_NONE, 0, 1, 1},
-	{"bias", "rope", 4, 2, 8, false, true, SX_QK_NORM_NONE, 0, 1, 1.3},
-	{"full norm", "rope", 4, 2, 6, false, false, SX_QK_NORM_FULL, 0, 1, 1},
-	{"head norm", "rope", 4, 2, 6, false, true, SX_QK_NORM_HEAD, 0, 1, 1},
-	{"window", "rope", 4, 2, 6, false, false, SX_QK_NORM_NONE, 5, 1, 1},
-	{"nope", "nope", 4, 2, 6, false, true, SX_QK_NORM_NONE, 0, 1, 1},
-	{"pi", "pi", 4, 2, 6, false, false, SX_QK_NORM_NONE, 0, 4, 1},
-	{"ntk", "ntk", 4, 2, 6, false, false, SX_QK_NORM_NONE, 0, 4, 1},
-	{"yarn", "yarn", 4, 1, 6, false, false, SX_QK_NORM_NONE, 0, 4, 1},
-	{"p-rope", "p-rope", 4, 2, 8, false, false, SX_QK_NORM_NONE, 0, 1, 1},
-	{"layered", "layered", 4, 2, 6, false, false, SX_QK_NORM_NONE, 0, 1, 1},
-	{"all at once", "yarn", 4, 2, 6, true, true, SX_QK_NORM_FULL, 7, 4, 0.8},
+	{"rope", "rope", 4, 4, 6, false, false, SX_QK_NORM_NONE, 0, 1, 1, {0}},
+	{"gqa, tied", "rope", 4, 2, 6, true, false, SX_QK_NORM_NONE, 0, 1, 1, {0}},
+	{"bias", "rope", 4, 2, 8, false, true, SX_QK_NORM_NONE, 0, 1, 1.3, {0}},
+	{"full norm", "rope", 4, 2, 6, false, false, SX_QK_NORM_FULL, 0, 1, 1, {0}},
+	{"head norm", "rope", 4, 2, 6, false, true, SX_QK_NORM_HEAD, 0, 1, 1, {0}},
+	{"window", "rope", 4, 2, 6, false, false, SX_QK_NORM_NONE, 5, 1, 1, {0}},
+	{"nope", "nope", 4, 2, 6, false, true, SX_QK_NORM_NONE, 0, 1, 1, {0}},
+	{"pi", "pi", 4, 2, 6, false, false, SX_QK_NORM_NONE, 0, 4, 1, {0}},
+	{"ntk", "ntk", 4, 2, 6, false, false, SX_QK_NORM_NONE, 0, 4, 1, {0}},
+	{"yarn", "yarn", 4, 1, 6, false, false, SX_QK_NORM_NONE, 0, 4, 1, {0}},
+	{"p-rope", "p-rope", 4, 2, 8, false, false, SX_QK_NORM_NONE, 0, 1, 1, {0}},
+	{"layered", "layered", 4, 2, 6, false, false, SX_QK_NORM_NONE, 0, 1, 1, {0}},
+	{"all at once", "yarn", 4, 2, 6, true, true, SX_QK_NORM_FULL, 7, 4, 0.8, {0}},
+	{"all biases", "rope", 4, 2, 6, false, true, SX_QK_NORM_NONE, 0, 1, 1,
+	 .block = {.o_bias = true, .mlp_bias = true}},
+	{"norm after", "rope", 4, 2, 6, false, false, SX_QK_NORM_FULL, 0, 1, 1,
+	 .block = {.norm_after = true}},
+	{"parallel", "rope", 4, 2, 6, true, false, SX_QK_NORM_NONE, 0, 1, 1,
+	 .block = {.parallel = true, .mlp_bias = true}},
+	{"gpt-neox", "rope", 4, 4, 6, false, true, SX_QK_NORM_NONE, 0, 1, 1,
+	 .block = {.norm = SX_NORM_LAYER,
+		   .parallel = true,
+		   .mlp = SX_MLP_GELU,
+		   .o_bias = true,
+		   .mlp_bias = true}},
+	{"gpt-neox, serial", "nope", 4, 4, 6, false, false, SX_QK_NORM_NONE, 0, 1, 1,
+	 .block = {.norm = SX_NORM_LAYER, .mlp = SX_MLP_GELU}},
+	{"q-norm, full", "nope", 4, 2, 6, false, true, SX_QK_NORM_FULL, 0, 1, 1,
+	 .block = {.k_plain = true}},
+	{"k-norm, full", "nope", 4, 2, 6, false, false, SX_QK_NORM_FULL, 0, 1, 1,
+	 .block = {.q_plain = true}},
+	{"q-norm, head", "rope", 4, 2, 6, false, true, SX_QK_NORM_HEAD, 0, 1, 1,
+	 .block = {.k_plain = true}},
+	{"k-norm, head", "rope", 4, 2, 6, false, true, SX_QK_NORM_HEAD, 0, 1, 1,
+	 .block = {.q_plain = true, .norm_after = true, .parallel = true, .norm = SX_NORM_LAYER}},
 };
 enum { N_VARIANTS = sizeof variants / sizeof variants[0], B = 2, T = 21 };
 
@@ -459,7 +482,7 @@ static sx_model *variant_model(const variant *v, int layers)
 	sx_spec s = sx_spec_default();
 	s.V = 23, s.C = 20, s.L = layers, s.F = 28, s.T = 16;
 	s.H = v->H, s.Hkv = v->Hkv, s.D = v->D, s.tied = v->tied, s.qkv_bias = v->bias;
-	s.qk_norm = v->qk_norm;
+	s.qk_norm = v->qk_norm, s.block = v->block;
 	snprintf(s.pos.method, sizeof s.pos.method, "%s", v->method);
 	if (strcmp(v->method, "layered") == 0) s.pos.custom = &layered;
 	s.pos.window = v->window, s.pos.factor = v->factor, s.pos.beta = v->beta;
@@ -526,7 +549,7 @@ static void test_model(void **state)
 			double err = direction_error(model_value, &c, c.m->p.base + info[t].offset,
 						     g.base + info[t].offset,
 						     info[t].rows * info[t].cols * info[t].copies);
-			if (strcmp(info[t].field, "bk") == 0 &&
+			if (strcmp(info[t].field, "bk") == 0 && !sx_k_normed(&c.m->spec) &&
 			    strcmp(variants[i].method, "nope") == 0) {
 				/* without rotation a key bias shifts whole rows of scores: no effect */
 				int64_t q = 2 * variants[i].H * variants[i].D;
@@ -652,39 +675,44 @@ static void check_functional(const variant *v, const char *family, int layer)
 	check_close(f.norm[SX_WRT_WQ], sqrt(dot(f.dwq, f.dwq, D * C)), 1e-14);
 
 	if (layer == 0) { /* h by way of the embedding: x of each token, one layer's norm */
-		double *dx = randoms(T * C, 0), *scratch = randoms(sx_norm_scratch(T, 1, C), 0);
+		double *dx = randoms(T * C, 0), *scratch = randoms(sx_layernorm_scratch(T, C), 0);
 		double *table = calloc((size_t)(s->V * C), sizeof *table);
 		assert_non_null(table);
-		int64_t at = w->seq * T * C;
+		int64_t at = w->seq * T * C, row = w->seq * T;
 		/* the work's x was overwritten by the layer's output: embed again */
 		double *x = randoms(B * T * C, 0), *y = randoms(B * T * C, 0);
-		double *rstd = randoms(B * T, 0);
-		sx_embed_fwd(x, c->m.tokens, c->m.m->p.embed, B * T, C);
-		sx_norm_fwd(y, rstd, x, c->m.m->p.ln1, s->eps, B * T, 1, C);
-		sx_norm_bwd(dx, NULL, f.dh, x + at, rstd + w->seq * T, c->m.m->p.ln1, false, T, 1,
-			    C, scratch);
+		double *rstd = randoms(B * T, 0), *mean = randoms(B * T, 0);
+		const sx_params *own = &c->m.m->p;
+		sx_embed_fwd(x, c->m.tokens, own->embed, B * T, C);
+		if (s->block.norm_after) {
+			memcpy(dx, f.dh, (size_t)(T * C) * sizeof *dx);
+		} else if (s->block.norm == SX_NORM_LAYER) {
+			sx_layernorm_fwd(y, mean, rstd, x, own->ln1, own->ln1_b, s->eps, B * T, C);
+			sx_layernorm_bwd(dx, NULL, NULL, f.dh, x + at, mean + row, rstd + row,
+					 own->ln1, false, T, C, scratch);
+		} else {
+			sx_norm_fwd(y, rstd, x, own->ln1, s->eps, B * T, 1, C);
+			sx_norm_bwd(dx, NULL, f.dh, x + at, rstd + row, own->ln1, false, T, 1, C,
+				    scratch);
+		}
 		sx_embed_bwd(table, dx, c->m.tokens + w->seq * T, T, C);
 		double eh = direction_error(functional_value, c, c->m.m->p.embed, table, s->V * C);
 		if (!(eh <= tolerance)) fail_msg("%s, %s: dA/dh %.3g", v->name, family, eh);
-		double *all[] = {dx, scratch, table, x, y, rstd};
+		double *all[] = {dx, scratch, table, x, y, rstd, mean};
 		for (size_t k = 0; k < sizeof all / sizeof all[0]; k++) free(all[k]);
 	}
 	/* Euler: the scores are bilinear in the projections, so <dW_Q, W_Q> + <db_q, b_q> = sum g s,
-	 * and likewise for the keys (not under QK-norm). db_q = sum_i dq_i. */
-	if (s->qk_norm == SX_QK_NORM_NONE) {
-		double q = dot(f.dwq, wq, D * C), k = dot(f.dwk, wk, D * C);
-		for (int64_t t = 0; s->qkv_bias && t < T; t++)
-			for (int64_t d = 0; d < D; d++) {
-				q += f.dq[t * f.ld + d] *
-				     c->m.m->p.bq[(layer * s->H + w->head) * D + d];
-				k += f.dk[t * f.ld + d] *
-				     c->m.m->p.bk[(layer * s->Hkv + kv) * D + d];
-			}
-		double size = fabs(w->euler) + 1e-3 * f.norm[SX_WRT_WQ];
-		if (!(fabs(q - w->euler) <= 1e-9 * size && fabs(k - w->euler) <= 1e-9 * size))
-			fail_msg("%s, %s: Euler %.17g %.17g %.17g", v->name, family, q, k,
-				 w->euler);
-	}
+	 * and likewise for the keys (each side where it goes through no QK-norm). db_q = sum_i dq_i. */
+	double q = dot(f.dwq, wq, D * C), k = dot(f.dwk, wk, D * C);
+	for (int64_t t = 0; s->qkv_bias && t < T; t++)
+		for (int64_t d = 0; d < D; d++) {
+			q += f.dq[t * f.ld + d] * c->m.m->p.bq[(layer * s->H + w->head) * D + d];
+			k += f.dk[t * f.ld + d] * c->m.m->p.bk[(layer * s->Hkv + kv) * D + d];
+		}
+	double size = fabs(w->euler) + 1e-3 * f.norm[SX_WRT_WQ];
+	if ((!sx_q_normed(s) && !(fabs(q - w->euler) <= 1e-9 * size)) ||
+	    (!sx_k_normed(s) && !(fabs(k - w->euler) <= 1e-9 * size)))
+		fail_msg("%s, %s: Euler %.17g %.17g %.17g", v->name, family, q, k, w->euler);
 	free(store);
 	free(w->frozen);
 	sx_work_free(c->m.w);

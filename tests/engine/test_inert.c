@@ -228,6 +228,39 @@ static void test_training_long(void **state)
 	check_training(&s, (schedule){.steps = 2, .batch = 8, .accumulate = 1, .T = 1024}, false);
 }
 
+/* Other blocks; and memory for one layer, whose output takes the place of its input, against memory
+ * for all of them. */
+static void test_blocks(void **state)
+{
+	(void)state;
+	enum { B = 2, T = 70, L = 3 };
+	for (int k = 0; k < SMALL_BLOCKS; k++) {
+		sx_spec s = small_block_spec(small_spec("rope", L, 64, 4, 2, 16), k);
+		check_trace(&s, B, T, k == 0);
+		sx_model *m = small_model(&s, 3, 0.15);
+		int32_t *x = small_tokens(B * T, s.V, 4);
+		size_t size = (size_t)(B * T * s.V) * sizeof(sx_real);
+		sx_real *logits[2];
+		for (int mode = SX_WORK_FORWARD; mode <= SX_WORK_TRAIN; mode++) {
+			sx_work *w = small_work(m, B, T, (sx_work_mode)mode);
+			assert_int_equal(
+				sx_forward(NULL, m, w, &(sx_request){.tokens = x, .B = B}, NULL),
+				SX_OK);
+			logits[mode] = sx_calloc((size_t)(B * T * s.V), sizeof(sx_real));
+			assert_non_null(logits[mode]);
+			sx_logits(m, w, 0, B * T, logits[mode]);
+			sx_work_free(w);
+		}
+		check_bits(logits[0], logits[1], size, "logits of either mode", 8, false);
+		free(logits[0]);
+		free(logits[1]);
+		free(x);
+		sx_model_free(m);
+		check_training(&s, (schedule){.steps = 3, .batch = 2, .accumulate = 1, .T = T},
+			       false);
+	}
+}
+
 static int start(void **state)
 {
 	(void)state;
@@ -241,9 +274,8 @@ static int start(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_trace),
-		cmocka_unit_test(test_trace_long),
-		cmocka_unit_test(test_training),
+		cmocka_unit_test(test_trace),         cmocka_unit_test(test_trace_long),
+		cmocka_unit_test(test_training),      cmocka_unit_test(test_blocks),
 		cmocka_unit_test(test_training_long),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);

@@ -24,6 +24,31 @@ static inline sx_spec small_spec(const char *method, int L, int C, int H, int Hk
 	return s;
 }
 
+/* Blocks that are not Llama's. */
+static const sx_block small_blocks[] = {
+	{.norm_after = true},
+	{.parallel = true, .o_bias = true},
+	{.mlp_bias = true, .q_plain = true},
+	{.norm = SX_NORM_LAYER,
+	 .parallel = true,
+	 .mlp = SX_MLP_GELU,
+	 .o_bias = true,
+	 .mlp_bias = true},
+	{.norm = SX_NORM_LAYER, .mlp = SX_MLP_GELU, .k_plain = true},
+	{.norm = SX_NORM_LAYER, .norm_after = true, .parallel = true, .mlp_bias = true},
+};
+enum { SMALL_BLOCKS = sizeof small_blocks / sizeof small_blocks[0] };
+
+/* With block k, and a QK-norm where it asks for one. */
+static inline sx_spec small_block_spec(sx_spec s, int k)
+{
+	s.block = small_blocks[k];
+	s.qkv_bias = k % 2;
+	if (s.block.q_plain || s.block.k_plain || s.block.norm_after)
+		s.qk_norm = k % 3 ? SX_QK_NORM_HEAD : SX_QK_NORM_FULL;
+	return s;
+}
+
 /* Gains near 1, everything else N(0, sd^2). */
 static inline sx_model *small_model(const sx_spec *spec, uint64_t seed, double sd)
 {
