@@ -16,8 +16,8 @@ const char *sx_verdict_name(uint8_t v)
 const char *sx_reason_name(uint8_t reason)
 {
 	static const char *const names[] = {
-		"applicable",  "not NoPE",     "QK-norm", "biases", "not a constant sequence",
-		"no rotation", "no family own"};
+		"applicable",  "not NoPE",      "QK-norm",      "biases", "not a constant sequence",
+		"no rotation", "no family own", "another block"};
 	return reason < sizeof names / sizeof names[0] ? names[reason] : "not known";
 }
 

@@ -15,7 +15,7 @@ typedef enum {
 } sx_verdict;
 const char *sx_verdict_name(uint8_t v);
 /* Words of /bounds/reason, in plain English; 0 is "applicable". */
-enum { SX_REASONS = 8 }; /* of them; the last is for what is not known */
+enum { SX_REASONS = 9 }; /* of them; the last is for what is not known */
 const char *sx_reason_name(uint8_t reason);
 
 /* (S,L,H,n) each, borrowed; lhs and rhs in the worst row, NaN where not evaluated; row -1 = the whole

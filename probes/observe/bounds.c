@@ -133,19 +133,19 @@ static void know_weights(accumulator *a, const sx_head *h)
 {
 	const sx_spec *s = h->spec;
 	int64_t D = s->D, C = s->C;
-	bool full = s->qk_norm == SX_QK_NORM_FULL, norm = s->qk_norm != SX_QK_NORM_NONE;
+	bool full = s->qk_norm == SX_QK_NORM_FULL, all_k = full && sx_k_normed(s);
 	a->wq_size = gram_of(a->gram, h->wq + h->head * D * C, D, C);
 	a->wq_norm = sx_spectral_norm(a->gram, D, C, a->work);
 	a->wk_size = gram_of(a->gram_k, h->wk + h->kv_head * D * C, D, C);
 	memcpy(a->gram, a->gram_k, (size_t)(D * D) * sizeof *a->gram);
 	a->wk_norm = sx_spectral_norm(a->gram, D, C, a->work);
-	a->wk_all = full ? sx_bound_norm(h->wk, s->Hkv * D * C) : a->wk_size;
+	a->wk_all = all_k ? sx_bound_norm(h->wk, s->Hkv * D * C) : a->wk_size;
 	a->bq = h->bq ? sx_bound_norm(h->bq + h->head * D, D) : 0;
-	a->bk = !h->bk ? 0
-		: full ? sx_bound_norm(h->bk, s->Hkv * D)
-		       : sx_bound_norm(h->bk + h->kv_head * D, D);
-	a->q_gain = norm ? most_of(h->q_gain + (full ? h->head * D : 0), D) : 1;
-	a->k_gain = norm ? most_of(h->k_gain + (full ? h->kv_head * D : 0), D) : 1;
+	a->bk = !h->bk  ? 0
+		: all_k ? sx_bound_norm(h->bk, s->Hkv * D)
+			: sx_bound_norm(h->bk + h->kv_head * D, D);
+	a->q_gain = sx_q_normed(s) ? most_of(h->q_gain + (full ? h->head * D : 0), D) : 1;
+	a->k_gain = sx_k_normed(s) ? most_of(h->k_gain + (full ? h->kv_head * D : 0), D) : 1;
 }
 
 static void begin_head(bounds *o, accumulator *a, const sx_head *h)
@@ -169,7 +169,9 @@ static void begin_head(bounds *o, accumulator *a, const sx_head *h)
 		a->constant = a->constant && h->tokens[t] == h->tokens[0];
 		a->delta = sx_larger(a->delta, o->layer->spread[h->seq * T + t]);
 	}
-	bool printed = !a->turns && s->qk_norm == SX_QK_NORM_NONE && !s->qkv_bias;
+	/* what is printed takes sqrt(C) for ||h_i||: an RMSNorm before the block */
+	bool printed = !a->turns && s->qk_norm == SX_QK_NORM_NONE && !s->qkv_bias &&
+		       s->block.norm == SX_NORM_RMS && !s->block.norm_after;
 	a->told = (sx_bounds_head){.constant = a->constant, .turns = a->turns};
 	a->told.paper =
 		printed ? a->wq_norm * a->wk_norm * h->scale * sqrt((double)s->C) : (double)NAN;
@@ -248,7 +250,8 @@ static void slopes_of_row(accumulator *a, row *x, const sx_head *h)
 	const sx_real *q = h->q + x->i * h->ldq;
 	double raw = ((double)s->C + 2) * sx_unit * (a->wk_all * a->h_most + a->bk);
 	x->q = sx_bound_norm(q, s->D);
-	if (s->qk_norm == SX_QK_NORM_NONE) {
+	if (sx_q_normed(s)) x->h *= a->q_gain * rstd_of(s, h->q_rstd, x->i, s->H, h->head);
+	if (!sx_k_normed(s)) {
 		x->kappa = score_reach(a, h, q);
 		x->slope = a->wk_norm;
 		x->off_k = raw;
@@ -259,7 +262,6 @@ static void slopes_of_row(accumulator *a, row *x, const sx_head *h)
 		sx_larger(a->k_slope, a->k_gain * rstd_of(s, h->k_rstd, x->i, s->Hkv, h->kv_head));
 	x->slope = sqrt(2.0) * a->k_slope * norm;
 	x->kappa = h->scale * x->q * x->slope;
-	x->h *= a->q_gain * rstd_of(s, h->q_rstd, x->i, s->H, h->head);
 	x->off_k =
 		a->k_slope * raw + ((double)norm_width(s, s->Hkv) / 2 + 10) * sx_unit * a->k_most;
 }
@@ -592,16 +594,15 @@ static sx_bound_reason reason_plain(sx_bound b, const sx_spec *s, const accumula
 		if (!a->constant) return SX_REASON_NOT_CONSTANT;
 		if (!a->turns || a->biased) return SX_REASON_NOT_ROTATED;
 		if (!own) return SX_REASON_NO_OWN;
-		return b == SX_BOUND_P33_WQ && s->qk_norm != SX_QK_NORM_NONE ? SX_REASON_QK_NORM
-									     : SX_REASON_NONE;
+		return b == SX_BOUND_P33_WQ && sx_q_normed(s) ? SX_REASON_QK_NORM : SX_REASON_NONE;
 	}
 }
 
 /* dW_K of different keys goes through different Jacobians of a QK-norm, and then I11's centring is gone;
- * E1 is about bilinear scores. */
+ * E1 is about scores that are linear in the side's projections. */
 static sx_bound_reason reason_of_c(sx_bound_c b, const sx_spec *s, const accumulator *a)
 {
-	bool norm = s->qk_norm != SX_QK_NORM_NONE;
+	bool norm = b == SX_BOUND_E1_WQ ? sx_q_normed(s) : sx_k_normed(s);
 	switch (b) {
 	case SX_BOUND_T34:
 	case SX_BOUND_I10:

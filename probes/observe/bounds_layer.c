@@ -6,6 +6,7 @@
  * the means made here; a mean of n rows is off by n times their norm). Vectors' errors in norm:
  *
  *   h = g x/rho:           (C/2 + 8) u ||h||: rho^2 is a sum of C squares, three products
+ *   h = g (x - m)/sigma + b: u lambda ||x|| for m, which is made in double and rounded, and 6 u of either part
  *   v = W_V h + b:         (C + 2) u V, V = ||W_V||_F max ||h|| + ||b||
  *   z = sum_j p_j v_j:     (T + 1) u V, and sum_j p_j - 1 is off by (T + 8) u (bounds.c)
  *   o = W_O z:             (H D + 1) u sum_h ||W_O^h||_F V
@@ -14,7 +15,10 @@
  *   act = silu(gate) up:   its factors' errors, |silu'| < 1.1, and 12 u ||act||: exp 4 u, four more
  *   m = W_d act:           (F + 2) u ||W_d||_F ||act||
  *
- * A spread may be off twice what its vectors are. */
+ * A bias counts beside the products that it is added to. A spread may be off twice what its vectors are.
+ *
+ * A LayerNorm is an RMSNorm of x - mean, whose rows are no further apart than those of x: I2 with sigma
+ * for rho. I7, B8 and what is made of them are about Llama's block, I6 about a residual without a norm. */
 #include "probes/observe/bounds_layer.h"
 #include "engine/op/gemm.h"
 #include "engine/op/spectral.h"
@@ -40,7 +44,8 @@ struct sx_bounds_weights {
 	head_weights *head; /* (H)                                 */
 	double ov;          /* ||sum_h M^h||                       */
 	matrix gate, up, down;
-	double gain1, gain2; /* largest |g| of either norm          */
+	double gain1, gain2;                     /* largest |g| of either norm          */
+	double norm1, out, gate_b, up_b, down_b; /* norms of the biases; 0 without */
 	bool known;
 };
 
@@ -145,6 +150,18 @@ static double gain_of(const sx_real *g, int64_t n)
 	return most;
 }
 
+static double bias_of(const sx_real *b, int64_t n)
+{
+	return b ? sx_bound_norm(b, n) : 0;
+}
+
+/* The block that I7 and B8 are about: RMSNorm before a sub-layer, one after the other, SwiGLU. */
+static bool is_llama(const sx_spec *s)
+{
+	const sx_block *b = &s->block;
+	return b->norm == SX_NORM_RMS && !b->norm_after && !b->parallel && b->mlp == SX_MLP_SWIGLU;
+}
+
 static sx_status know_weights(sx_bounds_weights *w, const sx_layer *e)
 {
 	const sx_spec *s = e->spec;
@@ -152,9 +169,14 @@ static sx_status know_weights(sx_bounds_weights *w, const sx_layer *e)
 	bool ok = true;
 	w->gain1 = gain_of(e->ln1, s->C);
 	w->gain2 = gain_of(e->ln2, s->C);
+	w->norm1 = bias_of(e->ln1_b, s->C);
+	w->out = bias_of(e->bo, s->C);
+	w->gate_b = bias_of(e->bg, s->F);
+	w->up_b = bias_of(e->bu, s->F);
+	w->down_b = bias_of(e->bd, s->C);
 #pragma omp parallel for schedule(dynamic) reduction(&& : ok)
 	for (int64_t t = 0; t < H + 4; t++) {
-		bool done = t == 0   ? norms_of(&w->gate, e->wg, s->F, s->C)
+		bool done = t == 0   ? !e->wg || norms_of(&w->gate, e->wg, s->F, s->C)
 			    : t == 1 ? norms_of(&w->up, e->wu, s->F, s->C)
 			    : t == 2 ? norms_of(&w->down, e->wd, s->C, s->F)
 			    : t == 3 ? sum_norm(&w->ov, e)
@@ -186,12 +208,25 @@ static double longest(const sx_real *x, int64_t T, int64_t n)
 	return most;
 }
 
-/* Least rho(x_i) = sqrt(||x_i||^2/C + eps). */
-static double least_rho(const sx_real *x, int64_t T, int64_t C, double eps)
+/* ||x - mean|| */
+static double centred_norm(const sx_real *x, int64_t n)
+{
+	double mean = 0, total = 0;
+	for (int64_t c = 0; c < n; c++) mean += (double)x[c] / (double)n;
+	for (int64_t c = 0; c < n; c++) total += ((double)x[c] - mean) * ((double)x[c] - mean);
+	return sqrt(total);
+}
+
+/* Least rho(x_i) = sqrt(||x_i||^2/C + eps), or sigma(x_i) where the norm is a LayerNorm. */
+static double least_rho(const sx_real *x, int64_t T, const sx_spec *s)
 {
 	double least = HUGE_VAL;
+	int64_t C = s->C;
+	bool centred = s->block.norm == SX_NORM_LAYER;
 	for (int64_t i = 0; i < T; i++) {
-		double n = sx_bound_norm(x + i * C, C), rho = sqrt(n * n / (double)C + eps);
+		const sx_real *row = x + i * C;
+		double n = centred ? centred_norm(row, C) : sx_bound_norm(row, C);
+		double rho = sqrt(n * n / (double)C + s->eps);
 		if (!(rho >= least)) least = rho; /* NaN stays */
 		if (isnan(rho)) break;
 	}
@@ -242,7 +277,7 @@ sx_status sx_bounds_layer_site(sx_bounds_layer *o, const sx_site_event *e)
 		if (e->site == SX_SITE_X_IN) {
 			spread_rows(o, o->x_spread + b * T, x, e->plan->window);
 			o->x_most[b] = longest(x, T, C);
-			o->x_rho[b] = least_rho(x, T, C, o->base.spec->eps);
+			o->x_rho[b] = least_rho(x, T, o->base.spec);
 			continue;
 		}
 		spread_rows(o, o->spread + b * T, x, e->plan->window);
@@ -323,7 +358,8 @@ static void feed_forward(block *x, const sx_bounds_weights *w, const sx_layer *e
 	}
 	x->most_act = longest(e->act + from, e->T, F);
 	double r = (1.5 * (double)s->C + 12) * sx_unit;
-	double off_gate = r * w->gate.size * x->most_u, off_up = r * w->up.size * x->most_u;
+	double off_gate = r * (w->gate.size * x->most_u + w->gate_b);
+	double off_up = r * (w->up.size * x->most_u + w->up_b);
 	x->gate += silu_slope * off_gate + 12 * sx_unit * x->gate;
 	x->up += off_up;
 	x->L_m = w->down.norm * (x->gate * w->up.norm + silu_slope * x->up * w->gate.norm);
@@ -338,14 +374,17 @@ static void allow(block *x, const sx_bounds_weights *w, const sx_spec *s, int64_
 	const double root2 = sqrt(2.0);
 	double u = sx_unit, C = s->C, T = (double)length, HD = (double)s->H * s->D;
 	double means = (T + C + 8) * sx_unit_double, down = w->down.size * x->most_act;
-	x->off_h = 2 * (C / 2 + 8) * u * x->most_h +
-		   means * (2 * x->most_h + root2 * x->lambda1 * x->most_x);
+	double middle = x->weights + w->out, last = down + w->down_b;
+	x->off_h = s->block.norm == SX_NORM_LAYER
+			   ? 2 * u * (2 * x->lambda1 * x->most_x + 6 * (x->most_h + 2 * w->norm1))
+			   : 2 * (C / 2 + 8) * u * x->most_h;
+	x->off_h += means * (2 * x->most_h + root2 * x->lambda1 * x->most_x);
 	x->off_o = 2 * (2 * T + C + HD + 16) * u * x->weights + 20 * means * x->weights;
-	x->off_y = 4 * (HD + 3) * u * x->weights + 2 * u * x->most_y +
-		   2 * means * (x->most_x + x->weights + x->most_y);
+	x->off_y = 4 * (HD + 3) * u * middle + 2 * u * x->most_y +
+		   2 * means * (x->most_x + middle + x->most_y);
 	x->off_m += means * (2 * down + root2 * x->L_m * x->lambda2 * x->most_y);
-	x->off_out = 4 * ((double)s->F + 3) * u * down + 2 * u * x->most_out +
-		     2 * means * (x->most_y + down + x->most_out);
+	x->off_out = 4 * ((double)s->F + 3) * u * last + 2 * u * x->most_out +
+		     2 * means * (x->most_y + last + x->most_out);
 }
 
 static sx_bound_side whole(double lhs, double rhs, double paper, double allowance)
@@ -390,6 +429,16 @@ static sx_bound_side output_side(const sx_bound_side *layer, const sx_real *out,
 	return side;
 }
 
+static sx_bound_reason reason_of(sx_bound b, const sx_spec *s, const sx_bounds_head *a)
+{
+	bool about = b == SX_BOUND_I5                       ? true
+		     : b == SX_BOUND_I2 || b == SX_BOUND_I6 ? !s->block.norm_after
+							    : is_llama(s);
+	if (!about) return SX_REASON_BLOCK;
+	if (b == SX_BOUND_B8 && a->turns) return SX_REASON_NOT_NOPE;
+	return b == SX_BOUND_P32_OUTPUT && !a->constant ? SX_REASON_NOT_CONSTANT : SX_REASON_NONE;
+}
+
 /* rows: (4,T) Delta_i of h, o, y and scratch. */
 static void conclude(const sx_bounds_layer *o, const sx_layer *e, int64_t b, const block *x,
 		     const double *rows)
@@ -422,14 +471,9 @@ static void conclude(const sx_bounds_layer *o, const sx_layer *e, int64_t b, con
 						SX_BOUND_P32_OUTPUT};
 		const sx_bounds_head *a = &o->head[b * H + h];
 		sx_measures *into = o->base.into;
-		for (size_t k = 0; k < sizeof mine / sizeof mine[0]; k++) {
-			sx_bound_reason why = SX_REASON_NONE;
-			if (mine[k] == SX_BOUND_B8 && a->turns) why = SX_REASON_NOT_NOPE;
-			if (mine[k] == SX_BOUND_P32_OUTPUT && !a->constant)
-				why = SX_REASON_NOT_CONSTANT;
+		for (size_t k = 0; k < sizeof mine / sizeof mine[0]; k++)
 			sx_bound_put(into, (at * H + h) * into->n_bound + mine[k], &side[mine[k]],
-				     why);
-		}
+				     reason_of(mine[k], s, a));
 	}
 }
 
@@ -458,9 +502,9 @@ static void end_sequence(const sx_bounds_layer *o, const sx_layer *e, int64_t b,
 	x.most_out = longest(out, T, C);
 	x.most_u = longest_normed(y, e->ln2, T, C, s->eps);
 	x.lambda1 = w->gain1 / o->x_rho[b] * rounded;
-	x.lambda2 = w->gain2 / least_rho(y, T, C, s->eps) * rounded;
+	x.lambda2 = w->gain2 / least_rho(y, T, s) * rounded;
 	sum_heads(&x, o, w, b);
-	feed_forward(&x, w, e, b);
+	if (is_llama(s)) feed_forward(&x, w, e, b);
 	allow(&x, w, s, T);
 	conclude(o, e, b, &x, rows);
 }

@@ -105,7 +105,8 @@ typedef enum {
 	SX_REASON_BIASES,
 	SX_REASON_NOT_CONSTANT,
 	SX_REASON_NOT_ROTATED,
-	SX_REASON_NO_OWN
+	SX_REASON_NO_OWN,
+	SX_REASON_BLOCK /* the block is built otherwise (sx_block) */
 } sx_bound_reason;
 
 enum { SX_BOUND_NAME = 48 };

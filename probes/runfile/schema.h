@@ -276,7 +276,7 @@ X(BOUNDS_RHS_PAPER,  "/bounds/rhs_paper",  F64, SX_SLH ",inequality", "1", "righ
 X(BOUNDS_VERDICT,    "/bounds/verdict",    FLAGS, SX_SLH ",inequality", "1", "does it hold", "holds violated not-applicable") \
 X(BOUNDS_ALLOWANCE,  "/bounds/allowance",  F64, SX_SLH ",inequality", "1", "what rounding may add to the left side", NULL) \
 X(BOUNDS_ROW,        "/bounds/row",        I32, SX_SLH ",inequality", "token", "the worst row; -1 where the whole head is meant; of P3.3.value the first row that is not uniform", NULL) \
-X(BOUNDS_REASON,     "/bounds/reason",     FLAGS, SX_SLH ",inequality", "1", "why it is not applicable", "applicable not-nope qk-norm biases not-constant not-rotated no-own") \
+X(BOUNDS_REASON,     "/bounds/reason",     FLAGS, SX_SLH ",inequality", "1", "why it is not applicable", "applicable not-nope qk-norm biases not-constant not-rotated no-own block") \
 /* ---- /checkpoints: the weights themselves stay in safetensors ---- */ \
 X(CHECKPOINTS_CKPT,   "/checkpoints/ckpt",   I32, "ckpt", "1", "number of the checkpoint", NULL) \
 X(CHECKPOINTS_STEP,   "/checkpoints/step",   I64, "ckpt", "1", SX_STEP_NAME, NULL) \

@@ -255,44 +255,72 @@ static void test_spectral_norm(void **state)
 static void test_premises(void **state)
 {
 	(void)state;
+	const sx_qk_norm none = SX_QK_NORM_NONE, full = SX_QK_NORM_FULL, head = SX_QK_NORM_HEAD;
+	const sx_block biases = {.o_bias = true, .mlp_bias = true}, after = {.norm_after = true},
+		       neox = small_blocks[3];
 	const struct {
 		const char *method;
 		sx_qk_norm norm;
 		bool bias, constant;
 		const char *name;
 		sx_bound_reason reason;
+		sx_block block;
 	} want[] = {
-		{"nope", SX_QK_NORM_NONE, false, false, "I10:own", SX_REASON_NONE},
-		{"nope", SX_QK_NORM_NONE, true, false, "I10:own", SX_REASON_NONE},
-		{"nope", SX_QK_NORM_NONE, true, false, "E1.wq:own", SX_REASON_NONE},
-		{"nope", SX_QK_NORM_NONE, false, false, "E2:previous", SX_REASON_NONE},
-		{"nope", SX_QK_NORM_NONE, false, false, "E3:previous", SX_REASON_NOT_ROTATED},
-		{"nope", SX_QK_NORM_NONE, false, false, "B8", SX_REASON_NONE},
-		{"rope", SX_QK_NORM_NONE, false, false, "B8", SX_REASON_NOT_NOPE},
-		{"rope", SX_QK_NORM_NONE, false, false, "B8.eta", SX_REASON_NONE},
-		{"rope", SX_QK_NORM_NONE, false, false, "I5", SX_REASON_NONE},
-		{"rope", SX_QK_NORM_NONE, false, false, "E2:previous", SX_REASON_NOT_NOPE},
-		{"rope", SX_QK_NORM_NONE, false, false, "E3:previous", SX_REASON_NONE},
-		{"rope", SX_QK_NORM_NONE, false, false, "I10:own", SX_REASON_NOT_NOPE},
-		{"rope", SX_QK_NORM_NONE, false, false, "E1.wk:own", SX_REASON_NONE},
-		{"rope", SX_QK_NORM_NONE, false, false, "I1", SX_REASON_NONE},
-		{"nope", SX_QK_NORM_FULL, false, false, "I3", SX_REASON_NONE},
-		{"nope", SX_QK_NORM_FULL, true, false, "I10.spread:own", SX_REASON_NONE},
-		{"nope", SX_QK_NORM_HEAD, false, false, "I11:own", SX_REASON_QK_NORM},
-		{"nope", SX_QK_NORM_HEAD, true, true, "P3.2.wq:own", SX_REASON_NONE},
-		{"nope", SX_QK_NORM_HEAD, false, true, "P3.2.wk:own", SX_REASON_QK_NORM},
-		{"rope", SX_QK_NORM_NONE, true, true, "P3.3.wq", SX_REASON_NONE},
-		{"nope", SX_QK_NORM_HEAD, false, false, "E1.wq:own", SX_REASON_QK_NORM},
-		{"nope", SX_QK_NORM_NONE, false, false, "P3.2.alpha", SX_REASON_NOT_CONSTANT},
-		{"nope", SX_QK_NORM_NONE, false, true, "P3.2.alpha", SX_REASON_NONE},
-		{"nope", SX_QK_NORM_NONE, false, true, "P3.3.value", SX_REASON_NOT_ROTATED},
-		{"rope", SX_QK_NORM_NONE, false, true, "P3.3.value", SX_REASON_NONE},
-		{"rope", SX_QK_NORM_NONE, false, true, "P3.2.wq:own", SX_REASON_NOT_NOPE},
-		{"rope", SX_QK_NORM_NONE, false, true, "P3.2.output", SX_REASON_NONE},
+		{"nope", SX_QK_NORM_NONE, false, false, "I10:own", SX_REASON_NONE, {0}},
+		{"nope", SX_QK_NORM_NONE, true, false, "I10:own", SX_REASON_NONE, {0}},
+		{"nope", SX_QK_NORM_NONE, true, false, "E1.wq:own", SX_REASON_NONE, {0}},
+		{"nope", SX_QK_NORM_NONE, false, false, "E2:previous", SX_REASON_NONE, {0}},
+		{"nope", SX_QK_NORM_NONE, false, false, "E3:previous", SX_REASON_NOT_ROTATED, {0}},
+		{"nope", SX_QK_NORM_NONE, false, false, "B8", SX_REASON_NONE, {0}},
+		{"rope", SX_QK_NORM_NONE, false, false, "B8", SX_REASON_NOT_NOPE, {0}},
+		{"rope", SX_QK_NORM_NONE, false, false, "B8.eta", SX_REASON_NONE, {0}},
+		{"rope", SX_QK_NORM_NONE, false, false, "I5", SX_REASON_NONE, {0}},
+		{"rope", SX_QK_NORM_NONE, false, false, "E2:previous", SX_REASON_NOT_NOPE, {0}},
+		{"rope", SX_QK_NORM_NONE, false, false, "E3:previous", SX_REASON_NONE, {0}},
+		{"rope", SX_QK_NORM_NONE, false, false, "I10:own", SX_REASON_NOT_NOPE, {0}},
+		{"rope", SX_QK_NORM_NONE, false, false, "E1.wk:own", SX_REASON_NONE, {0}},
+		{"rope", SX_QK_NORM_NONE, false, false, "I1", SX_REASON_NONE, {0}},
+		{"nope", SX_QK_NORM_FULL, false, false, "I3", SX_REASON_NONE, {0}},
+		{"nope", SX_QK_NORM_FULL, true, false, "I10.spread:own", SX_REASON_NONE, {0}},
+		{"nope", SX_QK_NORM_HEAD, false, false, "I11:own", SX_REASON_QK_NORM, {0}},
+		{"nope", SX_QK_NORM_HEAD, true, true, "P3.2.wq:own", SX_REASON_NONE, {0}},
+		{"nope", SX_QK_NORM_HEAD, false, true, "P3.2.wk:own", SX_REASON_QK_NORM, {0}},
+		{"rope", SX_QK_NORM_NONE, true, true, "P3.3.wq", SX_REASON_NONE, {0}},
+		{"nope", SX_QK_NORM_HEAD, false, false, "E1.wq:own", SX_REASON_QK_NORM, {0}},
+		{"nope", SX_QK_NORM_NONE, false, false, "P3.2.alpha", SX_REASON_NOT_CONSTANT, {0}},
+		{"nope", SX_QK_NORM_NONE, false, true, "P3.2.alpha", SX_REASON_NONE, {0}},
+		{"nope", SX_QK_NORM_NONE, false, true, "P3.3.value", SX_REASON_NOT_ROTATED, {0}},
+		{"rope", SX_QK_NORM_NONE, false, true, "P3.3.value", SX_REASON_NONE, {0}},
+		{"rope", SX_QK_NORM_NONE, false, true, "P3.2.wq:own", SX_REASON_NOT_NOPE, {0}},
+		{"rope", SX_QK_NORM_NONE, false, true, "P3.2.output", SX_REASON_NONE, {0}},
+		/* biases change nothing; a norm of another kind leaves I2, another block I5 */
+		{"nope", none, true, false, "B8", SX_REASON_NONE, biases},
+		{"nope", none, true, true, "P3.2.output", SX_REASON_NONE, biases},
+		{"nope", none, false, false, "I2", SX_REASON_NONE, neox},
+		{"nope", none, false, false, "I5", SX_REASON_NONE, neox},
+		{"nope", none, false, false, "I6", SX_REASON_NONE, neox},
+		{"nope", none, false, false, "I7", SX_REASON_BLOCK, neox},
+		{"nope", none, false, true, "P3.2.output", SX_REASON_BLOCK, neox},
+		{"nope", none, false, false, "I10:own", SX_REASON_NONE, after},
+		{"rope", none, false, false, "E1.wq:own", SX_REASON_NONE, after},
+		{"nope", none, false, false, "I2", SX_REASON_BLOCK, after},
+		{"nope", none, false, false, "I5", SX_REASON_NONE, after},
+		{"nope", none, false, false, "I6", SX_REASON_BLOCK, after},
+		{"nope", none, false, false, "B8", SX_REASON_BLOCK, after},
+		{"nope", none, false, false, "B8.eta", SX_REASON_BLOCK, {.parallel = true}},
+		{"nope", none, false, false, "I7", SX_REASON_BLOCK, {.mlp = SX_MLP_GELU}},
+		{"nope", full, true, false, "E1.wq:own", SX_REASON_QK_NORM, {.k_plain = true}},
+		{"nope", full, true, false, "E1.wk:own", SX_REASON_NONE, {.k_plain = true}},
+		{"nope", full, true, false, "I11:own", SX_REASON_NONE, {.k_plain = true}},
+		{"nope", head, true, false, "E1.wq:own", SX_REASON_NONE, {.q_plain = true}},
+		{"nope", head, true, false, "E1.wk:own", SX_REASON_QK_NORM, {.q_plain = true}},
+		{"rope", head, true, true, "P3.3.wq", SX_REASON_NONE, {.q_plain = true}},
+		{"nope", head, true, false, "I11:own", SX_REASON_QK_NORM, {.q_plain = true}},
 	};
 	for (size_t k = 0; k < sizeof want / sizeof want[0]; k++) {
 		sx_spec s = small_spec(want[k].method, 2, 16, 2, 2, 8);
 		s.qk_norm = want[k].norm, s.qkv_bias = want[k].bias;
+		s.block = want[k].block;
 		int32_t *tokens = small_tokens(10, s.V, 2);
 		for (int t = 0; want[k].constant && t < 10; t++) tokens[t] = 7;
 		passed x;

@@ -72,6 +72,9 @@ static sx_spec draw_spec(uint64_t k)
 		    : draw(k, 11) < 0.5 ? SX_QK_NORM_FULL
 					: SX_QK_NORM_HEAD;
 	s.qkv_bias = draw(k, 12) < 0.25;
+	s.block.o_bias = draw(k, 21) < 0.25, s.block.mlp_bias = draw(k, 22) < 0.25;
+	if (draw(k, 23) < 0.35) s.block = small_blocks[(int)(draw(k, 24) * SMALL_BLOCKS)];
+	if (s.qk_norm == SX_QK_NORM_NONE) s.block.q_plain = s.block.k_plain = false;
 	return s;
 }
 
