@@ -69,6 +69,13 @@ static json_t *value_json(const sx_config *cfg, const sx_option *o)
 			json_array_append_new(list, json_integer(l->at[i]));
 		return list;
 	}
+	case SX_OPTION_NUMBERS: {
+		const sx_pos_list *l = f;
+		list = json_array();
+		for (int i = 0; i < l->n; i++)
+			json_array_append_new(list, sx_json_number(l->at[i]));
+		return list;
+	}
 	case SX_OPTION_TEXTS: {
 		const sx_text_list *l = f;
 		list = json_array();

@@ -185,6 +185,7 @@ static bool read_pos(sx_pos_opts *o, const json_t *pos)
 	memcpy(o->method, plain.method, sizeof o->method);
 	o->factor = plain.factor;
 	o->attention_factor = plain.attention_factor;
+	o->rotated_layers = plain.rotated_layers;
 	return true;
 }
 
@@ -247,6 +248,7 @@ static sx_status make_methods(sx_rope_print *p, sx_ctx *ctx)
 		sx_pos_opts o = p->pos;
 		sx_pos_plan *plan = &p->plan[p->n_method];
 		if (m->kind == SX_POS_ROPE) continue;
+		if (m->needs_factors && o.long_factor.n == 0) continue; /* the model has none */
 		snprintf(o.method, sizeof o.method, "%s", m->name);
 		o.factor = p->factor;
 		sx_status st =

@@ -36,6 +36,8 @@ out:
 static bool says(const sx_spec *s)
 {
 	const sx_pos_opts *o = &s->pos;
+	if (!sx_block_same(&s->block, &(sx_block){0})) return false;
+	if (o->partial < 1 || o->rotated_layers.n || o->windowed_layers.n) return false;
 	if (s->qkv_bias || o->window || s->qk_norm == SX_QK_NORM_HEAD) return false;
 	return strcmp(o->method, "nope") == 0 && sx_hf_plain_attention(o);
 }

@@ -64,6 +64,8 @@ static bool yarn_is_standard(const sx_spec *s)
 static bool says(const sx_spec *s)
 {
 	const sx_pos_opts *o = &s->pos;
+	if (!sx_block_same(&s->block, &(sx_block){0})) return false;
+	if (o->partial < 1 || o->rotated_layers.n || o->windowed_layers.n) return false;
 	if (s->qkv_bias || o->window || s->qk_norm != SX_QK_NORM_NONE || o->beta != 1) return false;
 	if (strcmp(o->method, "yarn") == 0) return yarn_is_standard(s);
 	bool standard = strcmp(o->method, "rope") == 0 || strcmp(o->method, "pi") == 0;

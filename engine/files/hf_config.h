@@ -6,8 +6,8 @@
  *                (https://github.com/SakanaAI/DroPE, for transformers 4.56)
  *   sextant      what the two cannot say: window, biases on q, k, v alone, other QK-norms, p-rope,
  *                ntk, beta. Shape under the usual keys, the rest in an object "sextant" of its own:
- *                {"qk_norm": "none|full|head", "qkv_bias": bool, "pos": {one key per field of
- *                sx_pos_opts; attention_factor null = the method's own}}. Its rope_type is
+ *                {"qk_norm": "none|full|head", "qkv_bias": bool, "block": {what is not as in Llama's},
+ *                "pos": {one key per field of sx_pos_opts; attention_factor null = the method's own}}. Its rope_type is
  *                "sextant" too: transformers refuses that by name, whatever class it is told to
  *                use.
  *

@@ -47,16 +47,31 @@ const char *sx_pos_display(const char *name)
 	return m ? m->display : name;
 }
 
-static sx_status check_opts(sx_ctx *ctx, const sx_pos_opts *o, int head_dim)
+/* *rotary: the width that is rotated. */
+static sx_status check_opts(sx_ctx *ctx, const sx_pos_opts *o, const sx_pos_method *method,
+			    int head_dim, int *rotary)
 {
 	if (head_dim < 2 || head_dim % 2)
 		return sx_fail(ctx, SX_ECONFIG, "pos.head_dim = %d: must be even and at least 2",
 			       head_dim);
 	sx_status st = sx_pos_opts_check(o, ctx);
 	if (st != SX_OK) return st;
-	if (strcmp(o->method, "ntk") == 0 && head_dim == 2)
+	*rotary = (int)((double)head_dim * o->partial);
+	if (*rotary < 2 || *rotary % 2)
 		return sx_fail(ctx, SX_ECONFIG,
-			       "pos.method = ntk: needs more than one pair of channels");
+			       "pos.partial = %g: %d of %d channels, but they are rotated in pairs",
+			       o->partial, *rotary, head_dim);
+	bool stretches = strcmp(o->method, "ntk") == 0 || strcmp(o->method, "dynamic") == 0;
+	if (stretches && *rotary == 2)
+		return sx_fail(ctx, SX_ECONFIG,
+			       "pos.method = %s: needs more than one pair of channels", o->method);
+	int pairs = *rotary / 2;
+	if (method->needs_factors && (o->short_factor.n != pairs || o->long_factor.n != pairs))
+		return sx_fail(
+			ctx, SX_ECONFIG,
+			"pos.method = %s: pos.short_factor and pos.long_factor have %d and %d "
+			"numbers, but there are %d pairs of channels",
+			method->name, o->short_factor.n, o->long_factor.n, pairs);
 	return SX_OK;
 }
 
@@ -73,20 +88,22 @@ sx_status sx_pos_plan_make(sx_pos_plan *plan, sx_ctx *ctx, const sx_pos_opts *op
 	sx_pos_opts o = *opts;
 	const sx_pos_method *method = o.custom ? o.custom : sx_pos_find(o.method);
 	if (!method) return unknown(ctx, o.method);
-	sx_status st = check_opts(ctx, &o, m.head_dim);
+	int rotary = 0;
+	sx_status st = check_opts(ctx, &o, method, m.head_dim, &rotary);
 	if (st != SX_OK) return st;
 	if (o.train_length <= 0) o.train_length = m.train_length;
 	if (o.train_length < 1)
 		return sx_fail(ctx, SX_ECONFIG,
 			       "pos.train_length: the trained context is not known; set it");
 
-	sx_pos_plan p = {.rotary = m.head_dim,
-			 .n_freq = m.head_dim / 2,
+	sx_pos_plan p = {.rotary = rotary,
+			 .n_freq = rotary / 2,
 			 .attention_factor = 1,
 			 .beta = o.beta,
 			 .window = o.window};
-	p.inv_freq = sx_calloc((size_t)p.n_freq, sizeof *p.inv_freq);
-	p.gamma = sx_calloc((size_t)p.n_freq, sizeof *p.gamma);
+	/* room for all pairs, 0 where they are not rotated: who has a number for each may read them */
+	p.inv_freq = sx_calloc((size_t)m.head_dim / 2, sizeof *p.inv_freq);
+	p.gamma = sx_calloc((size_t)m.head_dim / 2, sizeof *p.gamma);
 	if (!p.inv_freq || !p.gamma) {
 		sx_pos_plan_free(&p);
 		return sx_fail(ctx, SX_ENOMEM, "no memory for a positional plan");
@@ -104,6 +121,7 @@ sx_status sx_pos_plan_make(sx_pos_plan *plan, sx_ctx *ctx, const sx_pos_opts *op
 			       m.heads);
 	}
 	if (!isnan(o.attention_factor)) p.attention_factor = o.attention_factor;
+	sx_pos_of_layer(&o, layer, &p);
 	bool any = false;
 	for (int f = 0; f < p.n_freq; f++) {
 		p.gamma[f] = p.inv_freq[f] / sx_pos_plain_freq(o.theta, f, p.rotary);

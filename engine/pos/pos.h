@@ -8,6 +8,13 @@
 
 struct sx_pos_method;
 
+/* Some numbers. */
+enum { SX_POS_LIST_MOST = 128 };
+typedef struct {
+	int n;
+	double at[SX_POS_LIST_MOST];
+} sx_pos_list;
+
 /* What a user sets; names and bounds are in params.h. Zero or NaN where a comment says so means
  * "the method's own default". */
 typedef struct {
@@ -21,11 +28,18 @@ typedef struct {
 	double attention_factor; /* multiplies cos and sin; NaN = the method's own              */
 	double keep;             /* p-RoPE: share of the frequencies kept, highest first, [0,1] */
 	int64_t window;          /* a query sees keys at distance < window; 0 = all             */
+	double partial;          /* share of a head's channels that are rotated, the first ones   */
+	/* Which layers are rotated, which have the window: 1 or 0 for each layer, from the start again
+	 * where the list ends; empty = all. */
+	sx_pos_list rotated_layers, windowed_layers;
+	double low_freq_factor,
+		high_freq_factor;              /* Llama 3's ramp: turns over the trained length */
+	sx_pos_list short_factor, long_factor; /* LongRoPE: a divisor for every pair              */
 	/* A method that is not in the table, in place of `method`: a caller's own, a test's. NULL,
 	 * as at first: none. Borrowed; not in any file. */
 	const struct sx_pos_method *custom;
 } sx_pos_opts;
-enum { SX_POS_PARAMS = 11 };           /* fields above but `custom`; params.c has a row for each */
+enum { SX_POS_PARAMS = 18 };           /* fields above but `custom`; params.c has a row for each */
 sx_pos_opts sx_pos_opts_default(void); /* rope, theta 1e4, everything else neutral */
 
 /* What the engine consumes, for one layer. Pairs are (m, m + rotary/2), angles position * inv_freq.
@@ -68,9 +82,10 @@ typedef enum {
 typedef struct sx_pos_method {
 	const char *name, *display; /* in settings and files; in figures and sentences            */
 	sx_pos_kind kind;
-	bool uses_length; /* the plan depends on the length of the input at hand             */
+	bool uses_length;   /* the plan depends on the length of the input at hand             */
+	bool needs_factors; /* short_factor and long_factor have no default                    */
 	const char *summary, *source;
-	/* Starts from plain RoPE: rotary = head_dim, inv_freq filled, attention_factor 1, the window
+	/* Starts from plain RoPE: rotary = the partial width, inv_freq filled, attention_factor 1, the window
 	 * and beta of the options. `length` is the length of the input at hand, for methods that
 	 * look at it. May make rotary and n_freq smaller, never larger. */
 	void (*plan)(const sx_pos_opts *o, sx_pos_shape m, int layer, int64_t length,
@@ -106,6 +121,8 @@ bool sx_pos_uses_length(const sx_pos_opts *o);
 
 /* Plain RoPE's frequency of pair m, rad/token: theta^(-2m/rotary). */
 double sx_pos_plain_freq(double theta, int m, int rotary);
+/* What the options ask of this layer after the method has filled its plan: no rotation, no window. */
+void sx_pos_of_layer(const sx_pos_opts *o, int layer, sx_pos_plan *inout);
 /* Fills inv_freq with it for the plan's rotated width: for methods that make it smaller. */
 void sx_pos_spectrum(sx_pos_plan *plan, double theta);
 /* What multiplies q~ . k~ : beta / sqrt(D). */

@@ -53,7 +53,8 @@ static __attribute__((constructor)) void pos_rows(void)
 	static const sx_option_type types[] = {[SX_POS_METHOD] = SX_OPTION_METHOD,
 					       [SX_POS_REAL] = SX_OPTION_REAL,
 					       [SX_POS_WHOLE] = SX_OPTION_LONG,
-					       [SX_POS_FLAG] = SX_OPTION_FLAG};
+					       [SX_POS_FLAG] = SX_OPTION_FLAG,
+					       [SX_POS_LIST] = SX_OPTION_NUMBERS};
 	for (int i = 0; i < SX_POS_PARAMS; i++) {
 		const sx_pos_param *p = &sx_pos_params[i];
 		table[POS_AT + i] =
@@ -313,7 +314,8 @@ static void field_free(const sx_option *o, void *field)
 /* Reads one scalar of a value; SX_NO where it is not what the key accepts. */
 static sx_status read_number(const sx_option *o, const char *s, int64_t *whole, double *real)
 {
-	if (o->type == SX_OPTION_REAL || o->type == SX_OPTION_REALS2)
+	if (o->type == SX_OPTION_REAL || o->type == SX_OPTION_REALS2 ||
+	    o->type == SX_OPTION_NUMBERS)
 		return parse_real(s, real) && real_fits(o, *real) ? SX_OK : SX_NO;
 	if (o->type == SX_OPTION_STEP && strcmp(s, "none") == 0) {
 		*whole = -1;
@@ -393,6 +395,16 @@ static sx_status store_ints(const sx_option *o, void *field, char *const *s, siz
 	return st;
 }
 
+static sx_status store_numbers(const sx_option *o, void *field, char *const *s, size_t n)
+{
+	sx_pos_list l = {.n = (int)n};
+	if (n > SX_POS_LIST_MOST) return SX_NO;
+	for (size_t i = 0; i < n; i++)
+		if (read_number(o, s[i], NULL, &l.at[i])) return SX_NO;
+	*(sx_pos_list *)field = l;
+	return SX_OK;
+}
+
 static sx_status store(const sx_option *o, void *field, char *const *s, size_t n, bool list)
 {
 	switch (o->type) {
@@ -401,7 +413,9 @@ static sx_status store(const sx_option *o, void *field, char *const *s, size_t n
 		return list && n == 2 ? store_pair(o, field, s) : SX_NO;
 	case SX_OPTION_INTS:
 	case SX_OPTION_TEXTS:
+	case SX_OPTION_NUMBERS:
 		if (!list && n == 1 && !*s[0]) n = 0; /* `text:` alone is an empty list */
+		if (o->type == SX_OPTION_NUMBERS) return store_numbers(o, field, s, n);
 		return o->type == SX_OPTION_INTS ? store_ints(o, field, s, n)
 						 : store_texts(o, field, s, n);
 	default:
@@ -482,6 +496,12 @@ static bool same(const sx_option *o, const void *a, const void *b)
 	case SX_OPTION_INTS: {
 		const sx_int_list *x = a, *y = b;
 		return x->n == y->n && !memcmp(x->at, y->at, x->n * sizeof *x->at);
+	}
+	case SX_OPTION_NUMBERS: {
+		const sx_pos_list *x = a, *y = b;
+		bool all = x->n == y->n;
+		for (int i = 0; all && i < x->n; i++) all = same_real(x->at[i], y->at[i]);
+		return all;
 	}
 	case SX_OPTION_TEXTS: {
 		const sx_text_list *x = a, *y = b;

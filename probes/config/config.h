@@ -37,6 +37,7 @@ typedef char sx_method_name[sizeof((sx_pos_opts *)0)->method];
 	X(METHOD, sx_method_name, "text on one line") \
 	X(INTS,   sx_int_list,  "a list of whole numbers") \
 	X(TEXTS,  sx_text_list, "a list of texts, none of them empty") \
+	X(NUMBERS, sx_pos_list, "a list of numbers, 128 at most") \
 	X(RANGE,  sx_int_pair,  "a list of two whole numbers, the smaller one first") \
 	X(REALS2, sx_real_pair, "a list of two numbers")
 /* clang-format on */

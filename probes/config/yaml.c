@@ -378,6 +378,12 @@ char *sx_config_value(const sx_config *cfg, const sx_option *o)
 			list = append(list, sx_format("%lld", (long long)l->at[i]));
 		return close_list(list);
 	}
+	case SX_OPTION_NUMBERS: {
+		const sx_pos_list *l = f;
+		list = sx_strdup("[");
+		for (int i = 0; i < l->n; i++) list = append(list, real_text(l->at[i]));
+		return close_list(list);
+	}
 	case SX_OPTION_TEXTS: {
 		const sx_text_list *l = f;
 		list = sx_strdup("[");

@@ -59,7 +59,7 @@ static json_t *pos_object(const sx_pos_opts *o)
 	for (int turn = 0; turn < 3; turn++)
 		for (const sx_pos_param *p = sx_pos_params; p->name; p++) {
 			int own = p->of_method + (strcmp(p->fallback, "nan") == 0);
-			if (own == turn)
+			if (own == turn && sx_pos_param_said(p, o))
 				ok = ok && !json_object_set_new(pos, p->name, sx_pos_to_json(p, o));
 		}
 	if (ok) return pos;
@@ -70,12 +70,13 @@ static json_t *pos_object(const sx_pos_opts *o)
 char *sx_spec_json(const sx_spec *s)
 {
 	json_t *j = json_pack(
-		"{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:f, s:b, s:b, s:s, s:I, s:o}",
+		"{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:f, s:b, s:b, s:s, s:o*, s:I, s:o}",
 		"form", sx_hf_config_form(s), "vocabulary", s->V, "width", s->C, "layers", s->L,
 		"heads", s->H, "kv_heads", s->Hkv, "head_dim", s->D, "ffn", s->F, "context",
 		(json_int_t)s->T, "norm_eps", s->eps, "tie_embeddings", s->tied, "qkv_bias",
-		s->qkv_bias, "qk_norm", sx_qk_norm_name(s->qk_norm), "parameters",
-		(json_int_t)sx_spec_params(s), "pos", pos_object(&s->pos));
+		s->qkv_bias, "qk_norm", sx_qk_norm_name(s->qk_norm), "block",
+		sx_block_to_json(&s->block), "parameters", (json_int_t)sx_spec_params(s), "pos",
+		pos_object(&s->pos));
 	char *text = j ? json_dumps(j, JSON_INDENT(1)) : NULL;
 	json_decref(j);
 	return text;

@@ -419,22 +419,24 @@ typedef struct {
 	int64_t window;
 	double factor, beta;
 	sx_block block;
+	double partial; /* 0 = 1 */
+	bool layers;    /* rotation and window in every other layer */
 } variant;
 
 static const variant variants[] = {
-	{"rope", "rope", 4, 4, 6, false, false, SX_QK_NORM_NONE, 0, 1, 1, {0}},
-	{"gqa, tied", "rope", 4, 2, 6, true, false, SX_QK_NORM_NONE, 0, 1, 1, {0}},
-	{"bias", "rope", 4, 2, 8, false, true, SX_QK_NORM_NONE, 0, 1, 1.3, {0}},
-	{"full norm", "rope", 4, 2, 6, false, false, SX_QK_NORM_FULL, 0, 1, 1, {0}},
-	{"head norm", "rope", 4, 2, 6, false, true, SX_QK_NORM_HEAD, 0, 1, 1, {0}},
-	{"window", "rope", 4, 2, 6, false, false, SX_QK_NORM_NONE, 5, 1, 1, {0}},
-	{"nope", "nope", 4, 2, 6, false, true, SX_QK_NORM_NONE, 0, 1, 1, {0}},
-	{"pi", "pi", 4, 2, 6, false, false, SX_QK_NORM_NONE, 0, 4, 1, {0}},
-	{"ntk", "ntk", 4, 2, 6, false, false, SX_QK_NORM_NONE, 0, 4, 1, {0}},
-	{"yarn", "yarn", 4, 1, 6, false, false, SX_QK_NORM_NONE, 0, 4, 1, {0}},
-	{"p-rope", "p-rope", 4, 2, 8, false, false, SX_QK_NORM_NONE, 0, 1, 1, {0}},
-	{"layered", "layered", 4, 2, 6, false, false, SX_QK_NORM_NONE, 0, 1, 1, {0}},
-	{"all at once", "yarn", 4, 2, 6, true, true, SX_QK_NORM_FULL, 7, 4, 0.8, {0}},
+	{"rope", "rope", 4, 4, 6, false, false, SX_QK_NORM_NONE, 0, 1, 1, {0}, 0, false},
+	{"gqa, tied", "rope", 4, 2, 6, true, false, SX_QK_NORM_NONE, 0, 1, 1, {0}, 0, false},
+	{"bias", "rope", 4, 2, 8, false, true, SX_QK_NORM_NONE, 0, 1, 1.3, {0}, 0, false},
+	{"full norm", "rope", 4, 2, 6, false, false, SX_QK_NORM_FULL, 0, 1, 1, {0}, 0, false},
+	{"head norm", "rope", 4, 2, 6, false, true, SX_QK_NORM_HEAD, 0, 1, 1, {0}, 0, false},
+	{"window", "rope", 4, 2, 6, false, false, SX_QK_NORM_NONE, 5, 1, 1, {0}, 0, false},
+	{"nope", "nope", 4, 2, 6, false, true, SX_QK_NORM_NONE, 0, 1, 1, {0}, 0, false},
+	{"pi", "pi", 4, 2, 6, false, false, SX_QK_NORM_NONE, 0, 4, 1, {0}, 0, false},
+	{"ntk", "ntk", 4, 2, 6, false, false, SX_QK_NORM_NONE, 0, 4, 1, {0}, 0, false},
+	{"yarn", "yarn", 4, 1, 6, false, false, SX_QK_NORM_NONE, 0, 4, 1, {0}, 0, false},
+	{"p-rope", "p-rope", 4, 2, 8, false, false, SX_QK_NORM_NONE, 0, 1, 1, {0}, 0, false},
+	{"layered", "layered", 4, 2, 6, false, false, SX_QK_NORM_NONE, 0, 1, 1, {0}, 0, false},
+	{"all at once", "yarn", 4, 2, 6, true, true, SX_QK_NORM_FULL, 7, 4, 0.8, {0}, 0, false},
 	{"all biases", "rope", 4, 2, 6, false, true, SX_QK_NORM_NONE, 0, 1, 1,
 	 .block = {.o_bias = true, .mlp_bias = true}},
 	{"norm after", "rope", 4, 2, 6, false, false, SX_QK_NORM_FULL, 0, 1, 1,
@@ -446,7 +448,8 @@ static const variant variants[] = {
 		   .parallel = true,
 		   .mlp = SX_MLP_GELU,
 		   .o_bias = true,
-		   .mlp_bias = true}},
+		   .mlp_bias = true},
+	 .partial = 0.7},
 	{"gpt-neox, serial", "nope", 4, 4, 6, false, false, SX_QK_NORM_NONE, 0, 1, 1,
 	 .block = {.norm = SX_NORM_LAYER, .mlp = SX_MLP_GELU}},
 	{"q-norm, full", "nope", 4, 2, 6, false, true, SX_QK_NORM_FULL, 0, 1, 1,
@@ -457,6 +460,22 @@ static const variant variants[] = {
 	 .block = {.k_plain = true}},
 	{"k-norm, head", "rope", 4, 2, 6, false, true, SX_QK_NORM_HEAD, 0, 1, 1,
 	 .block = {.q_plain = true, .norm_after = true, .parallel = true, .norm = SX_NORM_LAYER}},
+	{"llama3, hybrid", "llama3", 4, 2, 6, false, false, SX_QK_NORM_NONE, 5, 8, 1, {0}, 0, true},
+	{"dynamic, partial",
+	 "dynamic",
+	 4,
+	 2,
+	 6,
+	 false,
+	 true,
+	 SX_QK_NORM_HEAD,
+	 0,
+	 2,
+	 1,
+	 {0},
+	 0.7,
+	 false},
+	{"longrope", "longrope", 4, 2, 6, false, false, SX_QK_NORM_NONE, 0, 4, 1, {0}, 0, false},
 };
 enum { N_VARIANTS = sizeof variants / sizeof variants[0], B = 2, T = 21 };
 
@@ -487,6 +506,13 @@ static sx_model *variant_model(const variant *v, int layers)
 	if (strcmp(v->method, "layered") == 0) s.pos.custom = &layered;
 	s.pos.window = v->window, s.pos.factor = v->factor, s.pos.beta = v->beta;
 	s.pos.theta = 100;
+	if (v->partial > 0) s.pos.partial = v->partial;
+	s.pos.long_factor = (sx_pos_list){.n = 3, .at = {1, 1.5, 4}};
+	s.pos.short_factor = (sx_pos_list){.n = 3, .at = {1, 1, 1}};
+	if (v->layers) {
+		s.pos.rotated_layers = (sx_pos_list){.n = 2, .at = {1, 0}};
+		s.pos.windowed_layers = (sx_pos_list){.n = 2, .at = {0, 1}};
+	}
 	sx_model *m = NULL;
 	assert_int_equal(sx_model_new(&m, NULL, &s), SX_OK);
 	sx_param_info info[SX_PARAM_MOST];

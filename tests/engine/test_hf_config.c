@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "engine/files/hf_config.h"
+#include "engine/pos/params.h"
 #include "engine/model/model.h"
 
 static char dir[] = "/tmp/sextant-config-XXXXXX";
@@ -421,6 +422,40 @@ static void test_round_trip(void **state)
 	assert_int_equal(counts[0] + counts[1] + counts[2], 1728);
 }
 
+/* Other blocks, layers that differ, methods with lists: what no family says, sextant does. */
+static void test_blocks(void **state)
+{
+	(void)state;
+	sx_ctx ctx;
+	sx_ctx_init(&ctx);
+	for (int i = 0; i < 256 * 4; i++) {
+		sx_spec s = sx_spec_default(), r;
+		int bits = i % 256;
+		sx_block *b = &s.block;
+		b->norm = (sx_norm_kind)(bits & 1), b->mlp = (sx_mlp_kind)(bits >> 1 & 1);
+		b->norm_after = bits >> 2 & 1, b->parallel = bits >> 3 & 1;
+		b->o_bias = bits >> 4 & 1, b->mlp_bias = bits >> 5 & 1;
+		b->q_plain = bits >> 6 & 1, b->k_plain = bits >> 7 && !b->q_plain;
+		if (b->q_plain || b->k_plain) s.qk_norm = SX_QK_NORM_FULL;
+		s.D = 8;
+		if (i >= 256) s.pos.partial = 0.75;
+		if (i >= 512) snprintf(s.pos.method, sizeof s.pos.method, "longrope");
+		s.pos.long_factor = (sx_pos_list){.n = 3, .at = {1, 1.25, 1.0 / 3}};
+		s.pos.short_factor = (sx_pos_list){.n = 3, .at = {1, 1, 1}};
+		if (i >= 768) {
+			s.pos.rotated_layers = (sx_pos_list){.n = 4, .at = {1, 1, 1, 0}};
+			s.pos.windowed_layers = (sx_pos_list){.n = 2, .at = {0, 1}};
+			s.pos.window = 9;
+		}
+		assert_int_equal(sx_hf_config_write(&ctx, file, &s), SX_OK);
+		if (sx_hf_config_read(&r, &ctx, file) != SX_OK) fail_msg("%s", ctx.message);
+		expect_same(&s, &r, sx_hf_config_form(&s));
+		assert_true(sx_block_same(&s.block, &r.block));
+		assert_true(sx_pos_opts_same(&s.pos, &r.pos) ||
+			    strcmp(sx_hf_config_form(&s), "sextant") != 0);
+	}
+}
+
 /* Resuming needs every bit of beta; an edited scale wins. */
 static void test_beta_to_the_bit(void **state)
 {
@@ -627,6 +662,7 @@ int main(void)
 		cmocka_unit_test(test_fixtures),
 		cmocka_unit_test(test_families),
 		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_blocks),
 	};
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

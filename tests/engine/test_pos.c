@@ -8,22 +8,31 @@
 
 #include <jansson.h>
 
-/* How a golden entry is asked for. Every method must occur. */
+/* How a golden entry is asked for; %d: times the trained length, the input's. Every method must occur. */
 /* clang-format off */
 static const struct {
 	const char *method, *golden;
 	double keep, beta_fast, beta_slow;
-	bool keep_truncate;
+	bool truncate;
+	double partial;
+	int times;
 } cases[] = {
-	{"rope",   "default",             0.75, 32,  1, true},
-	{"nope",   "nope",                0.75, 32,  1, true},
-	{"pi",     "linear",              0.75, 32,  1, true},
-	{"ntk",    "ntk_static",          0.75, 32,  1, true},
-	{"yarn",   "yarn",                0.75, 32,  1, true},
-	{"yarn",   "yarn_truncate_false", 0.75, 32,  1, false},
-	{"yarn",   "yarn_beta128_2",      0.75, 128, 2, true},
-	{"p-rope", "p_rope_0.75",         0.75, 32,  1, true},
-	{"p-rope", "p_rope_0.25",         0.25, 32,  1, true},
+	{"rope",   "default",             0.75, 32,  1, true,  1,    1},
+	{"rope",   "partial_rotary_0.25", 0.75, 32,  1, true,  0.25, 1},
+	{"rope",   "partial_rotary_0.5",  0.75, 32,  1, true,  0.5,  1},
+	{"nope",   "nope",                0.75, 32,  1, true,  1,    1},
+	{"pi",     "linear",              0.75, 32,  1, true,  1,    1},
+	{"ntk",    "ntk_static",          0.75, 32,  1, true,  1,    1},
+	{"yarn",   "yarn",                0.75, 32,  1, true,  1,    1},
+	{"yarn",   "yarn_truncate_false", 0.75, 32,  1, false, 1,    1},
+	{"yarn",   "yarn_beta128_2",      0.75, 128, 2, true,  1,    1},
+	{"p-rope", "p_rope_0.75",         0.75, 32,  1, true,  1,    1},
+	{"p-rope", "p_rope_0.25",         0.25, 32,  1, true,  1,    1},
+	{"dynamic",  "dynamic_ntk_seq%d", 0.75, 32,  1, true,  1,    1},
+	{"dynamic",  "dynamic_ntk_seq%d", 0.75, 32,  1, true,  1,    2},
+	{"llama3",   "llama3",            0.75, 32,  1, true,  1,    1},
+	{"longrope", "longrope_short_ones", 0.75, 32, 1, true, 1,    1},
+	{"longrope", "longrope_long_demo",  0.75, 32, 1, true, 1,    2},
 };
 /* clang-format on */
 enum { N_CASES = sizeof cases / sizeof cases[0], D_MOST = 256 };
@@ -52,15 +61,26 @@ static sx_pos_opts options(const char *method, double factor)
 	return o;
 }
 
-static sx_pos_plan plan_of(const sx_pos_opts *o, int d, int64_t train_length)
+static sx_pos_plan plan_at(const sx_pos_opts *o, int d, int64_t train_length, int64_t length)
 {
 	sx_pos_plan p;
-	assert_int_equal(
-		sx_pos_plan_make(&p, NULL, o, sx_pos_head(d, train_length), 0, train_length),
-		SX_OK);
-	assert_int_equal(p.rotary, d);
-	assert_int_equal(p.n_freq, d / 2);
+	assert_int_equal(sx_pos_plan_make(&p, NULL, o, sx_pos_head(d, train_length), 0, length),
+			 SX_OK);
+	assert_int_equal(p.rotary, (int)(d * o->partial));
+	assert_int_equal(p.n_freq, p.rotary / 2);
 	return p;
+}
+
+/* A method that has no factors of its own is given ones. */
+static sx_pos_plan plan_of(const sx_pos_opts *opts, int d, int64_t train_length)
+{
+	sx_pos_opts o = *opts;
+	if (sx_pos_find(o.method)->needs_factors && o.long_factor.n == 0) {
+		o.long_factor.n = d / 2;
+		for (int m = 0; m < d / 2; m++) o.long_factor.at[m] = 1;
+		o.short_factor = o.long_factor;
+	}
+	return plan_at(&o, d, train_length, train_length);
 }
 
 /* Each element relative to itself: frequencies span seven decades. */
@@ -72,6 +92,14 @@ static void check_list(const double *got, const json_t *want, int n, double tol,
 		if (!(fabs(got[i] - w) <= tol * fabs(w)))
 			fail_msg("%s, element %d: %.17g, wanted %.17g", what, i, got[i], w);
 	}
+}
+
+static void give_factors(sx_pos_list *to, const json_t *want, const char *key)
+{
+	const json_t *list = json_object_get(json_object_get(want, "params"), key);
+	to->n = (int)json_array_size(list);
+	for (int m = 0; m < to->n; m++)
+		to->at[m] = json_number_value(json_array_get(list, (size_t)m));
 }
 
 static void test_golden(void **state)
@@ -86,23 +114,37 @@ static void test_golden(void **state)
 		int64_t L = json_integer_value(json_object_get(entry, "L"));
 		json_t *methods = json_object_get(entry, "methods");
 		for (int c = 0; c < N_CASES; c++) {
-			char what[128];
-			snprintf(what, sizeof what, "%s in %s", cases[c].golden, config);
-			const json_t *want = json_object_get(methods, cases[c].golden);
+			char what[128], name[48];
+			int64_t length = L * cases[c].times;
+			const char *hole = strstr(cases[c].golden, "%d");
+			snprintf(name, sizeof name, "%s", cases[c].golden);
+			if (hole)
+				snprintf(name + (hole - cases[c].golden), 24, "%lld",
+					 (long long)length);
+			snprintf(what, sizeof what, "%s in %s", name, config);
+			const json_t *want = json_object_get(methods, name);
 			if (!want) fail_msg("%s: not in the golden file", what);
 			sx_pos_opts o =
 				options(cases[c].method,
 					json_number_value(json_object_get(entry, "factor")));
 			o.theta = json_number_value(json_object_get(entry, "base"));
-			o.keep = cases[c].keep, o.truncate = cases[c].keep_truncate;
+			o.keep = cases[c].keep, o.truncate = cases[c].truncate;
+			o.partial = cases[c].partial;
 			o.beta_fast = cases[c].beta_fast, o.beta_slow = cases[c].beta_slow;
-			sx_pos_plan p = plan_of(&o, d, L);
-			check_list(p.inv_freq, json_object_get(want, "inv_freq"), d / 2, 1e-13,
+			/* the other of the two is not looked at, but must be there */
+			give_factors(&o.long_factor, want, "long_factor");
+			give_factors(&o.short_factor, want, "short_factor");
+			if (o.long_factor.n == 0) o.long_factor = o.short_factor;
+			if (o.short_factor.n == 0) o.short_factor = o.long_factor;
+			sx_pos_plan p = plan_at(&o, d, L, length);
+			check_list(p.inv_freq, json_object_get(want, "inv_freq"), p.n_freq, 1e-13,
 				   what);
-			check_list(p.gamma, json_object_get(want, "gamma"), d / 2, 1e-13, what);
+			const json_t *gamma = json_object_get(want, "gamma");
+			if (gamma) check_list(p.gamma, gamma, p.n_freq, 1e-13, what);
 			double af = json_number_value(json_object_get(want, "attention_factor"));
 			check_close(p.attention_factor, af, 1e-13 * af);
 			assert_true(p.turns == (strcmp(cases[c].method, "nope") != 0));
+			assert_true(gamma || o.partial < 1);
 			sx_pos_plan_free(&p);
 		}
 		seen++;
@@ -260,6 +302,29 @@ static void test_layout(void **state)
 	sx_pos_plan_free(&p);
 }
 
+/* Lists go round over the layers; what is not rotated has no attention factor either. */
+static void test_layers(void **state)
+{
+	(void)state;
+	sx_pos_opts o = options("yarn", 4);
+	const double rotated[] = {1, 1, 0}, windowed[] = {0, 1};
+	assert_true(sx_pos_set_list(sx_pos_param_find("rotated_layers"), &o, rotated, 3));
+	assert_true(sx_pos_set_list(sx_pos_param_find("windowed_layers"), &o, windowed, 2));
+	o.window = 7;
+	const sx_pos_shape m = {.layers = 7, .heads = 2, .head_dim = 8, .train_length = 64};
+	sx_pos_plan *plan = NULL;
+	assert_int_equal(sx_pos_plans_make(&plan, NULL, &o, m, 64), SX_OK);
+	for (int l = 0; l < m.layers; l++) {
+		bool turns = l % 3 != 2;
+		assert_true(plan[l].turns == turns);
+		assert_int_equal(plan[l].window, l % 2 ? 7 : 0);
+		assert_true(plan[l].attention_factor > 1 || !turns);
+		for (int f = 0; f < 4; f++) assert_true((plan[l].gamma[f] > 0) == turns);
+	}
+	assert_true(plan[2].attention_factor == 1);
+	sx_pos_plans_free(plan, m.layers);
+}
+
 static void refuse(sx_pos_opts o, int d, const char *word)
 {
 	sx_ctx ctx;
@@ -298,6 +363,21 @@ static void test_refusals(void **state)
 	REFUSE(beta_slow, 0, "beta_slow");
 	REFUSE(attention_factor, 0, "attention_factor");
 	REFUSE(attention_factor, inf, "attention_factor");
+	REFUSE(partial, 0, "partial");
+	REFUSE(partial, 1.5, "partial");
+	REFUSE(partial, 0.2, "partial"); /* 1 of 8 channels */
+	REFUSE(partial, 0.4, "partial"); /* 3 */
+	REFUSE(high_freq_factor, 1, "high_freq_factor");
+	REFUSE(low_freq_factor, 0, "low_freq_factor");
+#define LIST(value) ((sx_pos_list){.n = 1, .at = {value}})
+	REFUSE(rotated_layers, LIST(0.5), "rotated");
+	REFUSE(windowed_layers, LIST(2), "windowed");
+	REFUSE(long_factor, LIST(0), "long_factor");
+	REFUSE(short_factor, LIST(nan), "short_factor");
+#undef LIST
+	o = options("longrope", 2), refuse(o, 8, "4 pairs");
+	o = options("ntk", 2), o.partial = 0.25, refuse(o, 8, "ntk");
+	o = options("dynamic", 2), refuse(o, 2, "dynamic");
 #undef REFUSE
 }
 
@@ -311,7 +391,18 @@ static void change(const sx_pos_param *p, sx_pos_opts *o)
 	taken += sx_pos_set_real(p, o, 2.5);
 	taken += sx_pos_set_whole(p, o, 77);
 	taken += sx_pos_set_flag(p, o, !sx_pos_flag(p, &before));
+	taken += sx_pos_set_list(p, o, (const double[]){1, 0.25, 2}, 3);
 	assert_int_equal(taken, p->type != SX_POS_METHOD);
+	assert_false(sx_pos_set_list(p, o, (const double[SX_POS_LIST_MOST + 1]){0},
+				     SX_POS_LIST_MOST + 1));
+	if (p->type == SX_POS_LIST) {
+		sx_pos_opts again = before;
+		assert_true(sx_pos_set_text(p, &again, "1,0.25,2"));
+		assert_true(sx_pos_param_same(p, &again, o));
+		assert_false(sx_pos_set_text(p, &again, "1,"));
+		assert_false(sx_pos_set_text(p, &again, "1,,2"));
+		assert_false(sx_pos_set_text(p, &again, "one"));
+	}
 	if (p->type != SX_POS_METHOD) return;
 	assert_false(sx_pos_set_text(p, o, "sixteen-letters-"));
 	assert_true(sx_pos_param_same(p, o, &before));
@@ -324,6 +415,7 @@ static void check_value(const sx_pos_param *p, const sx_pos_opts *o)
 	if (p->type == SX_POS_REAL) assert_true(sx_pos_real(p, o) == 2.5);
 	if (p->type == SX_POS_WHOLE) assert_int_equal(sx_pos_whole(p, o), 77);
 	if (p->type == SX_POS_FLAG) assert_false(sx_pos_flag(p, o)); /* all are true by default */
+	if (p->type == SX_POS_LIST) assert_int_equal(sx_pos_list_of(p, o)->n, 3);
 }
 
 /* What is set is what is read, differs from the default in that row alone, and can be copied. */
@@ -342,6 +434,7 @@ static void test_params(void **state)
 		change(p, &o);
 		check_value(p, &o);
 		assert_false(sx_pos_opts_same(&o, &fresh));
+		assert_true(sx_pos_param_said(p, &o) && sx_pos_param_said(p, &fresh) != p->quiet);
 		for (const sx_pos_param *q = sx_pos_params; q->name; q++)
 			assert_true(sx_pos_param_same(q, &o, &fresh) == (q != p));
 		sx_pos_param_copy(p, &again, &o);
@@ -372,10 +465,10 @@ static void test_bounds_of_params(void **state)
 	(void)state;
 	for (const sx_pos_param *p = sx_pos_params; p->name; p++) {
 		double most = fmin(p->most, p->guard);
-		if (!p->must) continue;
+		if (!p->must || p->type == SX_POS_LIST) continue;
 		check_bound(p, p->least - 1, false);
 		check_bound(p, p->least, !p->above);
-		check_bound(p, p->least + 1, true);
+		check_bound(p, fmin(p->least + 1, most), true);
 		if (isfinite(most)) check_bound(p, most, true);
 		if (isfinite(most)) check_bound(p, most * (1 + 1e-9), false);
 		if (p->type != SX_POS_REAL) continue;
@@ -392,6 +485,7 @@ int main(void)
 		cmocka_unit_test(test_train_length),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_over_the_table),
+		cmocka_unit_test(test_layers),
 		cmocka_unit_test(test_layout),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_params),

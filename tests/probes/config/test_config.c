@@ -437,6 +437,7 @@ static void diff_sees_every_key(void **state)
 					    [SX_OPTION_INTS] = "[128, 256, 512, 1025]",
 					    [SX_OPTION_TEXTS] = "[diagonal, first]",
 					    [SX_OPTION_RANGE] = "[3, 28]",
+					    [SX_OPTION_NUMBERS] = "[1, 0.25]",
 					    [SX_OPTION_REALS2] = "[0.9, 0.96]"};
 	struct fixture *f = *state;
 	sx_config a, b;
@@ -508,7 +509,8 @@ static void parameters_are_keys(void **state)
 	static const char *const other[] = {[SX_POS_METHOD] = "yarn",
 					    [SX_POS_REAL] = "0.5",
 					    [SX_POS_WHOLE] = "77",
-					    [SX_POS_FLAG] = "false"};
+					    [SX_POS_FLAG] = "false",
+					    [SX_POS_LIST] = "[1, 0, 1]"};
 	struct fixture *f = *state;
 	const sx_pos_opts fresh = sx_pos_opts_default();
 	sx_config base, c;
@@ -523,6 +525,8 @@ static void parameters_are_keys(void **state)
 		assert_non_null(o);
 		assert_string_equal(o->fallback, p->fallback);
 		assert_string_equal(o->meaning, p->meaning);
+		if (p->above && p->type == SX_POS_LIST) value = "[1, 0.5]";
+		if (strcmp(p->name, "high_freq_factor") == 0) value = "8"; /* above the low one */
 		snprintf(set, sizeof set, "%s=%s", p->key, value);
 		if (strcmp(p->name, "beta_fast") == 0) strcat(set, "e2"); /* above beta_slow */
 		if (sx_config_load(&c, &f->ctx, NULL, 1, words) != SX_OK)
