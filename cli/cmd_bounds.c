@@ -39,7 +39,7 @@ static const struct argp_option options[] = {
 	{"mix", KEY_MIX, "LIST", 0, "instead: A_c and its gradients with the embeddings moved toward their mean, (1-t) mean + t e, at each t of LIST", 3},
 	{"families", KEY_FAMILIES, NULL, 0, "a line for each family of A_c", 3},
 	{"precision", SX_KEY_PRECISION, "f32|f64", 0, "of the whole pass (default: f64)", 3},
-	SX_ARG_NO_CHECK, SX_ARG_JSON, SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
+	SX_ARG_NO_CHECK, SX_ARG_IGNORE, SX_ARG_JSON, SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
 	{0},
 };
 /* clang-format on */

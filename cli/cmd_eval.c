@@ -47,7 +47,7 @@ static const struct argp_option options[] = {
 	{"chunk", KEY_CHUNK, "N", 0, "cut it into pieces of N bytes (ids) that are read one by one and truncated to the length (default: one text, every token but the first is predicted once)", 4},
 	{"limit", KEY_LIMIT, "N", 0, "take its first N bytes (ids)", 4},
 	{"tokenizer", KEY_TOKENIZER, "T", 0, "\"bytes\", a tokenizer.json or a llama2.c tokenizer.bin (default: the tokenizer.json beside the model)", 4},
-	SX_ARG_NO_CHECK, SX_ARG_JSON, SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
+	SX_ARG_NO_CHECK, SX_ARG_IGNORE, SX_ARG_JSON, SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
 	{0}};
 /* clang-format on */
 

@@ -23,7 +23,7 @@ static const struct argp_option options[] = {
 	{"top-p", KEY_TOP_P, "P", 0, "draw from the most likely tokens whose probability adds to P (default: 1, all)", 0},
 	{"seed", KEY_SEED, "N", 0, "of the draws (default: 1)", 0},
 	{"tokenizer", KEY_TOKENIZER, "T", 0, "\"bytes\", a tokenizer.json or a llama2.c tokenizer.bin (default: the tokenizer.json beside the model)", 0},
-	SX_ARG_NO_CHECK, SX_ARG_JSON, SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
+	SX_ARG_NO_CHECK, SX_ARG_IGNORE, SX_ARG_JSON, SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
 	{0}};
 /* clang-format on */
 

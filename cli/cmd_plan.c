@@ -33,7 +33,7 @@ static const struct argp_option options[] = {
 	SX_ARGS_OBSERVE,
 	SX_ARGS_REDUCE,
 	{"measure", KEY_MEASURE, NULL, 0, "time three training steps and estimate how long the run takes", 5},
-	SX_ARG_JSON, SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
+	SX_ARG_JSON, SX_ARG_IGNORE, SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
 	{0},
 };
 /* clang-format on */

@@ -46,7 +46,7 @@ static const struct argp_option options[] = {
 	{"precision", SX_KEY_PRECISION, "f32|f64", 0, "of the whole pass (default: f32)", 5},
 	SX_ARG_NO_CHECK,
 	{"memory", KEY_MEMORY, "SIZE", 0, "refuse to begin what needs more, e.g. 8G (default: what is available); `sextant plan` says what it needs", 5},
-	SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
+	SX_ARG_IGNORE, SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
 	{0},
 };
 /* clang-format on */

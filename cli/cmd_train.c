@@ -24,7 +24,7 @@ static const struct argp_option options[] = {
 	{"output", 'o', "RUN", 0, "the run folder to make", 0},
 	{"resume", KEY_RESUME, "auto", OPTION_ARG_OPTIONAL, "go on from the run's last checkpoint, bit for bit; with =auto begin it where there is none yet", 0},
 	{"branch", KEY_BRANCH, "RUN@STEP", 0, "start from this checkpoint of another run with the same configuration up to the drop", 0},
-	SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
+	SX_ARG_IGNORE, SX_ARG_THREADS, SX_ARG_QUIET, SX_ARG_VERBOSE,
 	{0},
 };
 /* clang-format on */

@@ -41,6 +41,11 @@ error_t sx_common_parse(sx_common *c, int key, char *arg, struct argp_state *sta
 		c->threads = (int)n;
 		return 0;
 	}
+	case SX_KEY_IGNORE:
+		if (!c->ctx || c->ctx->n_ignored == SX_IGNORED_MOST)
+			argp_error(state, "--ignore-key %s: at most %d keys", arg, SX_IGNORED_MOST);
+		c->ctx->ignored[c->ctx->n_ignored++] = arg;
+		return 0;
 	case 'q':
 		c->quiet = true;
 		if (c->ctx) c->ctx->level = SX_LOG_ERROR;

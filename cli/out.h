@@ -21,10 +21,11 @@ typedef struct {
 	int threads; /* 0 = all */
 	bool json, quiet;
 } sx_common;
-enum { SX_KEY_JSON = 0x5801, SX_KEY_THREADS };
+enum { SX_KEY_JSON = 0x5801, SX_KEY_THREADS, SX_KEY_IGNORE };
 /* clang-format off */
 #define SX_ARG_JSON    {"json", SX_KEY_JSON, NULL, 0, "print one JSON document instead of text", 0}
 #define SX_ARG_THREADS {"threads", SX_KEY_THREADS, "N", 0, "threads to use (default: all); results do not depend on it", 0}
+#define SX_ARG_IGNORE  {"ignore-key", SX_KEY_IGNORE, "NAME", 0, "pass over this key of the model's config.json, though it may change the model (may be repeated)", 0}
 #define SX_ARG_QUIET   {"quiet", 'q', NULL, 0, "say nothing but errors", 0}
 #define SX_ARG_VERBOSE {"verbose", 'v', NULL, 0, "say more", 0}
 /* clang-format on */

@@ -35,6 +35,7 @@ int sx_status_exit(sx_status st); /* the documented exit code of the program */
 
 typedef enum { SX_LOG_DEBUG, SX_LOG_INFO, SX_LOG_WARN, SX_LOG_ERROR } sx_log_level;
 
+enum { SX_IGNORED_MOST = 32 };
 typedef struct sx_ctx {
 	/* Receives every message; NULL = silence. Libraries never print by any other way. */
 	void (*log)(void *self, sx_log_level level, const char *msg);
@@ -42,6 +43,9 @@ typedef struct sx_ctx {
 	sx_log_level level; /* messages below it are dropped                          */
 	char message[1024]; /* the last error, one sentence: what, where, what to do  */
 	char where[160];    /* file:line function of the last error                   */
+	/* Keys of a model's config.json that are passed over though nobody knows them; borrowed. */
+	const char *ignored[SX_IGNORED_MOST];
+	int n_ignored;
 } sx_ctx;
 
 void sx_ctx_init(sx_ctx *ctx);

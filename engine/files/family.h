@@ -39,17 +39,25 @@ typedef struct sx_model_family {
 	const sx_tensor_place *places; /* ends with a NULL field                               */
 	/* Ends of names of tensors that are no weights and are passed over; ends with NULL. */
 	const char *const *buffers;
+	/* Keys of its config.json that read looks at, besides those that all have; ends with NULL. */
+	const char *const *keys;
 } sx_model_family;
 
 /* The most standard first; ends with NULL. */
 extern const sx_model_family *const sx_model_families[];
-extern const sx_model_family sx_model_family_llama, sx_model_family_drope, sx_model_family_sextant;
+extern const sx_model_family sx_model_family_llama, sx_model_family_drope, sx_model_family_mistral,
+	sx_model_family_qwen2, sx_model_family_qwen3, sx_model_family_smollm3,
+	sx_model_family_olmo2, sx_model_family_gpt_neox, sx_model_family_qwen2_drope,
+	sx_model_family_sextant;
 /* Hugging Face's Llama, whose names others share. */
 extern const sx_tensor_place sx_places_llama[];
 extern const char *const sx_buffers_llama[];
 
 const sx_model_family *sx_model_family_find(const char *model_type); /* NULL if there is none */
-/* The first that says s; the last, sextant, says every spec. */
+/* The first that says s; the last, sextant, says every spec. For files that others are to read. */
+const sx_model_family *sx_model_family_standard(const sx_spec *s);
+/* The same but for models that llama, llama_drope and sextant said before there were others: these go on
+ * saying them, so that checkpoints keep their bytes. */
 const sx_model_family *sx_model_family_of(const sx_spec *s);
 /* "llama, llama_drope and sextant": those there are; the caller's to free, NULL when memory is out. */
 char *sx_model_family_names(void);

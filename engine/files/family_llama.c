@@ -1,9 +1,6 @@
-/* llama: rope; linear scaling (our pi); yarn. */
+/* llama: RoPE of any kind that transformers names; biases on q, k, v and o, on the feed-forward block. */
 #include "engine/files/family.h"
 #include "engine/files/hf_keys.h"
-
-#include <math.h>
-#include <string.h>
 
 /* clang-format off */
 const sx_tensor_place sx_places_llama[] = {
@@ -45,40 +42,31 @@ const char *const sx_buffers_llama[] = {"rotary_emb.inv_freq",
 static sx_status read_config(const sx_hf_reader *r, const json_t *root, sx_spec *s)
 {
 	sx_status st = SX_OK;
-	SX_TRY(sx_hf_read_shape(r, root, s));
-	SX_TRY(sx_hf_read_rope(r, root, s));
+	SX_TRY(sx_hf_read_shape(r, root, s, &sx_hf_llama));
+	SX_TRY(sx_hf_get_bool(r, root, "attention_bias", &s->qkv_bias));
+	SX_TRY(sx_hf_get_bool(r, root, "mlp_bias", &s->block.mlp_bias));
+	s->block.o_bias = s->qkv_bias;
+	SX_TRY(sx_hf_read_rope(r, root, s, &sx_hf_llama));
 out:
 	return st;
 }
 
-/* The context that yarn's ramp is made from, which transformers takes from another place. */
-static bool yarn_is_standard(const sx_spec *s)
-{
-	const sx_pos_opts *o = &s->pos;
-	if (o->train_length == 0 || o->train_length == s->T) return true;
-	/* Given the original length, transformers before 4.56 puts T / original for the factor
-	 * (its issue 38224): standard only where that is the same. */
-	return (double)s->T == o->factor * (double)o->train_length;
-}
-
 static bool says(const sx_spec *s)
 {
-	const sx_pos_opts *o = &s->pos;
-	if (!sx_block_same(&s->block, &(sx_block){0})) return false;
-	if (o->partial < 1 || o->rotated_layers.n || o->windowed_layers.n) return false;
-	if (s->qkv_bias || o->window || s->qk_norm != SX_QK_NORM_NONE || o->beta != 1) return false;
-	if (strcmp(o->method, "yarn") == 0) return yarn_is_standard(s);
-	bool standard = strcmp(o->method, "rope") == 0 || strcmp(o->method, "pi") == 0;
-	return standard && sx_hf_plain_attention(o);
+	const sx_block block = {.o_bias = s->qkv_bias, .mlp_bias = s->block.mlp_bias};
+	return sx_block_same(&s->block, &block) && s->qk_norm == SX_QK_NORM_NONE &&
+	       s->pos.window == 0 && sx_hf_same_layers(s) && sx_hf_rope_type(s);
 }
 
 static bool write_config(json_t *root, const sx_spec *s)
 {
-	const char *method = s->pos.method, *type = "default";
-	if (strcmp(method, "pi") == 0) type = "linear";
-	if (strcmp(method, "yarn") == 0) type = "yarn";
-	return sx_hf_put_shape(root, s) && sx_hf_put_rope(root, s, type);
+	return sx_hf_put_shape(root, s) &&
+	       sx_hf_put(root, "attention_bias", json_boolean(s->qkv_bias)) &&
+	       sx_hf_put(root, "mlp_bias", json_boolean(s->block.mlp_bias)) &&
+	       sx_hf_put_rope(root, s, sx_hf_rope_type(s));
 }
+
+static const char *const keys[] = {"attention_bias", "mlp_bias", NULL};
 
 const sx_model_family sx_model_family_llama = {
 	.model_type = "llama",
@@ -88,4 +76,5 @@ const sx_model_family sx_model_family_llama = {
 	.write = write_config,
 	.places = sx_places_llama,
 	.buffers = sx_buffers_llama,
+	.keys = keys,
 };

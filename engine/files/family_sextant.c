@@ -57,7 +57,7 @@ static sx_status read_config(const sx_hf_reader *r, const json_t *root, sx_spec 
 	sx_status st = SX_OK;
 	json_t *own = json_object_get(root, "sextant"), *pos = json_object_get(own, "pos");
 	const char *norm = "none";
-	SX_TRY(sx_hf_read_shape(r, root, s));
+	SX_TRY(sx_hf_read_shape(r, root, s, &sx_hf_llama));
 	if (!json_is_object(own)) return sx_hf_missing(r, "sextant");
 	if (!json_is_object(pos)) return sx_hf_missing(r, "sextant.pos");
 	SX_TRY(sx_hf_only_known(r, own, "sextant", known));
@@ -103,6 +103,8 @@ static bool write_config(json_t *root, const sx_spec *s)
 	       sx_hf_put(root, "sextant", sextant_object(s));
 }
 
+static const char *const keys[] = {"sextant", NULL};
+
 const sx_model_family sx_model_family_sextant = {
 	.model_type = "sextant",
 	.architecture = "SextantForCausalLM",
@@ -111,4 +113,5 @@ const sx_model_family sx_model_family_sextant = {
 	.write = write_config,
 	.places = sx_places_llama,
 	.buffers = sx_buffers_llama,
+	.keys = keys,
 };

@@ -17,8 +17,8 @@ static sx_status refuse_type(const sx_hf_reader *r, const char *type)
 	return st;
 }
 
-static sx_status read_root(const sx_hf_reader *r, const json_t *root,
-			   const sx_model_family **family, sx_spec *s)
+static sx_status read_root(const sx_hf_reader *r, json_t *root, const sx_model_family **family,
+			   sx_spec *s)
 {
 	sx_status st = SX_OK;
 	const char *type = NULL;
@@ -27,6 +27,7 @@ static sx_status read_root(const sx_hf_reader *r, const json_t *root,
 	*family = sx_model_family_find(type);
 	if (!*family) return refuse_type(r, type);
 	SX_TRY((*family)->read(r, root, s));
+	SX_TRY(sx_hf_refuse_unknown(r, root, *family));
 	sx_ctx inner; /* spec.c speaks of settings: its sentence needs the file in front */
 	sx_ctx_init(&inner);
 	st = sx_spec_check(s, &inner);
@@ -99,11 +100,21 @@ const char *sx_hf_config_form(const sx_spec *s)
 
 sx_status sx_hf_config_write(sx_ctx *ctx, const char *path, const sx_spec *s)
 {
+	return sx_hf_config_write_as(ctx, path, sx_model_family_of(s), s);
+}
+
+sx_status sx_hf_config_write_as(sx_ctx *ctx, const char *path, const sx_model_family *family,
+				const sx_spec *s)
+{
 	sx_status st = SX_OK;
-	const sx_model_family *family = sx_model_family_of(s);
 	char *text = NULL, *lines = NULL;
 	json_t *root = NULL;
 	SX_TRY(sx_spec_check(s, ctx));
+	if (!family->says || !family->says(s)) {
+		st = sx_fail(ctx, SX_ECONFIG, "%s: no model of type %s does what this one does",
+			     path, family->model_type);
+		goto out;
+	}
 	if (s->pos.custom) {
 		st = sx_fail(ctx, SX_EINTERNAL, "%s: no file can say the method %s", path,
 			     s->pos.custom->name);

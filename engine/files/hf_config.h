@@ -1,16 +1,25 @@
 /* config.json of Hugging Face's kind, in and out, told apart by model_type; one row per family
  * (family.h):
  *
- *   llama        rope; linear scaling (our pi); yarn
- *   llama_drope  no positional embedding, QK-norm over all heads or none, softmax_scale
- *                (https://github.com/SakanaAI/DroPE, for transformers 4.56)
- *   sextant      what the two cannot say: window, biases on q, k, v alone, other QK-norms, p-rope,
- *                ntk, beta. Shape under the usual keys, the rest in an object "sextant" of its own:
- *                {"qk_norm": "none|full|head", "qkv_bias": bool, "block": {what is not as in Llama's},
- *                "pos": {one key per field of sx_pos_opts; attention_factor null = the method's own}}. Its rope_type is
- *                "sextant" too: transformers refuses that by name, whatever class it is told to
- *                use.
+ *   llama        RoPE of any kind below; biases on q, k, v and o, on the feed-forward block
+ *   mistral      a window on all layers
+ *   qwen2        biases on q, k and v; a window on some layers
+ *   qwen3        QK-norm per head; biases on q, k, v and o; a window on some layers
+ *   smollm3      some layers not rotated; a window on some layers
+ *   olmo2        norms after the sub-layers, QK-norm over all heads
+ *   gpt_neox     LayerNorm, GELU, partial rotation, parallel residual or serial (Pythia)
+ *   llama_drope, qwen2_drope
+ *                no positional embedding; QK-norm over all heads of q, of k, of both or none;
+ *                softmax_scale (https://github.com/SakanaAI/DroPE, for transformers 4.56)
+ *   sextant      what those cannot say. Shape under the usual keys, the rest in an object "sextant" of
+ *                its own: {"qk_norm": "none|full|head", "qkv_bias": bool, "block": {sx_block, where it
+ *                is not Llama's}, "pos": {one key per field of sx_pos_opts; attention_factor null = the
+ *                method's own; newer fields where they are not the default}}. Its rope_type is "sextant"
+ *                too: transformers refuses that by name, whatever class it is told to use.
  *
+ * rope_type: default, linear (our pi), dynamic, yarn, llama3, longrope with its factors. A key that the family
+ * does not look at is refused by name unless it is null, changes nothing, or is to be ignored (sx_ctx).
+ * Numbers may be written as whole ones or not.
  * Both shapes of the rope keys are read (transformers 4: rope_theta, rope_scaling; 5:
  * rope_parameters) and both are written. What the engine does not do is refused by name. */
 #ifndef SX_ENGINE_FILES_HF_CONFIG_H
@@ -49,6 +58,9 @@ sx_status sx_hf_open(sx_tensors **out, sx_spec *spec, sx_ctx *ctx, const char *c
  * Fields that the method does not look at (factor under rope, say) are kept only in "sextant".
  * SX_ECREATE, SX_EIO. */
 sx_status sx_hf_config_write(sx_ctx *ctx, const char *path, const sx_spec *s) SX_NODISCARD;
+/* As this family; SX_ECONFIG where it cannot say s. */
+sx_status sx_hf_config_write_as(sx_ctx *ctx, const char *path, const sx_model_family *family,
+				const sx_spec *s) SX_NODISCARD;
 const char *sx_hf_config_form(const sx_spec *s);
 
 #endif

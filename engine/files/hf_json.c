@@ -3,6 +3,7 @@
 
 #include "engine/files/hf_config.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -100,6 +101,11 @@ sx_status sx_hf_missing(const sx_hf_reader *r, const char *key)
 sx_status sx_hf_get_int(const sx_hf_reader *r, const json_t *obj, const char *key, int64_t *out)
 {
 	const json_t *v = sx_hf_get(obj, key);
+	double real = json_real_value(v);
+	if (v && json_is_real(v) && real == floor(real) && fabs(real) < 0x1p53) {
+		*out = (int64_t)real; /* some writers know no other numbers */
+		return SX_OK;
+	}
 	if (v && !json_is_integer(v)) return sx_hf_wrong_kind(r, key, "a whole number");
 	if (v) *out = json_integer_value(v);
 	return SX_OK;

@@ -44,6 +44,12 @@ sx_status sx_hf_get_string(const sx_hf_reader *r, const json_t *obj, const char 
 sx_status sx_hf_only_known(const sx_hf_reader *r, json_t *obj, const char *where,
 			   const char *const *known) SX_NODISCARD;
 
+/* SX_EDATA names the first key of root that neither this family nor any looks at, that is not null, not in a
+ * list of harmless ones and not among ctx->ignored. */
+struct sx_model_family;
+sx_status sx_hf_refuse_unknown(const sx_hf_reader *r, json_t *root,
+			       const struct sx_model_family *f) SX_NODISCARD;
+
 /* Takes the value. Jansson answers with NULL where memory is out or a number is not finite; whatever
  * writes passes that on, so that a file never lacks a key. */
 bool sx_hf_put(json_t *obj, const char *key, json_t *value) SX_NODISCARD;

@@ -86,21 +86,21 @@ copy swish
 sed -i 's/"silu"/"swish"/; s/"rope_theta": [0-9.]*,/"finetuned": true, "low_freq_factor": null, &/' swish/config.json
 want 0 '' "$sextant" trace swish --tokenizer bytes --prompt 'of the model itself' -o t.h5
 if [ "$(loss)" = "$itself" ]; then ok; else no "swish is silu: $(loss), not $itself"; fi
-copy llama3
-sed -i 's/"rope_type": "default"/"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 16/' llama3/config.json
-refused='the rope_type llama3 is not supported.*pos.method=nope'
-want 65 "$refused" "$sextant" trace llama3 --tokenizer bytes --prompt x -o t.h5
-want 65 "$refused" "$sextant" trace llama3 --tokenizer bytes --prompt x -o t.h5 pos.theta=500
-want 65 "$refused" "$sextant" bounds llama3
-want 65 "$refused" "$sextant" eval ppl llama3 --tokenizer bytes --text text.txt --lengths 16
-want 65 "$refused" "$sextant" generate llama3 --tokenizer bytes --prompt x -n 4
-want 65 "$refused" "$sextant" train tiny.yaml init=llama3 -o from
-want 0 '' "$sextant" trace llama3 --tokenizer bytes --prompt xy -o t.h5 pos.method=nope
-want 0 '' "$sextant" bounds llama3 pos.method=nope
-want 0 '' "$sextant" eval ppl llama3 --tokenizer bytes --text text.txt --limit 200 --lengths 16 pos.method=pi pos.factor=2
-want 0 '' "$sextant" eval ppl llama3 --tokenizer bytes --text text.txt --limit 200 --lengths 16 --methods nope,rope
-want 0 '' "$sextant" generate llama3 --tokenizer bytes --prompt x -n 4 pos.method=nope
-want 0 '' "$sextant" train tiny.yaml init=llama3 pos.method=nope -o from -q
+copy strange
+sed -i 's/"rope_type": "default"/"rope_type": "proportional", "factor": 8.0/' strange/config.json
+refused='the rope_type proportional is not supported.*pos.method=nope'
+want 65 "$refused" "$sextant" trace strange --tokenizer bytes --prompt x -o t.h5
+want 65 "$refused" "$sextant" trace strange --tokenizer bytes --prompt x -o t.h5 pos.theta=500
+want 65 "$refused" "$sextant" bounds strange
+want 65 "$refused" "$sextant" eval ppl strange --tokenizer bytes --text text.txt --lengths 16
+want 65 "$refused" "$sextant" generate strange --tokenizer bytes --prompt x -n 4
+want 65 "$refused" "$sextant" train tiny.yaml init=strange -o from
+want 0 '' "$sextant" trace strange --tokenizer bytes --prompt xy -o t.h5 pos.method=nope
+want 0 '' "$sextant" bounds strange pos.method=nope
+want 0 '' "$sextant" eval ppl strange --tokenizer bytes --text text.txt --limit 200 --lengths 16 pos.method=pi pos.factor=2
+want 0 '' "$sextant" eval ppl strange --tokenizer bytes --text text.txt --limit 200 --lengths 16 --methods nope,rope
+want 0 '' "$sextant" generate strange --tokenizer bytes --prompt x -n 4 pos.method=nope
+want 0 '' "$sextant" train tiny.yaml init=strange pos.method=nope -o from -q
 copy spoilt
 { printf '\357\273\277' && cat plain/config.json; } >spoilt/config.json
 want 0 'byte order mark, which is passed over' "$sextant" trace spoilt --tokenizer bytes --prompt xy -o t.h5
@@ -209,7 +209,7 @@ want 0 '' "$sextant" figure lines named.csv -o f.pdf
 # ---- files of others, where they are ----
 shared=${SEXTANT_SHARED:-$here/../../../shared}/data/models
 if [ -e "$shared" ]; then
-	want 65 'rope_type llama3' "$sextant" trace "$shared/mlxd/tiny_llama3" --tokens - -o t.h5 <<<'1 2 3'
+	want 0 'mean loss' "$sextant" trace "$shared/mlxd/tiny_llama3" --tokens - -o t.h5 <<<'1 2 3'
 	want 0 '' "$sextant" trace "$shared/mlxd/tiny_llama3" --tokens - -o t.h5 pos.method=nope <<<'1 2 3'
 	{
 		head -c 5000 "$shared/stories260K/stories260K.bin"

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "engine/files/hf_config.h"
-#include "engine/pos/params.h"
 #include "engine/model/model.h"
+#include "engine/pos/params.h"
 
 static char dir[] = "/tmp/sextant-config-XXXXXX";
 static char file[64];
@@ -161,18 +161,49 @@ static void test_refusals(void **state)
 	static const struct {
 		const char *more, *words;
 	} cases[] = {
-		{"{'model_type': 'qwen3'}", "model_type qwen3"},
+		{"{'model_type': 'mamba2'}", "model_type mamba2"},
 		{"{'model_type': null}", "model_type is missing"},
-		{"{'attention_bias': true}", "attention_bias"},
-		{"{'mlp_bias': true}", "mlp_bias"},
+		{"{'model_type': 'mistral', 'attention_bias': true}", "attention_bias"},
+		{"{'model_type': 'qwen3', 'mlp_bias': true}", "mlp_bias of a qwen3"},
+		{"{'use_parallel_residual': false}", "use_parallel_residual"},
+		{"{'model_type': 'gpt_neox', 'hidden_act': 'silu'}", "hidden_act = silu"},
+		{"{'model_type': 'gpt_neox', 'hidden_act': 'gelu_new'}", "hidden_act = gelu_new"},
+		{"{'model_type': 'gpt_neox', 'hidden_act': 'gelu', 'num_key_value_heads': 2}",
+		 "their own keys"},
+		{"{'model_type': 'gpt_neox', 'num_key_value_heads': null, 'hidden_act': 'gelu', "
+		 "'rotary_pct': 0.2}",
+		 "pos.partial"},
+		{"{'model_type': 'qwen2', 'use_sliding_window': true, 'layer_types': ['full']}",
+		 "layer_types"},
+		{"{'model_type': 'qwen2', 'num_hidden_layers': 1,"
+		 " 'layer_types': ['sliding_attention']}",
+		 "use_sliding_window"},
+		{"{'model_type': 'qwen2', 'use_sliding_window': true, 'layer_types': "
+		 "['chunked_attention', 'full_attention', 'full_attention', 'full_attention', "
+		 "'full_attention']}",
+		 "chunked_attention"},
+		{"{'model_type': 'mistral', 'sliding_window': 0}", "sliding_window"},
+		{"{'model_type': 'smollm3', 'no_rope_layers': [1]}", "no_rope_layers"},
+		{"{'model_type': 'smollm3', 'no_rope_layers': [1, 'x', 1, 1, 1]}",
+		 "no_rope_layers"},
+		{"{'model_type': 'smollm3', 'no_rope_layer_interval': 0}",
+		 "no_rope_layer_interval"},
+		{"{'logit_scale': 0.5}", "logit_scale of a llama model"},
+		{"{'num_experts': 8}", "--ignore-key num_experts"},
 		{"{'rope_interleaved': true}", "rope_interleaved"},
 		{"{'hidden_act': 'gelu'}", "hidden_act = gelu"},
 		{"{'partial_rotary_factor': 0.25}", "partial_rotary_factor"},
 		{"{'rope_parameters': {'partial_rotary_factor': 0.5}}", "partial_rotary_factor"},
 		{"{'quantization_config': {'bits': 4}}", "quantization_config"},
-		{"{'rope_scaling': {'type': 'dynamic', 'factor': 2}}", "rope_type dynamic"},
-		{"{'rope_scaling': {'rope_type': 'longrope'}}", "rope_type longrope"},
-		{"{'rope_parameters': {'rope_type': 'llama3', 'factor': 8}}", "rope_type llama3"},
+		{"{'rope_scaling': {'type': 'dynamic'}}", "factor of dynamic"},
+		{"{'rope_scaling': {'type': 'proportional'}}", "rope_type proportional"},
+		{"{'rope_scaling': {'rope_type': 'longrope'}}", "short_factor is missing"},
+		{"{'rope_scaling': {'rope_type': 'longrope', 'short_factor': [1], 'long_factor': "
+		 "[2]}}",
+		 "4 pairs of channels"},
+		{"{'rope_scaling': {'rope_type': 'longrope', 'short_factor': 1}}",
+		 "short_factor must be"},
+		{"{'rope_parameters': {'rope_type': 'llama3', 'factor': 8}}", "low_freq_factor"},
 		{"{'rope_parameters': {'full_attention': {}}}", "rope_parameters.full_attention"},
 		{"{'rope_scaling': {'type': 'linear'}}", "factor of linear"},
 		{"{'rope_scaling': {'type': 'yarn'}}", "factor of yarn"},
@@ -186,9 +217,9 @@ static void test_refusals(void **state)
 		{"{'num_attention_heads': null}", "num_attention_heads is missing"},
 		{"{'intermediate_size': null}", "intermediate_size is missing"},
 		{"{'num_hidden_layers': null}", "num_hidden_layers is missing"},
-		{"{'rope_scaling': {'type': 'linear', 'factor': 2, 'low_freq_factor': 1}}",
-		 "rope_scaling.low_freq_factor"},
-		{"{'hidden_size': 64.0}", "hidden_size must be a whole number"},
+		{"{'rope_scaling': {'type': 'linear', 'factor': 2, 'alpha': 1}}",
+		 "rope_scaling.alpha"},
+		{"{'hidden_size': 64.5}", "hidden_size must be a whole number"},
 		{"{'hidden_size': 4294967297}", "hidden_size must be a positive size"},
 		{"{'num_attention_heads': 0}", "num_attention_heads must be"},
 		{"{'num_attention_heads': 7, 'num_key_value_heads': 7}", "head_dim is missing"},
@@ -197,8 +228,8 @@ static void test_refusals(void **state)
 		{"{'eos_token_id': 'x'}", "eos_token_id must be"},
 		{"{'eos_token_id': -2}", "eos_token_id must be"},
 		{"{'model_type': 'llama_drope'}", "attention_type is missing"},
-		{"{'model_type': 'llama_drope', 'attention_type': 'q_norm_nope'}", "q_norm_nope"},
-		{"{'model_type': 'llama_drope', 'attention_type': 'k_norm_nope'}", "k_norm_nope"},
+		{"{'model_type': 'llama_drope', 'attention_type': 'v_norm_nope'}", "v_norm_nope"},
+		{"{'model_type': 'qwen2_drope', 'attention_type': 'rope'}", "attention_type rope"},
 		{"{'model_type': 'llama_drope', 'attention_type': 'nope', 'softmax_scale': 0}",
 		 "pos.beta"},
 		{"{'model_type': 'sextant'}", "sextant is missing"},
@@ -287,18 +318,116 @@ static void test_absent_and_inert_keys(void **state)
 	assert_string_equal(s.pos.method, "rope");
 }
 
+static void expect_equal(const char *a, const char *b)
+{
+	sx_spec x = read_config(a), y = read_config(b);
+	bool same = false;
+	x.pos.train_length = x.pos.train_length ? x.pos.train_length : x.T;
+	y.pos.train_length = y.pos.train_length ? y.pos.train_length : y.T;
+	assert_int_equal(sx_pos_plans_same(&same, NULL, &x.pos, sx_spec_shape(&x), &y.pos,
+					   sx_spec_shape(&y), x.T + 1),
+			 SX_OK);
+	if (!same || !sx_block_same(&x.block, &y.block) || x.qkv_bias != y.qkv_bias ||
+	    x.qk_norm != y.qk_norm || x.eps != y.eps || x.tied != y.tied || x.bos != y.bos ||
+	    x.eos != y.eos)
+		fail_msg("%s and %s differ", a, b);
+}
+
+/* The same model in transformers' keys of version 4 and of 5; what is taken where a key is absent. */
+static void test_old_and_new(void **state)
+{
+	(void)state;
+	static const char *const same[][2] = {
+		{"{'rope_theta': 5e5, 'rope_scaling': null, 'torch_dtype': 'bfloat16'}",
+		 "{'rope_parameters': {'rope_type': 'default', 'rope_theta': 500000},"
+		 " 'dtype': 'bfloat16'}"},
+		{"{'rope_theta': 500000.0, 'rope_scaling': {'rope_type': 'llama3', 'factor': 8,"
+		 " 'low_freq_factor': 1, 'high_freq_factor': 4,"
+		 " 'original_max_position_embeddings': 64.0}}",
+		 "{'rope_parameters': {'rope_type': 'llama3', 'factor': 8.0, 'rope_theta': 5e5,"
+		 " 'low_freq_factor': 1.0, 'high_freq_factor': 4.0,"
+		 " 'original_max_position_embeddings': 64}}"},
+		{"{'rope_theta': 1e4, 'rope_scaling': {'type': 'dynamic', 'factor': 2}}",
+		 "{'rope_parameters': {'rope_type': 'dynamic', 'factor': 2.0, 'rope_theta': 1e4}}"},
+		{"{'rope_theta': 1e4, 'head_dim': 4, 'original_max_position_embeddings': 128,"
+		 " 'rope_scaling': {'type': 'su', 'short_factor': [1, 1], 'long_factor': [1, 3]}}",
+		 "{'head_dim': 4, 'rope_parameters': {'rope_type': 'longrope', 'rope_theta': 1e4,"
+		 " 'original_max_position_embeddings': 128, 'short_factor': [1.0, 1.0],"
+		 " 'long_factor': [1.0, 3.0], 'factor': 4.0}}"},
+		{"{'num_key_value_heads': null, 'model_type': 'gpt_neox', 'hidden_act': 'gelu', "
+		 "'layer_norm_eps': 1e-5,"
+		 " 'rotary_pct': 0.5, 'rotary_emb_base': 1e4}",
+		 "{'num_key_value_heads': null, 'model_type': 'gpt_neox', 'hidden_act': 'gelu', "
+		 "'layer_norm_eps': 1e-5,"
+		 " 'use_parallel_residual': true, 'attention_bias': true, 'rope_parameters':"
+		 " {'rope_type': 'default', 'rope_theta': 1e4, 'partial_rotary_factor': 0.5}}"},
+		{"{'num_key_value_heads': null, 'model_type': 'gpt_neox', 'hidden_act': 'gelu', "
+		 "'head_dim': 8,"
+		 " 'bos_token_id': 0, 'eos_token_id': 2, 'layer_norm_eps': 1e-5,"
+		 " 'rotary_pct': 0.25, 'rotary_emb_base': 1e4}",
+		 "{'num_key_value_heads': null, 'model_type': 'gpt_neox', 'hidden_act': 'gelu'}"},
+		{"{'model_type': 'qwen2', 'use_sliding_window': false, 'sliding_window': 7,"
+		 " 'rope_theta': 1e4}",
+		 "{'model_type': 'qwen2', 'layer_types': ['full_attention', 'full_attention',"
+		 " 'full_attention', 'full_attention', 'full_attention'], 'rope_theta': 1e4}"},
+		{"{'model_type': 'qwen2', 'use_sliding_window': true, 'sliding_window': 7,"
+		 " 'max_window_layers': 1, 'rope_theta': 1e4}",
+		 "{'model_type': 'qwen2', 'use_sliding_window': true, 'sliding_window': 7,"
+		 " 'layer_types': ['full_attention', 'sliding_attention', 'sliding_attention', "
+		 "'sliding_attention', 'sliding_attention'], "
+		 "'rope_theta': 1e4}"},
+		{"{'model_type': 'mistral', 'rope_theta': 1e4, 'sliding_window': 4096}",
+		 "{'model_type': 'mistral', 'rope_theta': 1e4}"},
+		{"{'model_type': 'mistral', 'sliding_window': null, 'tie_word_embeddings': false}",
+		 "{'model_type': 'llama'}"},
+		{"{'model_type': 'smollm3', 'no_rope_layers': [1, 0, 1, 0, 1], 'rope_theta': 2e6,"
+		 " 'tie_word_embeddings': true}",
+		 "{'model_type': 'smollm3', 'no_rope_layer_interval': 2}"},
+		{"{'model_type': 'olmo2', 'rms_norm_eps': 1e-5, 'eos_token_id': 50279,"
+		 " 'bos_token_id': null, 'rope_theta': 1e4}",
+		 "{'model_type': 'olmo2', 'rms_norm_eps': 1e-5}"},
+		{"{'hidden_size': 64.0, 'num_attention_heads': 8.0}", "{'hidden_size': 64}"},
+	};
+	for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
+		expect_equal(same[i][0], same[i][1]);
+	sx_spec s = read_config("{'model_type': 'qwen2_drope', 'attention_type': 'k_norm_nope',"
+				" 'softmax_scale': 0.25}");
+	assert_true(s.qkv_bias && s.block.q_plain && !s.block.k_plain && !s.block.o_bias);
+	assert_true(s.qk_norm == SX_QK_NORM_FULL && s.pos.beta == 0.25 * sqrt(s.D));
+	s = read_config("{'model_type': 'smollm3', 'no_rope_layers': [0, 0, 0, 0, 0, 0]}");
+	assert_string_equal(s.pos.method, "nope");
+}
+
+/* A key that is ignored by the user's word is said in the log. */
+static void test_ignored_keys(void **state)
+{
+	(void)state;
+	char said[1024] = "";
+	sx_ctx ctx;
+	sx_spec s;
+	sx_ctx_init(&ctx);
+	ctx.log = keep_log, ctx.log_self = said;
+	put_config("{'rope_theta': 1e4, 'my_key': 3, 'other': [], 'nothing': null}");
+	assert_int_equal(sx_hf_config_read(&s, &ctx, file), SX_EDATA);
+	ctx.ignored[ctx.n_ignored++] = "my_key";
+	assert_int_equal(sx_hf_config_read(&s, &ctx, file), SX_EDATA);
+	assert_non_null(strstr(ctx.message, "the key other"));
+	ctx.ignored[ctx.n_ignored++] = "other";
+	*said = '\0';
+	assert_int_equal(sx_hf_config_read(&s, &ctx, file), SX_OK);
+	assert_non_null(strstr(said, "the key my_key is ignored"));
+	assert_non_null(strstr(said, "the key other is ignored"));
+}
+
 /* Positions that we do not do are refused where they would be used, and only there. */
 static void test_refused_positions(void **state)
 {
 	(void)state;
 	static const char *const cases[][2] = {
-		{"{'rope_theta': 5e5, 'rope_scaling': {'rope_type': 'llama3', 'factor': 8,"
-		 " 'low_freq_factor': 1, 'high_freq_factor': 4,"
-		 " 'original_max_position_embeddings': 8192}}",
-		 "rope_type llama3"},
-		{"{'rope_parameters': {'rope_type': 'longrope', 'rope_theta': 5e5,"
-		 " 'short_factor': [1], 'long_factor': [2]}}",
-		 "rope_type longrope"},
+		{"{'rope_theta': 5e5, 'rope_scaling': {'rope_type': 'llama3'}}",
+		 "factor of llama3"},
+		{"{'rope_parameters': {'rope_type': 'proportional', 'rope_theta': 5e5}}",
+		 "rope_type proportional"},
 		{"{'rope_theta': 5e5, 'rope_scaling': {'type': 'linear', 'factor': 2, 'alpha': 3}}",
 		 "rope_scaling.alpha"},
 	};
@@ -572,13 +701,32 @@ static void test_fixtures(void **state)
 /* A spec of which the family is the most standard way to say it. */
 static sx_spec spec_of(const sx_model_family *f)
 {
-	sx_spec s = sx_spec_default();
-	for (int i = 0; sx_pos_method_at(i); i++) {
-		snprintf(s.pos.method, sizeof s.pos.method, "%s", sx_pos_method_at(i)->name);
-		if (sx_model_family_of(&s) == f) return s;
+	for (int i = 0; i < 2 * 3 * 3 * 4 * 3; i++) {
+		static const char *const methods[] = {"rope", "nope", "ntk"};
+		sx_spec s = sx_spec_default();
+		int n = i;
+		s.qkv_bias = n % 2;
+		s.qk_norm = (sx_qk_norm)((n /= 2) % 3);
+		snprintf(s.pos.method, sizeof s.pos.method, "%s", methods[(n /= 3) % 3]);
+		switch ((n /= 3) % 4) {
+		case 1:
+			s.block.norm_after = true;
+			break;
+		case 2:
+			s.block = (sx_block){.norm = SX_NORM_LAYER, .mlp = SX_MLP_GELU};
+			s.block.mlp_bias = true, s.block.o_bias = s.qkv_bias;
+			break;
+		case 3:
+			s.pos.rotated_layers = (sx_pos_list){.n = 2, .at = {1, 0}};
+			break;
+		default:
+			break;
+		}
+		s.pos.window = (n /= 4) % 3 ? 7 : 0;
+		if (sx_model_family_standard(&s) == f) return s;
 	}
-	fail_msg("no positional method makes a model of type %s", f->model_type);
-	return s;
+	fail_msg("nothing makes a model of type %s", f->model_type);
+	return sx_spec_default();
 }
 
 static void test_families(void **state)
@@ -592,7 +740,7 @@ static void test_families(void **state)
 		sx_spec s = spec_of(f), r;
 		sx_ctx_init(&ctx);
 		assert_true(f->says(&s));
-		assert_int_equal(sx_hf_config_write(&ctx, file, &s), SX_OK);
+		assert_int_equal(sx_hf_config_write_as(&ctx, file, f, &s), SX_OK);
 		json_t *v = written(), *arch = json_object_get(v, "architectures");
 		assert_string_equal(json_string_value(json_object_get(v, "model_type")),
 				    f->model_type);
@@ -613,7 +761,8 @@ static void test_families(void **state)
 	for (int i = 0; sx_model_families[i]; i++) expect_failure(sx_model_families[i]->model_type);
 }
 
-/* Every parameter has its place in every family's files, and shares it only with parts of itself. */
+/* Every parameter of a family's models has its place in its files, and shares it only with parts of itself;
+ * nothing is placed that is no parameter; sextant's files have a place for everything. */
 static void test_places(void **state)
 {
 	(void)state;
@@ -624,22 +773,29 @@ static void test_places(void **state)
 	for (int i = 0; sx_model_families[i]; i++) {
 		const sx_model_family *f = sx_model_families[i];
 		char names[N][SX_TENSOR_NAME];
-		for (int k = 0; k < N; k++) {
-			const sx_tensor_place *p = sx_tensor_place_find(f, fields[k]);
-			if (!p) fail_msg("%s has no place for %s", f->model_type, fields[k]);
-			sx_tensor_place_name(names[k], p, 4095);
-			assert_true(strlen(names[k]) + 1 < SX_TENSOR_NAME);
+		sx_param_info info[SX_PARAM_MOST];
+		sx_spec s = spec_of(f);
+		for (int k = 0, n = sx_params_table(&s, info); k < n; k++)
+			if (!sx_tensor_place_find(f, info[k].field))
+				fail_msg("%s has no place for %s", f->model_type, info[k].field);
+		int n = 0;
+		for (; f->places[n].field; n++) {
+			const sx_tensor_place *p = &f->places[n];
+			int known = 0;
+			while (known < N && strcmp(fields[known], p->field) != 0) known++;
+			assert_in_range(known, 0, N - 1);
+			sx_tensor_place_name(names[n], p, 4095);
+			assert_true(strlen(names[n]) + 1 < SX_TENSOR_NAME);
 			if (p->form == SX_PLACE_HEADS) assert_in_range(p->part, 0, p->parts - 1);
-			for (int j = 0; j < k; j++)
-				if (p->form != SX_PLACE_HEADS && strcmp(names[j], names[k]) == 0)
+			for (int j = 0; j < n; j++)
+				if (p->form != SX_PLACE_HEADS && strcmp(names[j], names[n]) == 0)
 					fail_msg("%s: %s and %s are both %s", f->model_type,
-						 fields[j], fields[k], names[k]);
+						 f->places[j].field, p->field, names[n]);
 		}
+		if (f == &sx_model_family_sextant) assert_int_equal(n, N);
 		assert_null(sx_tensor_place_find(f, "wx"));
-		int n = 0; /* nothing is placed that is no parameter */
-		while (f->places[n].field) n++;
-		assert_int_equal(n, N);
 		assert_non_null(f->buffers);
+		assert_non_null(f->keys);
 	}
 	char name[SX_TENSOR_NAME];
 	sx_tensor_place_name(name, sx_tensor_place_find(&sx_model_family_llama, "wq"), 12);
@@ -654,6 +810,8 @@ int main(void)
 		cmocka_unit_test(test_drope),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_absent_and_inert_keys),
+		cmocka_unit_test(test_old_and_new),
+		cmocka_unit_test(test_ignored_keys),
 		cmocka_unit_test(test_refused_positions),
 		cmocka_unit_test(test_smollm2),
 		cmocka_unit_test(test_round_trip),
