@@ -15,7 +15,7 @@ if have clang-format; then
 fi
 if have codespell; then
 	git ls-files -co --exclude-standard | grep -vE '^(LICENSE|notebooks-out/.*/|tests/golden/|tests/fixtures/.*\.safetensors|tests/fixtures/tokenizers/|tests/fuzz/seeds/)' |
-		xargs codespell -L ans,ot,nd,fo,te,hist,ba,numer,parms,sur,iff,afile,clen,inout,heros,recal,trian -q 3 || bad=1
+		xargs codespell -L ans,bu,ot,nd,fo,te,hist,ba,numer,parms,sur,iff,afile,clen,inout,heros,recal,trian -q 3 || bad=1
 fi
 if have shellcheck; then git ls-files -co --exclude-standard -- '*.sh' .ci/run | xargs shellcheck || bad=1; fi
 if have cppcheck; then
