@@ -137,6 +137,27 @@ static sx_status read_layer_freq(double **out, const sx_rope_use *u, const sourc
 	return st;
 }
 
+/* The first `kept` of every `freqs` values. */
+static void keep_first(double *x, int64_t rows, int64_t freqs, int64_t kept)
+{
+	for (int64_t r = 0; x && r < rows; r++)
+		for (int64_t m = 0; m < kept; m++) x[r * kept + m] = x[r * freqs + m];
+}
+
+/* Of a model that rotates a part of each head the axis has pairs that there are not, at the end. */
+static void drop_absent(sx_rope_use *u)
+{
+	int64_t kept = u->freqs, heads = u->sequences * u->layers * u->heads;
+	while (kept > 0 && isnan(u->inv_freq[kept - 1])) kept--;
+	if (kept == u->freqs || kept == 0) return;
+	keep_first(u->inv_freq, u->layers, u->freqs, kept);
+	keep_first(u->gamma, u->layers, u->freqs, kept);
+	keep_first(u->norm, heads, u->freqs, kept);
+	keep_first(u->share, heads, u->freqs, kept);
+	keep_first(u->var, heads, u->freqs, kept);
+	u->freqs = kept;
+}
+
 static sx_status read_rope(sx_rope_use *u, const source *s, int64_t rec)
 {
 	sx_status st = SX_OK;
@@ -152,6 +173,7 @@ static sx_status read_rope(sx_rope_use *u, const source *s, int64_t rec)
 	SX_TRY(read_sequences(&u->rest, s, SX_RUN_ROPE_LOGIT_REST, rec, slh, 1, 0));
 	if (sx_run_has_attr(s->f, "/rope", "pairing"))
 		SX_TRY(sx_run_get_str(s->f, "/rope", "pairing", &u->pairing));
+	drop_absent(u);
 out:
 	free(k);
 	return st;

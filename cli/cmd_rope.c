@@ -235,10 +235,13 @@ out:
 	return st;
 }
 
-/* Every method but plain rotation, at the factor asked for. */
+/* Every method but plain rotation and those that look at the input's length, at the factor asked for, that can
+ * be on this model: ntk needs more than one pair. */
 static sx_status make_methods(sx_rope_print *p, sx_ctx *ctx)
 {
 	size_t all = 0;
+	sx_ctx quiet;
+	sx_ctx_init(&quiet);
 	while (sx_pos_method_at((int)all)) all++;
 	p->plan = sx_calloc(all, sizeof *p->plan);
 	p->method = sx_calloc(all, sizeof *p->method);
@@ -247,14 +250,14 @@ static sx_status make_methods(sx_rope_print *p, sx_ctx *ctx)
 		const sx_pos_method *m = sx_pos_method_at(i);
 		sx_pos_opts o = p->pos;
 		sx_pos_plan *plan = &p->plan[p->n_method];
-		if (m->kind == SX_POS_ROPE) continue;
-		if (m->needs_factors && o.long_factor.n == 0) continue; /* the model has none */
+		if (m->kind == SX_POS_ROPE || m->uses_length) continue;
 		snprintf(o.method, sizeof o.method, "%s", m->name);
 		o.factor = p->factor;
-		sx_status st =
-			sx_pos_plan_make(plan, ctx, &o, sx_pos_head(p->head_dim, p->trained_length),
-					 0, p->trained_length);
-		if (st != SX_OK) return st;
+		sx_status st = sx_pos_plan_make(plan, &quiet, &o,
+						sx_pos_head(p->head_dim, p->trained_length), 0,
+						p->trained_length);
+		if (st == SX_ECONFIG) continue; /* the model lacks what the method needs */
+		if (st != SX_OK) return sx_fail(ctx, st, "%s", quiet.message);
 		p->method[p->n_method++] = (sx_rope_method){.name = m->name, .gamma = plan->gamma};
 	}
 	return SX_OK;
@@ -375,7 +378,7 @@ static sx_status of_file(sx_ctx *ctx, const struct args *a)
 	p.path = sx_run_file_path(f);
 	SX_TRY(sx_rope_read(&p.use, ctx, f, a->record.step, a->record.phase, a->record.kinds));
 	SX_TRY(read_model(&p, ctx, f));
-	if (p.head_dim / 2 != p.use.freqs) {
+	if ((int)(p.head_dim * p.pos.partial) / 2 != p.use.freqs) {
 		st = sx_fail(ctx, SX_EDATA, "%s: %lld pairs, but heads of %d channels", p.path,
 			     (long long)p.use.freqs, p.head_dim);
 		goto out;

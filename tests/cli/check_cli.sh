@@ -259,7 +259,7 @@ cp whole/checkpoints/step-00000006/config.json hf/config.json
 sed -i 's/"hidden_size": *16/"hidden_size": 17/' hf/config.json
 t 65 'hf' hf
 cp "$here"/../fixtures/yarn/config.json hf/config.json && sed -i 's/"yarn"/"longrope"/g' hf/config.json
-t 65 'longrope' hf
+t 65 'short_factor is missing' hf
 t 66 'no model' nowhere
 t 64 'pos' whole model.width=32
 t 78 'pos.method' whole pos.method=ropee
