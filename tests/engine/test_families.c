@@ -297,11 +297,65 @@ static void test_round_trip(void **state)
 	rmdir(dir);
 }
 
+/* ---- models that others made ---- */
+
+/* BF16, "__metadata__": null, a header of a length that is no multiple of 8; llama3 scaling, a window, QK-norm
+ * per head. The last of 24 tokens, against transformers in float32. */
+static void test_downloaded(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"tiny_llama3", "tiny_mistral", "tiny_qwen3"};
+	const char *shared = getenv("SEXTANT_SHARED");
+	char at[400], path[512], config[512];
+	sx_tensors *want = NULL;
+	snprintf(at, sizeof at, "%s/data/models/mlxd",
+		 shared ? shared : SX_SOURCE_DIR "/../shared");
+	if (!sx_path_is_dir(at)) {
+		print_message("skipped: no %s\n", at);
+		skip();
+	}
+	snprintf(path, sizeof path, "%s/tests/fixtures/families/mlxd.safetensors", SX_SOURCE_DIR);
+	assert_int_equal(sx_safetensors_open(&want, NULL, path), SX_OK);
+	for (int i = 0; i < 3; i++) {
+		enum { T = 24, V = 256 };
+		int32_t tokens[T];
+		sx_ctx ctx;
+		sx_tensors *t = NULL;
+		sx_model *m = NULL;
+		sx_spec s;
+		sx_real logits[V];
+		double got[V], *expect = expected(want, names[i], V);
+		sx_ctx_init(&ctx);
+		snprintf(config, sizeof config, "%s/%s/config.json", at, names[i]);
+		snprintf(path, sizeof path, "%s/%s/model.safetensors", at, names[i]);
+		if (sx_hf_open(&t, &s, &ctx, config, path, NULL) != SX_OK ||
+		    sx_model_load(&m, &ctx, t, &s) != SX_OK)
+			fail_msg("%s", ctx.message);
+		assert_int_equal(s.V, V);
+		for (int k = 0; k < T; k++) tokens[k] = k + 1;
+		sx_work *w = small_work(m, 1, T, SX_WORK_FORWARD);
+		assert_int_equal(
+			sx_forward(NULL, m, w, &(sx_request){.tokens = tokens, .B = 1}, NULL),
+			SX_OK);
+		sx_logits(m, w, T - 1, 1, logits);
+		for (int v = 0; v < V; v++) got[v] = (double)logits[v];
+		double err = distance(got, expect, V, 0);
+		print_message("%s, %s: %.2g\n", SX_PRECISION, names[i], err);
+		assert_true(err <= 5e-6); /* float32 there */
+		free(expect);
+		sx_work_free(w);
+		sx_model_free(m);
+		sx_tensors_free(t);
+	}
+	sx_tensors_free(want);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parity),
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_downloaded),
 	};
 	sx_blas_start(NULL, 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);
