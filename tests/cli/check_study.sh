@@ -96,8 +96,8 @@ else
 	echo "skipped: the warning about AVX-512, which this machine does not have"
 fi
 # of one repeated token a figure of the inequalities shows nothing: the report says so, and has the table
-says 'no figure of the inequalities: none of the inequalities applies to wide' err.txt
-says 'there is no figure: none of the inequalities applies to wide' ru/report.html
+says 'no figure of the inequalities: there is nothing to draw: where the inequalities apply to wide, their sides are zero' err.txt
+says 'there is no figure: there is nothing to draw: where the inequalities apply to wide, their sides are zero' ru/report.html
 says '^wide,theory,1,0,P3.2.output,holds' ru/tables/bounds.csv
 gone ru/figures/bounds.svg
 
