@@ -4,13 +4,9 @@
 # page has the numbers of the committed table. The demo's study is the recipe of the quick form, made tiny.
 #   check_readme.sh SEXTANT
 set -u
-sextant=$(realpath "$1")
-tree=$(realpath "$(dirname "$0")/../..")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
-ok() { passed=$((passed + 1)); }
-no() { failed=$((failed + 1)); echo "FAILED: $*"; }
+# shellcheck source=tests/support/verbs.sh
+source "$(dirname "$0")/../support/verbs.sh"
+tree=$(realpath "$here/../..")
 
 # Lines that install, build or train for minutes: not run here.
 is_excepted() {
@@ -21,7 +17,6 @@ is_excepted() {
 }
 
 # ---- a folder as the demo leaves it: the tree, the program in its place, the quick study ----
-cd "$work" || exit 1
 for f in "$tree"/*; do
 	case ${f##*/} in
 	build | runs | demo-out) ;;
@@ -82,5 +77,4 @@ for column in 6 9 12; do # before, after, end
 	if [ -n "$n" ] && grep -q -- "$n" README.md; then ok; else no "README.md does not say $n, column $column of $table"; fi
 done
 
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+count

@@ -2,25 +2,12 @@
 # `study --watch`: a whole page while the study is at work, which says what is missing; after a kill, too;
 # and at the end the report that there would have been without it, byte for byte. `report --unfinished`.
 set -u
-sextant=$(realpath "$1")
-work=$(mktemp -d)
+# shellcheck source=tests/support/verbs.sh
+source "$(dirname "$0")/../support/verbs.sh"
 pid=
 trap '[ -z "$pid" ] || kill -9 $pid 2>/dev/null; rm -rf "$work"' EXIT
-cd "$work" || exit 1
-passed=0 failed=0
-ok() { passed=$((passed + 1)); }
-no() { failed=$((failed + 1)); echo "FAILED: $*"; }
 says() { if grep -qE -- "$1" "$2"; then ok; else no "$2 does not say \"$1\": $(head -c 2000 "$2")"; fi; }
 silent() { if grep -qE -- "$1" "$2"; then no "$2 says \"$1\""; else ok; fi; }
-want() { # exit code, text on stderr, command
-	local code=$1 text=$2 got
-	shift 2
-	"$@" >out.txt 2>err.txt
-	got=$?
-	if [ $got = "$code" ] && { [ -z "$text" ] || grep -qE -- "$text" err.txt; }; then ok; else
-		no "$* : exit $got, wanted $code and \"$text\"; said: $(cat err.txt)"
-	fi
-}
 
 for i in $(seq 400); do echo "The quick brown fox $i jumps over $((i * 7919 % 1000)) lazy dogs."; done >text.txt
 cat >tiny.yaml <<'Y'
@@ -84,5 +71,4 @@ want 73 'seed-1/drope failed' "$sextant" study tiny.yaml --work f -o fr --watch
 says 'Unfinished</em>: 2 of the 5 parts .*seed-1/drope' fr/report.html
 says 'RoPE' fr/report.html
 
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+count
