@@ -179,7 +179,7 @@ int64_t sx_run_bytes(int64_t element_size, const int64_t *dims, int ndim)
 	for (int i = 0; i < ndim; i++) none = none || dims[i] == 0;
 	if (none) return 0;
 	for (int i = 0; i < ndim; i++) {
-		if (dims[i] < 0 || bytes > INT64_MAX / 8 / dims[i]) return -1;
+		if (dims[i] <= 0 || bytes > INT64_MAX / 8 / dims[i]) return -1;
 		bytes *= dims[i];
 	}
 	return bytes;
@@ -277,11 +277,21 @@ static sx_status axis_length(sx_run_file *f, sx_run_id axis, int64_t *n)
 	return st;
 }
 
+/* The axes of a dataset as this file has them; returns their number. Files from before /stats/offset have
+ * its sums on the bins of the profile. */
+static int axes_of(const sx_run_file *f, sx_run_id id, sx_run_id axes[SX_RUN_MAX_DIMS])
+{
+	int ndim = sx_run_axes(id, axes);
+	if (id == SX_RUN_STATS_SCORE_OFFSET && !sx_run_has(f, SX_RUN_STATS_OFFSET))
+		axes[ndim - 1] = SX_RUN_STATS_OFFSET_BIN;
+	return ndim;
+}
+
 /* The extents of a dataset against its axes; a live file's rows beyond them are not whole. */
 static sx_status compare_axes(sx_run_file *f, sx_run_id id, sx_run_set *s, const int64_t *length)
 {
 	sx_run_id axes[SX_RUN_MAX_DIMS];
-	sx_run_axes(id, axes);
+	axes_of(f, id, axes);
 	for (int i = 0; i < s->ndim; i++) {
 		if (axes[i] == id) continue;
 		bool grows = i == 0 && sx_run_is_growing_axis(axes[i]);
@@ -309,7 +319,7 @@ sx_status sx_run_open_set(sx_run_file *f, sx_run_id id, sx_run_set *s)
 {
 	sx_run_id axes[SX_RUN_MAX_DIMS];
 	int64_t length[SX_RUN_MAX_DIMS] = {0};
-	int ndim = sx_run_axes(id, axes);
+	int ndim = axes_of(f, id, axes);
 	if (!sx_run_has(f, id))
 		return sx_fail(f->ctx, SX_EDATA, "%s has no %s", f->path, sx_run_rows[id].path);
 	for (int i = 0; i < ndim; i++) {
